@@ -1,0 +1,500 @@
+//! What goes into a worker and what comes out of it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use umbrella_media::{Codec, Delivery, Kind, Layer};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// One WebRTC peer connection. Chosen by the owner of the worker, never used twice.
+    TransportId
+);
+id!(
+    /// One published track on its transport. Chosen by the owner, never used twice.
+    ProducerId
+);
+id!(
+    /// One track on its way to one subscriber. Chosen by the owner, never used twice.
+    ConsumerId
+);
+
+/// How a datagram or an RFC 4571 frame travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Plain UDP.
+    Udp,
+    /// ICE-TCP: the peer connected to us (we are passive).
+    Tcp,
+}
+
+/// Over which transport protocol, from our address to the peer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Path {
+    /// UDP or TCP.
+    pub protocol: Protocol,
+    /// Our address, as a candidate names it.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub remote: SocketAddr,
+}
+
+/// An address at which peers reach this worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LocalAddress {
+    /// UDP or TCP.
+    pub protocol: Protocol,
+    /// The address that is written into SDP.
+    pub advertised: SocketAddr,
+    /// The address of the interface at which it arrives; differs from `advertised` behind 1:1 NAT.
+    pub base: SocketAddr,
+}
+
+/// What enters a worker.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// One datagram, or one frame from an ICE-TCP connection.
+    Datagram {
+        /// How it came.
+        path: Path,
+        /// Its bytes, from anybody: hostile until proven otherwise.
+        data: &'a [u8],
+    },
+    /// An order of the owner.
+    Request(Request),
+    /// A deadline has passed.
+    Timeout,
+}
+
+/// What leaves a worker.
+#[derive(Debug)]
+pub enum Output {
+    /// Bytes for the wire.
+    Transmit {
+        /// How they go.
+        path: Path,
+        /// One datagram.
+        data: Vec<u8>,
+    },
+    /// Something that the owner wants to know.
+    Report(Report),
+    /// Nothing more for now: come back at this time, or with the next input.
+    Timeout(Instant),
+}
+
+/// Who writes the session descriptions of a transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Negotiation {
+    /// The peer offers. Consumers use receive-only sections that the peer has offered; where
+    /// there are too few, [`Report::SectionsWanted`] asks for more.
+    PeerOffers,
+    /// We offer, and open the data channels.
+    WeOffer,
+}
+
+/// An order of the owner. Orders for ids that are unknown or closed are ignored: the owner
+/// learns of a closed transport later than the worker does.
+#[derive(Debug)]
+pub enum Request {
+    /// Makes a peer connection.
+    OpenTransport {
+        /// Its name from now on.
+        transport: TransportId,
+        /// Who offers.
+        negotiation: Negotiation,
+        /// Whether data channels are wanted on an offering transport.
+        channels: bool,
+    },
+    /// The peer's offer; answered by [`Report::Answer`] or [`Report::Refused`].
+    RemoteOffer {
+        /// For which peer connection.
+        transport: TransportId,
+        /// The peer's number of this offer, echoed in the answer.
+        offer: u32,
+        /// The text.
+        sdp: String,
+    },
+    /// The peer's answer to [`Report::Offer`].
+    RemoteAnswer {
+        /// For which peer connection.
+        transport: TransportId,
+        /// The number of the offer that is answered.
+        offer: u32,
+        /// The text.
+        sdp: String,
+    },
+    /// A trickled candidate (`candidate:…`). One that does not parse is ignored: browsers hide
+    /// addresses behind `.local` names, and are then found by their peer-reflexive candidate.
+    RemoteCandidate {
+        /// For which peer connection.
+        transport: TransportId,
+        /// The candidate attribute's text.
+        candidate: String,
+    },
+    /// Offer again with new ICE credentials (only with [`Negotiation::WeOffer`]).
+    RestartIce {
+        /// Which peer connection.
+        transport: TransportId,
+    },
+    /// Ends a peer connection with everything on it. Not reported back.
+    CloseTransport {
+        /// Which peer connection.
+        transport: TransportId,
+    },
+    /// Turns a section announced by [`Report::SectionOpened`] into a producer.
+    OpenProducer {
+        /// Its name from now on.
+        producer: ProducerId,
+        /// On which peer connection.
+        transport: TransportId,
+        /// The section's `mid`.
+        mid: String,
+    },
+    /// Ends a producer and all its consumers; its section may be used again.
+    CloseProducer {
+        /// Which producer.
+        producer: ProducerId,
+    },
+    /// While paused, what arrives is dropped: a muted track, or one muted by a moderator.
+    PauseProducer {
+        /// Which producer.
+        producer: ProducerId,
+        /// Paused or running.
+        paused: bool,
+    },
+    /// Sends a producer to a subscriber. Both live on this worker.
+    OpenConsumer {
+        /// Its name from now on.
+        consumer: ConsumerId,
+        /// To which peer connection.
+        transport: TransportId,
+        /// What is sent.
+        producer: ProducerId,
+        /// How the peer will see it.
+        label: Label,
+        /// How much of it at first.
+        delivery: Delivery,
+    },
+    /// Changes how much of a producer a subscriber gets.
+    ConfigureConsumer {
+        /// Which consumer.
+        consumer: ConsumerId,
+        /// How much of it from now on.
+        delivery: Delivery,
+    },
+    /// Ends a consumer; its section may be used again.
+    CloseConsumer {
+        /// Which consumer.
+        consumer: ConsumerId,
+    },
+    /// Sends a data message.
+    SendData {
+        /// To which peer connection.
+        transport: TransportId,
+        /// On which channel.
+        channel: Channel,
+        /// The whole message.
+        data: Arc<[u8]>,
+    },
+    /// Asks for one [`Report::Statistics`].
+    Statistics,
+}
+
+/// The names of a consumer in the peer's SDP: `a=msid:STREAM TRACK`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The media stream; tracks with the same one are played in sync.
+    pub stream: String,
+    /// The track.
+    pub track: String,
+}
+
+/// The data channels of a peer connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// `_reliable`: ordered, resent until it arrives.
+    Reliable,
+    /// `_lossy`: unordered, sent once.
+    Lossy,
+    /// `_data_track`: unordered, sent once, framed by the clients among themselves.
+    DataTrack,
+}
+
+/// What a worker tells its owner.
+#[derive(Debug)]
+pub enum Report {
+    /// The answer to [`Request::RemoteOffer`].
+    Answer {
+        /// Of which peer connection.
+        transport: TransportId,
+        /// The number of the offer.
+        offer: u32,
+        /// The text.
+        sdp: String,
+        /// Every section that carries one of our consumers.
+        sections: Vec<Section>,
+    },
+    /// Our offer; [`Request::RemoteAnswer`] is expected.
+    Offer {
+        /// Of which peer connection.
+        transport: TransportId,
+        /// Our number of it, counted from 1.
+        offer: u32,
+        /// The text.
+        sdp: String,
+        /// Every section that carries one of our consumers.
+        sections: Vec<Section>,
+    },
+    /// A session description could not be used. The peer connection goes on as it was.
+    Refused {
+        /// Of which peer connection.
+        transport: TransportId,
+        /// Why, in words for the peer and the operator.
+        reason: String,
+    },
+    /// The peer should offer again, with that many more receive-only sections; 0 and 0 mean
+    /// that the present ones are enough.
+    SectionsWanted {
+        /// Of which peer connection.
+        transport: TransportId,
+        /// More sections for audio.
+        audio: u32,
+        /// More sections for video.
+        video: u32,
+    },
+    /// The peer sends in a section that has no producer yet.
+    SectionOpened {
+        /// Of which peer connection.
+        transport: TransportId,
+        /// The section's `mid`.
+        mid: String,
+        /// Audio or video.
+        kind: Kind,
+        /// The track id of its `a=msid`, empty if there is none.
+        track: String,
+        /// The codecs that were agreed, the peer's favourite first.
+        codecs: Vec<Codec>,
+    },
+    /// The peer no longer sends in a section; its producer, if any, was closed.
+    SectionClosed {
+        /// Of which peer connection.
+        transport: TransportId,
+        /// The section's `mid`.
+        mid: String,
+        /// What was closed with it.
+        producer: Option<ProducerId>,
+    },
+    /// ICE and DTLS are up (for the first time, or again).
+    Connected {
+        /// Which peer connection.
+        transport: TransportId,
+        /// Over which path.
+        protocol: Protocol,
+    },
+    /// ICE has lost the peer; it may come back.
+    Interrupted {
+        /// Which peer connection.
+        transport: TransportId,
+    },
+    /// The peer connection has ended by itself; the owner need not close it.
+    Closed {
+        /// Which peer connection.
+        transport: TransportId,
+        /// Why, in words for the peer and the operator.
+        reason: String,
+    },
+    /// The first media packet of a producer, and any change of its codec.
+    ProducerCodec {
+        /// Which producer.
+        producer: ProducerId,
+        /// What it sends.
+        codec: Codec,
+    },
+    /// A consumer's first packet is on its way.
+    ConsumerStarted {
+        /// Which consumer.
+        consumer: ConsumerId,
+    },
+    /// A consumer cannot work; it is closed.
+    ConsumerFailed {
+        /// Which consumer.
+        consumer: ConsumerId,
+        /// Why.
+        error: ConsumerError,
+    },
+    /// A data message.
+    Data {
+        /// From which peer connection.
+        transport: TransportId,
+        /// On which channel.
+        channel: Channel,
+        /// The whole message, at most [`Limits::data_message`] bytes.
+        data: Vec<u8>,
+    },
+    /// A data channel is open for sending.
+    ChannelOpen {
+        /// On which peer connection.
+        transport: TransportId,
+        /// Which channel.
+        channel: Channel,
+    },
+    /// How loud the producers are that were heard in the last [`Limits::level_interval`].
+    AudioLevels(Vec<Loudness>),
+    /// The answer to [`Request::Statistics`].
+    Statistics(Box<Statistics>),
+}
+
+/// A section of a session description that carries a consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// The section's `mid`.
+    pub mid: String,
+    /// [`Label::track`].
+    pub track: String,
+}
+
+/// Why a consumer does not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsumerError {
+    /// The subscriber cannot decode what the publisher sends.
+    CodecUnsupported(Codec),
+    /// More sections than [`Limits::sections`] would be needed.
+    TooManySections,
+}
+
+/// The loudness of one producer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Loudness {
+    /// Who.
+    pub producer: ProducerId,
+    /// Mean level over the interval in -dBov, 0 (loud) to 127 (silent).
+    pub level: u8,
+    /// Share of the interval's packets that the encoder called voice, 0 to 1.
+    pub voice: f32,
+}
+
+/// Bounds on what a peer can make a worker do.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Media sections per peer connection.
+    pub sections: usize,
+    /// Bytes of one session description.
+    pub sdp: usize,
+    /// Bytes of one data message.
+    pub data_message: usize,
+    /// Peer connections per worker.
+    pub transports: usize,
+    /// At most one key frame request per encoding in this time.
+    pub key_frame_interval: Duration,
+    /// How often [`Report::AudioLevels`] comes while somebody is heard.
+    pub level_interval: Duration,
+    /// A peer connection that has not come up after this time is closed.
+    pub connect_timeout: Duration,
+    /// A peer connection that ICE has lost is closed after this time.
+    pub interrupted_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            sections: 512,
+            sdp: 512 * 1024,
+            data_message: 64 * 1024,
+            transports: 4096,
+            key_frame_interval: Duration::from_millis(500),
+            level_interval: Duration::from_millis(200),
+            connect_timeout: Duration::from_secs(30),
+            interrupted_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Figures of one worker.
+#[derive(Debug, Clone, Default)]
+pub struct Statistics {
+    /// Datagrams received and sent since the start.
+    pub datagrams: (u64, u64),
+    /// Bytes received and sent since the start.
+    pub bytes: (u64, u64),
+    /// Datagrams that belonged to nobody or did not parse.
+    pub strays: u64,
+    /// Every peer connection.
+    pub transports: Vec<TransportStatistics>,
+    /// Every producer.
+    pub producers: Vec<ProducerStatistics>,
+    /// Every consumer.
+    pub consumers: Vec<ConsumerStatistics>,
+}
+
+/// Figures of one peer connection.
+#[derive(Debug, Clone)]
+pub struct TransportStatistics {
+    /// Which one.
+    pub transport: TransportId,
+    /// Whether ICE and DTLS are up.
+    pub connected: bool,
+    /// The path in use.
+    pub path: Option<Path>,
+    /// Round-trip time as measured by receiver reports.
+    pub rtt: Option<Duration>,
+}
+
+/// Figures of one producer.
+#[derive(Debug, Clone)]
+pub struct ProducerStatistics {
+    /// Which one.
+    pub producer: ProducerId,
+    /// What it sends, once known.
+    pub codec: Option<Codec>,
+    /// Per encoding, lowest first.
+    pub encodings: Vec<EncodingStatistics>,
+}
+
+/// Figures of one encoding of a producer, since its start.
+#[derive(Debug, Clone, Default)]
+pub struct EncodingStatistics {
+    /// RTP packets received.
+    pub packets: u64,
+    /// Payload bytes received.
+    pub bytes: u64,
+    /// Packets that never came, resends included.
+    pub lost: u64,
+    /// Key frame requests sent to the publisher.
+    pub key_frame_requests: u64,
+    /// Bits per second over the last seconds.
+    pub bitrate: u64,
+}
+
+/// Figures of one consumer, since its start.
+#[derive(Debug, Clone)]
+pub struct ConsumerStatistics {
+    /// Which one.
+    pub consumer: ConsumerId,
+    /// RTP packets sent, resends not counted.
+    pub packets: u64,
+    /// Payload bytes sent, resends not counted.
+    pub bytes: u64,
+    /// Packets sent again.
+    pub resent: u64,
+    /// Fraction lost in the last receiver report, 0 to 1.
+    pub loss: f32,
+    /// The layer that is being sent.
+    pub layer: Option<Layer>,
+    /// Bits per second over the last seconds.
+    pub bitrate: u64,
+}

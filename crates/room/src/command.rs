@@ -1,0 +1,284 @@
+//! What can happen to a room.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use umbrella_media::{Codec, Kind};
+
+use crate::model::{
+    ClientFacts, Identity, LeaveReason, ParticipantId, ParticipantKind, Permission, Source,
+    TrackId, TrackSettings, VideoLayer,
+};
+
+/// What can happen to a room. Commands about participants or tracks that are gone are ignored:
+/// they crossed with the effect that said so.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Somebody with a valid token is at the door.
+    Join(Box<Join>),
+    /// Somebody is gone, by will or by fault.
+    Leave {
+        /// Who.
+        participant: ParticipantId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// Media is up.
+    MediaConnected {
+        /// Whose.
+        participant: ParticipantId,
+    },
+    /// Somebody wants to publish a track.
+    Publish {
+        /// Who.
+        participant: ParticipantId,
+        /// What.
+        track: Box<NewTrack>,
+    },
+    /// The engine has a producer for a published track: it can be subscribed to.
+    TrackOpened {
+        /// Which track.
+        track: TrackId,
+        /// What it will probably be encoded in.
+        codec: Option<Codec>,
+    },
+    /// The engine has seen what a track is encoded in.
+    TrackCodec {
+        /// Which track.
+        track: TrackId,
+        /// What it is encoded in.
+        codec: Codec,
+    },
+    /// The publisher has stopped a track.
+    Unpublish {
+        /// Which track.
+        track: TrackId,
+    },
+    /// The publisher mutes or unmutes a track of its own.
+    Mute {
+        /// Who.
+        participant: ParticipantId,
+        /// Which track.
+        track: TrackId,
+        /// On or off.
+        muted: bool,
+    },
+    /// The publisher corrects what it said of a track.
+    UpdateTrack {
+        /// Who.
+        participant: ParticipantId,
+        /// Which track.
+        track: TrackId,
+        /// What has changed.
+        change: TrackChange,
+    },
+    /// Subscribe to tracks or stop it.
+    Subscribe {
+        /// Who.
+        participant: ParticipantId,
+        /// Which tracks.
+        tracks: Vec<TrackId>,
+        /// On or off.
+        subscribe: bool,
+    },
+    /// How a subscriber wants to see tracks.
+    SetTrackSettings {
+        /// Who.
+        participant: ParticipantId,
+        /// Which tracks.
+        tracks: Vec<TrackId>,
+        /// How.
+        settings: TrackSettings,
+    },
+    /// The engine could not serve a subscriber.
+    SubscriptionFailed {
+        /// Who.
+        participant: ParticipantId,
+        /// Which track.
+        track: TrackId,
+        /// What the subscriber cannot decode; `None` for any other reason.
+        codec: Option<Codec>,
+    },
+    /// Media of a subscription is on its way.
+    SubscriptionStarted {
+        /// Who.
+        participant: ParticipantId,
+        /// Which track.
+        track: TrackId,
+    },
+    /// A participant changes what others see of it; needs
+    /// [`Permission::update_own_metadata`].
+    UpdateSelf {
+        /// Who.
+        participant: ParticipantId,
+        /// The client's number of this request.
+        request: u32,
+        /// What changes.
+        change: ParticipantChange,
+    },
+    /// A data message.
+    Data {
+        /// From whom; `None` from the server.
+        from: Option<ParticipantId>,
+        /// To whom; empty means everybody else.
+        to: Vec<Identity>,
+        /// Over which kind of channel.
+        reliability: Reliability,
+        /// The message as it goes out.
+        payload: Arc<[u8]>,
+    },
+    /// How loud tracks were in the last interval.
+    AudioLevels(Vec<TrackLoudness>),
+    /// A moderator or the operator does something.
+    Moderate(Moderation),
+}
+
+/// Somebody with a valid token is at the door.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// A new id for this stay.
+    pub id: ParticipantId,
+    /// Who.
+    pub identity: Identity,
+    /// Shown to people.
+    pub name: String,
+    /// The application's own.
+    pub metadata: String,
+    /// The application's own, by key.
+    pub attributes: BTreeMap<String, String>,
+    /// What kind of thing it is.
+    pub kind: ParticipantKind,
+    /// What it may do.
+    pub permission: Permission,
+    /// Milliseconds since the Unix epoch.
+    pub joined_at_ms: u64,
+    /// Subscribe to everything that is published.
+    pub auto_subscribe: bool,
+    /// The client will say what it shows: video starts small until then.
+    pub adaptive_stream: bool,
+    /// To relay.
+    pub client: ClientFacts,
+    /// To relay.
+    pub capabilities: Vec<i32>,
+}
+
+/// A track that somebody wants to publish.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewTrack {
+    /// A new id for it.
+    pub id: TrackId,
+    /// The client's own name for it, echoed to it alone.
+    pub client_id: String,
+    /// Audio or video.
+    pub kind: Kind,
+    /// Where it comes from.
+    pub source: Source,
+    /// Shown to people.
+    pub name: String,
+    /// The stream that it belongs to.
+    pub stream: String,
+    /// Starts muted.
+    pub muted: bool,
+    /// Codec announced, if any.
+    pub codec: Option<Codec>,
+    /// Pixels of the largest layer.
+    pub width: u32,
+    /// Pixels of the largest layer.
+    pub height: u32,
+    /// Lowest first.
+    pub layers: Vec<VideoLayer>,
+    /// Opus without discontinuous transmission.
+    pub disable_dtx: bool,
+    /// Two channels.
+    pub stereo: bool,
+    /// Opus without redundancy.
+    pub disable_red: bool,
+    /// Relayed.
+    pub encryption: i32,
+    /// Relayed.
+    pub audio_features: Vec<i32>,
+}
+
+/// A correction of a published track.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrackChange {
+    /// The picture's size in pixels has changed.
+    Video {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+    },
+    /// Audio features have changed.
+    Audio {
+        /// The publisher's numbers.
+        features: Vec<i32>,
+    },
+}
+
+/// What others see of a participant; `None` leaves as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ParticipantChange {
+    /// Shown to people.
+    pub name: Option<String>,
+    /// The application's own.
+    pub metadata: Option<String>,
+    /// Merged by key; an empty value removes the key.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// How a data message travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reliability {
+    /// In order, resent until it arrives.
+    Reliable,
+    /// Sent once.
+    Lossy,
+}
+
+/// How loud a track was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrackLoudness {
+    /// Which.
+    pub track: TrackId,
+    /// -dBov, 0 (loud) to 127 (silent).
+    pub level: u8,
+    /// Share of packets that held voice, 0 to 1.
+    pub voice: f32,
+}
+
+/// What a moderator or the operator does; the door has checked that they may.
+#[derive(Debug, Clone)]
+pub enum Moderation {
+    /// Send somebody away.
+    Remove {
+        /// Whom.
+        identity: Identity,
+    },
+    /// Mute or unmute somebody's track.
+    Mute {
+        /// Which track.
+        track: TrackId,
+        /// On or off.
+        muted: bool,
+    },
+    /// Change what others see of somebody, and what they may do.
+    Update {
+        /// Whom.
+        identity: Identity,
+        /// What changes.
+        change: ParticipantChange,
+        /// What they may do from now on.
+        permission: Option<Permission>,
+    },
+    /// Change the room's metadata.
+    SetRoomMetadata {
+        /// The application's own.
+        metadata: String,
+    },
+    /// End the room for everybody.
+    Close {
+        /// What they are told.
+        reason: LeaveReason,
+    },
+}

@@ -1,0 +1,165 @@
+//! What follows from a command.
+
+use std::sync::Arc;
+
+use umbrella_media::{Codec, Delivery};
+
+use crate::command::Reliability;
+use crate::model::{
+    LeaveReason, ParticipantId, ParticipantView, RoomView, Speaker, TrackId, TrackView,
+};
+
+/// What the owner of a room has to do, in this order.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Tell a participant's client something.
+    Notify {
+        /// Whom.
+        to: ParticipantId,
+        /// What.
+        notification: Notification,
+    },
+    /// A participant is gone: close its transports after telling it.
+    Disconnect {
+        /// Whom.
+        participant: ParticipantId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// Start to forward a track to a subscriber.
+    OpenConsumer {
+        /// To whom.
+        subscriber: ParticipantId,
+        /// Whose.
+        publisher: ParticipantId,
+        /// What.
+        track: TrackId,
+        /// How much of it.
+        delivery: Delivery,
+    },
+    /// Forward more or less of a track.
+    ConfigureConsumer {
+        /// To whom.
+        subscriber: ParticipantId,
+        /// What.
+        track: TrackId,
+        /// How much of it.
+        delivery: Delivery,
+    },
+    /// Forward a track no longer.
+    CloseConsumer {
+        /// To whom.
+        subscriber: ParticipantId,
+        /// What.
+        track: TrackId,
+    },
+    /// Drop what arrives of a track, or let it through again.
+    PauseProducer {
+        /// What.
+        track: TrackId,
+        /// Drop or not.
+        paused: bool,
+    },
+    /// A track has ended.
+    CloseProducer {
+        /// What.
+        track: TrackId,
+    },
+    /// Send a data message.
+    SendData {
+        /// To whom, each once.
+        to: Vec<ParticipantId>,
+        /// Over which kind of channel.
+        reliability: Reliability,
+        /// The message.
+        payload: Arc<[u8]>,
+    },
+    /// Nobody is left.
+    Empty,
+}
+
+/// What a participant's client is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notification {
+    /// It is in. Always the first.
+    Joined(Box<Snapshot>),
+    /// Others, or itself, have changed. Always before media of somebody new.
+    Participants(Vec<ParticipantView>),
+    /// Its track was accepted.
+    TrackPublished {
+        /// The client's own name for it.
+        client_id: String,
+        /// What others will see.
+        track: Box<TrackView>,
+    },
+    /// Its track was refused.
+    TrackRefused {
+        /// The client's own name for it.
+        client_id: String,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Its track was ended by somebody else.
+    TrackUnpublished {
+        /// Which.
+        track: TrackId,
+    },
+    /// Somebody hears or sees its track for the first time.
+    TrackSubscribed {
+        /// Which.
+        track: TrackId,
+    },
+    /// It has to mute or unmute its track: a moderator did so.
+    TrackMuted {
+        /// Which.
+        track: TrackId,
+        /// On or off.
+        muted: bool,
+    },
+    /// It cannot have a track.
+    SubscriptionFailed {
+        /// Which.
+        track: TrackId,
+        /// What it cannot decode; `None` for any other reason.
+        codec: Option<Codec>,
+    },
+    /// The room has changed.
+    Room(Box<RoomView>),
+    /// Who has begun to speak, changed in loudness, or stopped.
+    Speakers(Vec<Speaker>),
+    /// The answer to a numbered request.
+    Response {
+        /// The client's number.
+        request: u32,
+        /// How it went.
+        result: Result<(), Refusal>,
+    },
+    /// It has to go.
+    Leave(LeaveReason),
+}
+
+/// What somebody learns on joining.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The room.
+    pub room: RoomView,
+    /// Itself.
+    pub participant: ParticipantView,
+    /// Everybody else who is not hidden.
+    pub others: Vec<ParticipantView>,
+}
+
+/// Why something was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The token does not allow it.
+    NotAllowed,
+    /// There is no such thing.
+    NotFound,
+    /// A configured limit is reached.
+    LimitExceeded,
+    /// It is already there.
+    Duplicate,
+    /// The room is full.
+    RoomFull,
+}
