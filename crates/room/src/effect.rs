@@ -84,7 +84,8 @@ pub enum Notification {
     /// It is in. Always the first.
     Joined(Box<Snapshot>),
     /// Others, or itself, have changed. Always before media of somebody new.
-    Participants(Vec<ParticipantView>),
+    /// The views are shared between all who are told, so their encoding can be as well.
+    Participants(Vec<Arc<ParticipantView>>),
     /// Its track was accepted.
     TrackPublished {
         /// The client's own name for it.
@@ -124,9 +125,9 @@ pub enum Notification {
         codec: Option<Codec>,
     },
     /// The room has changed.
-    Room(Box<RoomView>),
+    Room(Arc<RoomView>),
     /// Who has begun to speak, changed in loudness, or stopped.
-    Speakers(Vec<Speaker>),
+    Speakers(Arc<[Speaker]>),
     /// The answer to a numbered request.
     Response {
         /// The client's number.
@@ -144,9 +145,9 @@ pub struct Snapshot {
     /// The room.
     pub room: RoomView,
     /// Itself.
-    pub participant: ParticipantView,
+    pub participant: Arc<ParticipantView>,
     /// Everybody else who is not hidden.
-    pub others: Vec<ParticipantView>,
+    pub others: Vec<Arc<ParticipantView>>,
 }
 
 /// Why something was refused.

@@ -6,7 +6,11 @@
 
 pub mod command;
 pub mod effect;
+pub mod limits;
 pub mod model;
+pub mod room;
 
 pub use command::Command;
 pub use effect::{Effect, Notification};
+pub use limits::Limits;
+pub use room::{Reason, Room, RoomConfig};

@@ -1,0 +1,37 @@
+//! Bounds on what one participant can make a room hold or relay.
+
+/// Bounds on what one participant can make a room hold or relay. What is beyond them is refused
+/// with [`Refusal::LimitExceeded`](crate::effect::Refusal::LimitExceeded) or
+/// [`Refusal::RoomFull`](crate::effect::Refusal::RoomFull).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Participants in a room, hidden ones included; 0 is unbounded. A room can have a lower
+    /// bound of its own in [`RoomConfig`](crate::RoomConfig).
+    pub participants: u32,
+    /// Tracks that one participant publishes at a time.
+    pub tracks: usize,
+    /// Bytes of a participant's or a room's metadata.
+    pub metadata: usize,
+    /// Bytes of all keys and values of a participant's attributes together.
+    pub attributes: usize,
+    /// Bytes of any name: a participant's, a track's, a stream's, and a client's own track id.
+    pub name: usize,
+    /// Entries of any list of numbers that is relayed unread.
+    pub relayed: usize,
+    /// Bytes of one data message.
+    pub data_message: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            participants: 1000,
+            tracks: 32,
+            metadata: 64 * 1024,
+            attributes: 64 * 1024,
+            name: 256,
+            relayed: 32,
+            data_message: 64 * 1024,
+        }
+    }
+}
