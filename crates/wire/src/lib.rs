@@ -1,1 +1,13 @@
-//! TODO
+//! Generated protobuf messages, nothing else.
+
+/// The client protocol: what travels over the signalling WebSocket and the data channels. What
+/// the messages and fields mean is written in `proto/client.proto`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::wildcard_enum_match_arm
+)]
+pub mod client {
+    include!(concat!(env!("OUT_DIR"), "/umbrella.client.rs"));
+}
