@@ -48,7 +48,8 @@ pub enum Protocol {
 pub struct Path {
     /// UDP or TCP.
     pub protocol: Protocol,
-    /// Our address, as a candidate names it.
+    /// Our address: the [`LocalAddress::base`] at which it arrives or from which it leaves. Of an
+    /// incoming datagram, [`LocalAddress::advertised`] is understood as well.
     pub local: SocketAddr,
     /// The peer's address.
     pub remote: SocketAddr,
@@ -81,20 +82,33 @@ pub enum Input<'a> {
     Timeout,
 }
 
-/// What leaves a worker.
+/// What a worker says between two inputs. Bytes for the wire are fetched with
+/// [`Worker::drain_transmits`](crate::Worker::drain_transmits).
 #[derive(Debug)]
 pub enum Output {
-    /// Bytes for the wire.
-    Transmit {
-        /// How they go.
-        path: Path,
-        /// One datagram.
-        data: Vec<u8>,
-    },
     /// Something that the owner wants to know.
     Report(Report),
     /// Nothing more for now: come back at this time, or with the next input.
     Timeout(Instant),
+}
+
+/// Datagrams for one path, back to back, so that one system call can send them all
+/// (`UDP_SEGMENT`).
+#[derive(Debug, Clone, Copy)]
+pub struct Transmit<'a> {
+    /// How they go.
+    pub path: Path,
+    /// The datagrams. Over TCP it is always one, which still needs its RFC 4571 length.
+    pub data: &'a [u8],
+    /// Bytes of each datagram; only the last may be shorter.
+    pub segment: usize,
+}
+
+impl<'a> Transmit<'a> {
+    /// The datagrams one by one.
+    pub fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.data.chunks(self.segment.max(1))
+    }
 }
 
 /// Who writes the session descriptions of a transport.
@@ -375,6 +389,8 @@ pub enum ConsumerError {
     CodecUnsupported(Codec),
     /// More sections than [`Limits::sections`] would be needed.
     TooManySections,
+    /// The subscriber has declined the section that was offered to it.
+    SectionDeclined,
 }
 
 /// The loudness of one producer.
