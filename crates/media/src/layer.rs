@@ -62,9 +62,15 @@ pub struct Layer {
 
 impl Layer {
     /// Everything that the publisher sends.
-    pub const TOP: Layer = Layer { spatial: Spatial::HIGH, temporal: Temporal::ALL };
+    pub const TOP: Layer = Layer {
+        spatial: Spatial::HIGH,
+        temporal: Temporal::ALL,
+    };
     /// The least that is still a moving picture.
-    pub const BASE: Layer = Layer { spatial: Spatial::LOW, temporal: Temporal::BASE };
+    pub const BASE: Layer = Layer {
+        spatial: Spatial::LOW,
+        temporal: Temporal::BASE,
+    };
 }
 
 /// How much of a track somebody gets.
@@ -78,5 +84,8 @@ pub struct Delivery {
 
 impl Delivery {
     /// Everything that there is.
-    pub const FULL: Delivery = Delivery { paused: false, layer: Layer::TOP };
+    pub const FULL: Delivery = Delivery {
+        paused: false,
+        layer: Layer::TOP,
+    };
 }

@@ -5,9 +5,17 @@
 //! arguments and are only compared.
 
 pub mod codec;
+pub mod history;
 pub mod layer;
+pub mod levels;
 pub mod packet;
+pub mod rewrite;
+pub mod select;
 
-pub use codec::{Codec, Kind};
+pub use codec::{Codec, Descriptor, Detail, Kind, Parser};
+pub use history::History;
 pub use layer::{Delivery, Layer, Spatial, Temporal};
+pub use levels::{Level, LevelMeter};
 pub use packet::{AudioLevel, Packet};
+pub use rewrite::{Outgoing, Patch, Reports, Rewriter, SenderReport, Sent, SequenceMap};
+pub use select::{Layers, Liveness, Selector, Verdict};

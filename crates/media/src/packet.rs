@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::{Codec, Spatial};
+use crate::{Codec, Descriptor, Spatial};
 
 /// A received RTP packet, decrypted and parsed once, then shared by all its consumers.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Packet {
     pub codec: Codec,
     /// Which simulcast encoding this came from; `LOW` for a track with a single encoding.
     pub encoding: Spatial,
+    /// What the payload and the dependency descriptor say, read once.
+    pub descriptor: Descriptor,
     /// The payload without RTP header, padding and extensions.
     pub payload: Arc<[u8]>,
     /// When the datagram was read from the socket.

@@ -1,5 +1,13 @@
 //! Codecs, and what a forwarder must know of a payload without decoding it.
 
+pub mod dependency;
+mod descriptor;
+mod parser;
+pub mod vp8;
+
+pub use descriptor::{Descriptor, Detail, Size};
+pub use parser::Parser;
+
 /// Audio or video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
