@@ -5,6 +5,8 @@
 //! [`Worker::drain_transmits`]. It has no sockets, no threads and no clock.
 
 pub mod api;
+pub mod egress;
+pub mod secure;
 mod worker;
 
 pub use api::*;
