@@ -3,12 +3,33 @@
 //! A [`Room`] takes a [`Command`], and [`Room::poll_effect`] then yields what follows from it.
 //! It has no clock, does no I/O, and knows neither the WebRTC engine nor a client dialect:
 //! whoever owns it carries its effects out.
+//!
+//! Where a rule lives:
+//!
+//! | question | file |
+//! | --- | --- |
+//! | who may come in, who is told that somebody came or left | `participant.rs` |
+//! | what may be published, when others learn of it | `track.rs` |
+//! | who receives a track | `subscription.rs` |
+//! | how much of it they receive | `delivery.rs` |
+//! | who speaks | `speakers.rs` |
+//! | who gets a data message | `data.rs` |
+//! | what moderators can do | `moderation.rs` |
+//! | how large anything may be | `limits.rs` |
 
 pub mod command;
+mod data;
+pub mod delivery;
 pub mod effect;
 pub mod limits;
 pub mod model;
+mod moderation;
+mod participant;
 pub mod room;
+mod roster;
+mod speakers;
+mod subscription;
+mod track;
 
 pub use command::Command;
 pub use effect::{Effect, Notification};

@@ -1,5 +1,9 @@
 //! Bounds on what one participant can make a room hold or relay.
 
+use std::collections::BTreeMap;
+
+use crate::effect::Refusal;
+
 /// Bounds on what one participant can make a room hold or relay. What is beyond them is refused
 /// with [`Refusal::LimitExceeded`](crate::effect::Refusal::LimitExceeded) or
 /// [`Refusal::RoomFull`](crate::effect::Refusal::RoomFull).
@@ -33,5 +37,34 @@ impl Default for Limits {
             relayed: 32,
             data_message: 64 * 1024,
         }
+    }
+}
+
+impl Limits {
+    pub(crate) fn check_name(&self, name: &str) -> Result<(), Refusal> {
+        within(name.len(), self.name)
+    }
+
+    pub(crate) fn check_metadata(&self, metadata: &str) -> Result<(), Refusal> {
+        within(metadata.len(), self.metadata)
+    }
+
+    pub(crate) fn check_attributes(
+        &self,
+        attributes: &BTreeMap<String, String>,
+    ) -> Result<(), Refusal> {
+        let bytes = attributes
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
+        within(bytes, self.attributes)
+    }
+}
+
+fn within(size: usize, bound: usize) -> Result<(), Refusal> {
+    if size <= bound {
+        Ok(())
+    } else {
+        Err(Refusal::LimitExceeded)
     }
 }

@@ -2,14 +2,20 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::command::{Command, Join, ParticipantChange};
-use crate::effect::{Effect, Refusal};
+use crate::command::Command;
+use crate::effect::{Effect, Notification};
 use crate::limits::Limits;
 use crate::model::{
     Identity, ParticipantId, ParticipantView, RoomName, RoomView, TrackId, TrackView,
 };
+use crate::participant::count;
+use crate::roster::{ParticipantKey, Roster};
+use crate::speakers::Speakers;
+
+/// Participants who come and go within this time are counted together.
+const ROOM_DELAY: Duration = Duration::from_millis(500);
 
 /// What a room is from its start.
 #[derive(Debug, Clone)]
@@ -44,88 +50,266 @@ pub enum Reason {
 /// for [`next_timeout`](Room::next_timeout).
 #[derive(Debug)]
 pub struct Room {
-    config: RoomConfig,
-    effects: VecDeque<Effect>,
+    pub(crate) config: RoomConfig,
+    pub(crate) roster: Roster,
+    pub(crate) speakers: Speakers,
+    pub(crate) effects: VecDeque<Effect>,
+    /// When everybody is to be told of new counts.
+    pub(crate) room_due: Option<Instant>,
+    /// The view that was last counted.
+    counted: RoomView,
+}
+
+/// Who is told of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Those who see the participant, and itself.
+    Everybody,
+    /// Those who see the participant, but not itself: its client made the change, or was told in
+    /// another way, and might take a late echo for an order.
+    Others,
 }
 
 impl Room {
     /// An empty room.
     pub fn new(config: RoomConfig) -> Room {
         Room {
+            counted: RoomView {
+                sid: config.sid.clone(),
+                name: config.name.clone(),
+                metadata: config.metadata.clone(),
+                max_participants: config.max_participants,
+                created_at_s: config.created_at_s,
+                participants: 0,
+                publishers: 0,
+                recording: false,
+            },
             config,
+            roster: Roster::default(),
+            speakers: Speakers::default(),
             effects: VecDeque::new(),
+            room_due: None,
         }
     }
 
-    /// Whether somebody may come in now. Ask before [`Command::Join`], while the client can still
-    /// be told why not; a refused join that is handled all the same is sent away at once.
-    pub fn admit(&self, _join: &Join) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    /// Whether [`Moderation::Update`](crate::command::Moderation::Update) would be within the
-    /// limits. An update beyond them is ignored.
-    pub fn admit_change(
-        &self,
-        _identity: &Identity,
-        _change: &ParticipantChange,
-    ) -> Result<(), Refusal> {
-        Ok(())
-    }
-
     /// Applies a command.
-    pub fn handle(&mut self, _now: Instant, _command: Command) {}
+    pub fn handle(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Join(join) => self.join(now, *join),
+            Command::Leave {
+                participant,
+                reason,
+            } => self.leave(now, &participant, reason),
+            Command::MediaConnected { participant } => self.media_connected(&participant),
+            Command::Publish { participant, track } => self.publish(&participant, *track),
+            Command::TrackOpened { track, codec } => self.track_opened(now, &track, codec),
+            Command::TrackCodec { track, codec } => self.track_codec(&track, codec),
+            Command::Unpublish { track } => self.unpublish(now, &track),
+            Command::Mute {
+                participant,
+                track,
+                muted,
+            } => {
+                self.mute_own(now, &participant, &track, muted);
+            }
+            Command::UpdateTrack {
+                participant,
+                track,
+                change,
+            } => {
+                self.update_track(&participant, &track, change);
+            }
+            Command::Subscribe {
+                participant,
+                tracks,
+                subscribe,
+            } => {
+                self.subscribe(&participant, &tracks, subscribe);
+            }
+            Command::SetTrackSettings {
+                participant,
+                tracks,
+                settings,
+            } => {
+                self.set_settings(&participant, &tracks, settings);
+            }
+            Command::SubscriptionFailed {
+                participant,
+                track,
+                codec,
+            } => {
+                self.subscription_failed(&participant, &track, codec);
+            }
+            Command::SubscriptionStarted { participant, track } => {
+                self.subscription_started(&participant, &track);
+            }
+            Command::UpdateSelf {
+                participant,
+                request,
+                change,
+            } => {
+                self.update_self(&participant, request, &change);
+            }
+            Command::Data {
+                from,
+                to,
+                reliability,
+                payload,
+            } => {
+                self.relay(from.as_ref(), &to, reliability, payload);
+            }
+            Command::AudioLevels(levels) => self.audio_levels(now, &levels),
+            Command::Moderate(moderation) => self.moderate(now, moderation),
+        }
+    }
 
     /// The next thing to do, in order.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// When to call [`handle_timeout`](Room::handle_timeout) at the latest, and why.
+    /// When to call [`handle_timeout`](Room::handle_timeout), and why.
     pub fn next_timeout(&self) -> Option<(Instant, Reason)> {
-        None
+        let room = self.room_due.map(|at| (at, Reason::RoomChanged));
+        let speakers = self.speakers.due().map(|at| (at, Reason::Speakers));
+        room.into_iter().chain(speakers).min_by_key(|(at, _)| *at)
     }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.room_due.is_some_and(|at| at <= now) {
+            self.tell_room();
+        }
+        if self.speakers.due().is_some_and(|at| at <= now) {
+            self.speakers_due(now);
+        }
+    }
 
     /// The room as participants see it.
     pub fn view(&self) -> RoomView {
-        RoomView {
-            sid: self.config.sid.clone(),
-            name: self.config.name.clone(),
-            metadata: self.config.metadata.clone(),
-            max_participants: self.config.max_participants,
-            created_at_s: self.config.created_at_s,
-            participants: 0,
-            publishers: 0,
-            recording: false,
-        }
+        let mut view = self.counted.clone();
+        view.metadata.clone_from(&self.config.metadata);
+        count(self.roster.participants.values(), &mut view);
+        view
     }
 
     /// Nobody is in, not even hidden.
     pub fn is_empty(&self) -> bool {
-        true
+        self.roster.participants.is_empty()
     }
 
     /// Everybody in the order of joining. Hidden ones are among them, as
     /// `permission.hidden` says: this is for administrators.
     pub fn participants(&self) -> impl Iterator<Item = &Arc<ParticipantView>> {
-        std::iter::empty()
+        self.roster
+            .participants
+            .values()
+            .map(|participant| &participant.view)
     }
 
     /// Somebody by identity, hidden or not.
-    pub fn participant(&self, _identity: &Identity) -> Option<&Arc<ParticipantView>> {
-        None
+    pub fn participant(&self, identity: &Identity) -> Option<&Arc<ParticipantView>> {
+        let key = self.roster.by_identity(identity)?;
+        Some(&self.roster.participants.get(&key)?.view)
     }
 
     /// Somebody by the id of the stay, hidden or not.
-    pub fn participant_by_id(&self, _id: &ParticipantId) -> Option<&Arc<ParticipantView>> {
-        None
+    pub fn participant_by_id(&self, id: &ParticipantId) -> Option<&Arc<ParticipantView>> {
+        let key = self.roster.by_id(id)?;
+        Some(&self.roster.participants.get(&key)?.view)
     }
 
     /// A track, opened or not, and its publisher.
-    pub fn track(&self, _id: &TrackId) -> Option<(&Arc<ParticipantView>, &TrackView)> {
-        None
+    pub fn track(&self, id: &TrackId) -> Option<(&Arc<ParticipantView>, &TrackView)> {
+        let track = self.roster.tracks.get(&self.roster.by_track(id)?)?;
+        Some((
+            &self.roster.participants.get(&track.publisher)?.view,
+            &track.view,
+        ))
+    }
+
+    /// Tells a participant something.
+    pub(crate) fn notify(&mut self, to: ParticipantId, notification: Notification) {
+        self.effects.push_back(Effect::Notify { to, notification });
+    }
+
+    /// Tells everybody the same.
+    pub(crate) fn notify_everybody(&mut self, notification: &Notification) {
+        for participant in self.roster.participants.values() {
+            self.effects.push_back(Effect::Notify {
+                to: participant.view.id.clone(),
+                notification: notification.clone(),
+            });
+        }
+    }
+
+    /// Brings a participant's view up to date, as a new version, and tells of it.
+    pub(crate) fn announce(&mut self, key: ParticipantKey, audience: Audience) {
+        let Some(participant) = self.roster.participants.get_mut(&key) else {
+            return;
+        };
+        let tracks = participant
+            .tracks
+            .iter()
+            .filter_map(|key| self.roster.tracks.get(key));
+        let open: Vec<_> = tracks
+            .filter(|track| track.is_open())
+            .map(|track| track.view.clone())
+            .collect();
+        let view = Arc::make_mut(&mut participant.view);
+        view.version += 1;
+        view.publishing = !open.is_empty();
+        view.tracks = open;
+        self.announce_unchanged(key, audience);
+    }
+
+    /// Tells of a participant as it is. Of a hidden one nobody is told but itself.
+    pub(crate) fn announce_unchanged(&mut self, key: ParticipantKey, audience: Audience) {
+        let Some(participant) = self.roster.participants.get(&key) else {
+            return;
+        };
+        let hidden = participant.view.permission.hidden;
+        let view = participant.view.clone();
+        self.tell(&[view], |other| {
+            if other == key {
+                audience == Audience::Everybody
+            } else {
+                !hidden
+            }
+        });
+    }
+
+    /// Tells some of participants.
+    pub(crate) fn tell(
+        &mut self,
+        views: &[Arc<ParticipantView>],
+        whom: impl Fn(ParticipantKey) -> bool,
+    ) {
+        for (key, participant) in &self.roster.participants {
+            if whom(*key) {
+                self.effects.push_back(Effect::Notify {
+                    to: participant.view.id.clone(),
+                    notification: Notification::Participants(views.to_vec()),
+                });
+            }
+        }
+    }
+
+    /// Tells everybody how the room is now.
+    pub(crate) fn tell_room(&mut self) {
+        self.room_due = None;
+        let view = self.view();
+        self.counted.clone_from(&view);
+        self.notify_everybody(&Notification::Room(Arc::new(view)));
+    }
+
+    /// Somebody came or went, or began or ceased to publish: if that changes the counts, everybody
+    /// is told soon. Also when they change back before that, as newcomers have seen them between.
+    pub(crate) fn census(&mut self, now: Instant) {
+        let view = self.view();
+        if view != self.counted {
+            self.counted = view;
+            self.room_due.get_or_insert(now + ROOM_DELAY);
+        }
     }
 }

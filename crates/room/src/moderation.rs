@@ -1,0 +1,121 @@
+//! What moderators and the operator can do. The door has checked that they may.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::command::{Moderation, ParticipantChange};
+use crate::effect::Notification;
+use crate::model::{Identity, LeaveReason, ParticipantView, Permission};
+use crate::room::{Audience, Room};
+use crate::roster::ParticipantKey;
+
+impl Room {
+    /// [`Command::Moderate`](crate::Command::Moderate).
+    pub(crate) fn moderate(&mut self, now: Instant, moderation: Moderation) {
+        match moderation {
+            Moderation::Remove { identity } => {
+                if let Some(key) = self.roster.by_identity(&identity) {
+                    self.remove(now, key, LeaveReason::Removed);
+                    self.end_if_empty();
+                }
+            }
+            Moderation::Mute { track, muted } => self.mute_by_moderator(now, &track, muted),
+            Moderation::Update {
+                identity,
+                change,
+                permission,
+            } => {
+                self.update(now, &identity, &change, permission);
+            }
+            Moderation::SetRoomMetadata { metadata } => self.set_metadata(metadata),
+            Moderation::Close { reason } => self.close(now, reason),
+        }
+    }
+
+    fn update(
+        &mut self,
+        now: Instant,
+        identity: &Identity,
+        change: &ParticipantChange,
+        permission: Option<Permission>,
+    ) {
+        let Some(key) = self.roster.by_identity(identity) else {
+            return;
+        };
+        if self.change(key, change).is_ok()
+            && let Some(permission) = permission
+        {
+            self.set_permission(now, key, permission);
+        }
+    }
+
+    /// Takes away what is no longer allowed, tells of it, then gives what is newly allowed.
+    fn set_permission(&mut self, now: Instant, key: ParticipantKey, new: Permission) {
+        let Some(participant) = self.roster.participants.get_mut(&key) else {
+            return;
+        };
+        if participant.view.permission == new {
+            return;
+        }
+        let was_hidden = participant.view.permission.hidden;
+        let hides = new.hidden && !was_hidden;
+        Arc::make_mut(&mut participant.view).permission = new;
+        self.end_forbidden_tracks(now, key);
+        if hides {
+            self.vanish(key);
+        }
+        self.announce(key, Audience::Everybody);
+        self.settle_participant(key);
+        self.census(now);
+    }
+
+    fn end_forbidden_tracks(&mut self, now: Instant, key: ParticipantKey) {
+        let Some(participant) = self.roster.participants.get(&key) else {
+            return;
+        };
+        let id = participant.view.id.clone();
+        let permission = participant.view.permission.clone();
+        for track_key in participant.tracks.clone() {
+            let Some(track) = self.roster.tracks.get(&track_key) else {
+                continue;
+            };
+            if permission.hidden || !permission.may_publish(track.view.source) {
+                let track = track.view.id.clone();
+                self.end_track(now, track_key);
+                self.notify(id.clone(), Notification::TrackUnpublished { track });
+            }
+        }
+    }
+
+    /// To the others, who becomes hidden has left.
+    fn vanish(&mut self, key: ParticipantKey) {
+        let Some(participant) = self.roster.participants.get_mut(&key) else {
+            return;
+        };
+        let mut last = ParticipantView::clone(&participant.view);
+        last.part(LeaveReason::Asked);
+        Arc::make_mut(&mut participant.view).version = last.version;
+        self.tell(&[Arc::new(last)], |other| other != key);
+    }
+
+    fn set_metadata(&mut self, metadata: String) {
+        if self.config.metadata == metadata || self.config.limits.check_metadata(&metadata).is_err()
+        {
+            return;
+        }
+        self.config.metadata = metadata;
+        self.tell_room();
+    }
+
+    /// Everybody has to go; nobody is told of the others who go as well.
+    fn close(&mut self, now: Instant, reason: LeaveReason) {
+        if self.is_empty() {
+            return;
+        }
+        let everybody: Vec<_> = self.roster.participants.keys().copied().collect();
+        for key in everybody {
+            self.take_out(now, key, reason);
+        }
+        self.end_if_empty();
+    }
+}

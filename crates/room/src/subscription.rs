@@ -1,0 +1,262 @@
+//! Who receives a track.
+//!
+//! One rule, [`settle`], compares what a subscriber should receive with what it does receive, and
+//! opens, changes or closes its consumer. Whatever can change the answer (wishes, permissions,
+//! settings, tracks that open) ends in that rule, so that no case can be forgotten.
+
+use std::collections::VecDeque;
+
+use umbrella_media::{Codec, Delivery};
+
+use crate::delivery::delivery;
+use crate::effect::{Effect, Notification};
+use crate::model::{ParticipantId, TrackId, TrackSettings};
+use crate::participant::Participant;
+use crate::room::Room;
+use crate::roster::{ParticipantKey, TrackKey};
+use crate::track::{Track, TrackState};
+
+/// What one participant wishes and has of one track.
+#[derive(Debug, Default)]
+pub(crate) struct Subscription {
+    /// What it has asked for; while it has not, `auto_subscribe` decides.
+    wish: Option<bool>,
+    settings: Option<TrackSettings>,
+    state: SubscriptionState,
+}
+
+/// The life of a subscription.
+#[derive(Debug, Default)]
+enum SubscriptionState {
+    /// Nothing is forwarded.
+    #[default]
+    Closed,
+    /// There is a consumer.
+    Open(Delivery),
+    /// The engine could not serve it. A new codec or a new wish starts it again.
+    Failed,
+}
+
+impl Room {
+    /// [`Command::Subscribe`](crate::Command::Subscribe).
+    pub(crate) fn subscribe(&mut self, id: &ParticipantId, tracks: &[TrackId], wish: bool) {
+        self.with_subscriptions(id, tracks, |subscription| {
+            subscription.wish = Some(wish);
+            if wish && matches!(subscription.state, SubscriptionState::Failed) {
+                subscription.state = SubscriptionState::Closed;
+            }
+        });
+    }
+
+    /// [`Command::SetTrackSettings`](crate::Command::SetTrackSettings).
+    pub(crate) fn set_settings(
+        &mut self,
+        id: &ParticipantId,
+        tracks: &[TrackId],
+        settings: TrackSettings,
+    ) {
+        self.with_subscriptions(id, tracks, |subscription| {
+            subscription.settings = Some(settings)
+        });
+    }
+
+    /// [`Command::SubscriptionFailed`](crate::Command::SubscriptionFailed): the engine has closed
+    /// the consumer already.
+    pub(crate) fn subscription_failed(
+        &mut self,
+        id: &ParticipantId,
+        track_id: &TrackId,
+        codec: Option<Codec>,
+    ) {
+        let Some(track_key) = self.roster.by_track(track_id) else {
+            return;
+        };
+        let Some((key, participant)) = self.roster.find(id) else {
+            return;
+        };
+        let Some(subscription) = participant.subscriptions.get_mut(&track_key) else {
+            return;
+        };
+        if !matches!(subscription.state, SubscriptionState::Open(_)) {
+            return;
+        }
+        subscription.state = SubscriptionState::Failed;
+        if let Some(track) = self.roster.tracks.get_mut(&track_key) {
+            track.remove_subscriber(key);
+        }
+        let track = track_id.clone();
+        self.notify(
+            id.clone(),
+            Notification::SubscriptionFailed { track, codec },
+        );
+    }
+
+    /// [`Command::SubscriptionStarted`](crate::Command::SubscriptionStarted): the publisher is
+    /// told once that somebody is there.
+    pub(crate) fn subscription_started(&mut self, id: &ParticipantId, track_id: &TrackId) {
+        let Some(key) = self.roster.by_id(id) else {
+            return;
+        };
+        let Some((_, track)) = self.roster.find_track(track_id) else {
+            return;
+        };
+        let publisher = track.publisher;
+        let TrackState::Open {
+            subscribers,
+            noticed,
+        } = &mut track.state
+        else {
+            return;
+        };
+        if *noticed || !subscribers.contains(&key) {
+            return;
+        }
+        *noticed = true;
+        let Some(publisher) = self.roster.participants.get(&publisher) else {
+            return;
+        };
+        let to = publisher.view.id.clone();
+        self.notify(
+            to,
+            Notification::TrackSubscribed {
+                track: track_id.clone(),
+            },
+        );
+    }
+
+    /// Settles what one participant receives of every track.
+    pub(crate) fn settle_participant(&mut self, key: ParticipantKey) {
+        let Some(participant) = self.roster.participants.get_mut(&key) else {
+            return;
+        };
+        for (track_key, track) in &mut self.roster.tracks {
+            settle(key, participant, *track_key, track, &mut self.effects);
+        }
+    }
+
+    /// Settles what everybody receives of one track.
+    pub(crate) fn settle_track(&mut self, track_key: TrackKey) {
+        let Some(track) = self.roster.tracks.get_mut(&track_key) else {
+            return;
+        };
+        for (key, participant) in &mut self.roster.participants {
+            settle(*key, participant, track_key, track, &mut self.effects);
+        }
+    }
+
+    /// A track is encoded in something else: who could not decode it may now be able to.
+    pub(crate) fn retry_failed(&mut self, track_key: TrackKey) {
+        for participant in self.roster.participants.values_mut() {
+            if let Some(subscription) = participant.subscriptions.get_mut(&track_key)
+                && matches!(subscription.state, SubscriptionState::Failed)
+            {
+                subscription.state = SubscriptionState::Closed;
+            }
+        }
+        self.settle_track(track_key);
+    }
+
+    /// Closes everything that a participant receives, because it goes.
+    pub(crate) fn close_subscriptions(&mut self, key: ParticipantKey) {
+        let Some(participant) = self.roster.participants.get_mut(&key) else {
+            return;
+        };
+        for (track_key, subscription) in std::mem::take(&mut participant.subscriptions) {
+            let Some(track) = self.roster.tracks.get_mut(&track_key) else {
+                continue;
+            };
+            track.remove_subscriber(key);
+            if matches!(subscription.state, SubscriptionState::Open(_)) {
+                self.effects.push_back(Effect::CloseConsumer {
+                    subscriber: participant.view.id.clone(),
+                    track: track.view.id.clone(),
+                });
+            }
+        }
+    }
+
+    /// Changes a participant's subscriptions to open tracks of others, and settles them.
+    fn with_subscriptions(
+        &mut self,
+        id: &ParticipantId,
+        tracks: &[TrackId],
+        change: impl Fn(&mut Subscription),
+    ) {
+        for track_id in tracks {
+            let Some(track_key) = self.roster.by_track(track_id) else {
+                continue;
+            };
+            let Some(key) = self.roster.by_id(id) else {
+                return;
+            };
+            let Some(track) = self.roster.tracks.get_mut(&track_key) else {
+                continue;
+            };
+            let Some(participant) = self.roster.participants.get_mut(&key) else {
+                return;
+            };
+            // Nobody can know of a track that is not open, nor subscribe to itself.
+            if !track.is_open() || track.publisher == key {
+                continue;
+            }
+            change(participant.subscriptions.entry(track_key).or_default());
+            settle(key, participant, track_key, track, &mut self.effects);
+        }
+    }
+}
+
+/// Makes what a subscriber receives of a track what it should receive.
+fn settle(
+    key: ParticipantKey,
+    participant: &mut Participant,
+    track_key: TrackKey,
+    track: &mut Track,
+    effects: &mut VecDeque<Effect>,
+) {
+    let TrackState::Open { subscribers, .. } = &mut track.state else {
+        return;
+    };
+    if track.publisher == key {
+        return;
+    }
+    let subscription = participant.subscriptions.entry(track_key).or_default();
+    let wanted = participant.view.permission.subscribe
+        && subscription.wish.unwrap_or(participant.auto_subscribe);
+    let new = delivery(
+        &track.view,
+        subscription.settings.as_ref(),
+        participant.adaptive_stream,
+    );
+    let subscriber = || participant.view.id.clone();
+    match (&subscription.state, wanted) {
+        (SubscriptionState::Closed, false) | (SubscriptionState::Failed, true) => return,
+        (SubscriptionState::Closed, true) => {
+            subscribers.insert(key);
+            effects.push_back(Effect::OpenConsumer {
+                subscriber: subscriber(),
+                publisher: track.publisher_id.clone(),
+                track: track.view.id.clone(),
+                delivery: new,
+            });
+        }
+        (SubscriptionState::Open(old), true) if *old == new => return,
+        (SubscriptionState::Open(_), true) => effects.push_back(Effect::ConfigureConsumer {
+            subscriber: subscriber(),
+            track: track.view.id.clone(),
+            delivery: new,
+        }),
+        (SubscriptionState::Open(_), false) => {
+            subscribers.remove(&key);
+            effects.push_back(Effect::CloseConsumer {
+                subscriber: subscriber(),
+                track: track.view.id.clone(),
+            });
+        }
+        (SubscriptionState::Failed, false) => {}
+    }
+    subscription.state = if wanted {
+        SubscriptionState::Open(new)
+    } else {
+        SubscriptionState::Closed
+    };
+}
