@@ -1,0 +1,322 @@
+//! Where packets are sealed.
+
+use std::slice;
+use std::time::Instant;
+
+use umbrella_media::Patch;
+
+use super::StreamId;
+use super::clock::{NtpClock, abs_send_time};
+use super::feedback::{Feedback, SendRecord};
+use super::header::Fields;
+use super::queue::Entry;
+use super::report::Reports;
+use super::stream::{Lane, Last};
+use super::streams::Streams;
+use crate::secure::{SealError, Sealer};
+
+/// Sealed datagrams, one after another, in a slab that is used again and again.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    slab: Vec<u8>,
+    /// Where in the slab each datagram ends.
+    ends: Vec<usize>,
+    /// Scratch for one header.
+    header: Vec<u8>,
+    /// Scratch for a payload that is not sent as it is.
+    payload: Vec<u8>,
+    feedback: Feedback,
+    clock: NtpClock,
+    reports: Reports,
+    /// Streams that have sent and want to say so in a sender report.
+    due: Vec<StreamId>,
+}
+
+/// Datagrams that are ready for the wire, in their order.
+#[derive(Debug, Clone)]
+pub struct Datagrams<'a> {
+    slab: &'a [u8],
+    ends: slice::Iter<'a, usize>,
+    start: usize,
+}
+
+impl<'a> Iterator for Datagrams<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = *self.ends.next()?;
+        let datagram = &self.slab[self.start..end];
+        self.start = end;
+        Some(datagram)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.ends.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Datagrams<'_> {}
+
+impl Outbox {
+    pub(super) fn new(clock: NtpClock) -> Outbox {
+        Outbox {
+            slab: Vec::new(),
+            ends: Vec::new(),
+            header: Vec::new(),
+            payload: Vec::new(),
+            feedback: Feedback::default(),
+            clock,
+            reports: Reports::default(),
+            due: Vec::new(),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.slab.clear();
+        self.ends.clear();
+    }
+
+    pub(super) fn datagrams(&self) -> Datagrams<'_> {
+        Datagrams {
+            slab: &self.slab,
+            ends: self.ends.iter(),
+            start: 0,
+        }
+    }
+
+    pub(super) fn feedback(&self) -> &Feedback {
+        &self.feedback
+    }
+
+    pub(super) fn feedback_mut(&mut self) -> &mut Feedback {
+        &mut self.feedback
+    }
+
+    /// Sends a packet for the first time. Returns the size of the datagram; 0 if there is none.
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+        entry: &Entry,
+    ) -> usize {
+        let Some(stream) = streams.get_mut(entry.stream) else {
+            return 0;
+        };
+        let fields = self.fields(now, entry, entry.format.payload_type);
+        stream
+            .template
+            .write(&entry.packet, fields, &mut self.header);
+        let payload = &*entry.packet.payload;
+        let seq = entry.outgoing.seq;
+        let patched = patch_into(&mut self.payload, payload, None, &entry.outgoing.patch);
+        let payload = if patched {
+            self.payload.as_slice()
+        } else {
+            payload
+        };
+        let start = self.slab.len();
+        let sealed = seal(
+            sealer,
+            &mut stream.lane,
+            seq,
+            &self.header,
+            payload,
+            &mut self.slab,
+        );
+        if sealed.is_err() {
+            stream.counts.dropped += 1;
+            return 0;
+        }
+        let size = self.slab.len() - start;
+        let received = entry.packet.received;
+        let (timestamp, rate) = (entry.outgoing.timestamp, entry.format.clock_rate);
+        stream.lane.sent(
+            payload.len(),
+            Last {
+                timestamp,
+                rate,
+                received,
+                sent: now,
+            },
+        );
+        stream.counts.packets += 1;
+        stream.counts.bytes += payload.len() as u64;
+        stream.rate.add(now, payload.len());
+        stream.throttle.sent(size);
+        if let Some(ring) = &mut stream.sealed {
+            ring.keep(seq, &self.slab[start..]);
+        }
+        if stream.report_due(now) {
+            stream.reported = Some(now);
+            self.due.push(entry.stream);
+        }
+        let numbered = stream.template.has_transport_cc();
+        self.finish(now, entry.stream, size, numbered);
+        size
+    }
+
+    /// Sends a packet again on the RTX SSRC (RFC 4588 section 4): a new packet with a sequence
+    /// number of its own, and the original one before the payload.
+    pub(super) fn send_rtx(
+        &mut self,
+        now: Instant,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+        entry: &Entry,
+    ) -> usize {
+        let Some(stream) = streams.get_mut(entry.stream) else {
+            return 0;
+        };
+        let Some(payload_type) = stream.rtx_payload_type(entry.format) else {
+            return 0;
+        };
+        let fields = self.fields(now, entry, payload_type);
+        stream
+            .template
+            .write(&entry.packet, fields, &mut self.header);
+        let Some(lane) = &mut stream.rtx else {
+            return 0;
+        };
+        let original = entry.outgoing.seq as u16;
+        let patch = &entry.outgoing.patch;
+        patch_into(
+            &mut self.payload,
+            &entry.packet.payload,
+            Some(original),
+            patch,
+        );
+        let seq = lane.next_seq;
+        // Before the cipher sees it, so that no failure can lead to the same number again.
+        lane.next_seq += 1;
+        let start = self.slab.len();
+        if seal(
+            sealer,
+            lane,
+            seq,
+            &self.header,
+            &self.payload,
+            &mut self.slab,
+        )
+        .is_err()
+        {
+            return 0;
+        }
+        let size = self.slab.len() - start;
+        stream.counts.resent += 1;
+        let numbered = stream.template.has_transport_cc();
+        self.finish(now, entry.stream, size, numbered);
+        size
+    }
+
+    /// Sends the very bytes once more that were sent before. Its transport-wide number is the
+    /// old one, so nothing is recorded.
+    pub(super) fn send_sealed(
+        &mut self,
+        streams: &mut Streams,
+        stream: StreamId,
+        seq: u64,
+    ) -> usize {
+        let Some(stream) = streams.get_mut(stream) else {
+            return 0;
+        };
+        let Some(bytes) = stream.sealed.as_ref().and_then(|ring| ring.get(seq)) else {
+            return 0;
+        };
+        self.slab.extend_from_slice(bytes);
+        self.ends.push(self.slab.len());
+        stream.counts.resent += 1;
+        stream.throttle.resent(bytes.len());
+        bytes.len()
+    }
+
+    /// Sends a sender report for each stream that wants one.
+    pub(super) fn send_reports(
+        &mut self,
+        now: Instant,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+        cname: &str,
+    ) {
+        while let Some(id) = self.due.pop() {
+            let Some(stream) = streams.get(id) else {
+                continue;
+            };
+            let Some(info) = stream.sender_info(&self.clock, now) else {
+                continue;
+            };
+            self.reports.add(stream.lane.ssrc(), info);
+            if self.reports.is_full(cname) {
+                self.seal_reports(sealer, cname);
+            }
+        }
+        if !self.reports.is_empty() {
+            self.seal_reports(sealer, cname);
+        }
+    }
+
+    fn seal_reports(&mut self, sealer: &mut Sealer, cname: &str) {
+        if sealer
+            .seal_rtcp(self.reports.take(cname), &mut self.slab)
+            .is_ok()
+        {
+            self.ends.push(self.slab.len());
+        }
+        self.reports.clear();
+    }
+
+    fn fields(&self, now: Instant, entry: &Entry, payload_type: u8) -> Fields {
+        Fields {
+            payload_type,
+            marker: entry.outgoing.marker,
+            timestamp: entry.outgoing.timestamp,
+            transport_cc: self.feedback.next_number(),
+            abs_send_time: abs_send_time(self.clock.ntp(now)),
+            frame_number: entry.outgoing.frame_number,
+        }
+    }
+
+    fn finish(&mut self, now: Instant, stream: StreamId, size: usize, numbered: bool) {
+        self.ends.push(self.slab.len());
+        if numbered {
+            let size = u16::try_from(size).unwrap_or(u16::MAX);
+            self.feedback.sent(SendRecord {
+                sent: now,
+                size,
+                stream,
+                received: false,
+            });
+        }
+    }
+}
+
+/// Lays out a payload that differs from the shared one: with `original` before it, and patched.
+/// False if there is no difference, and then nothing is laid out.
+fn patch_into(out: &mut Vec<u8>, payload: &[u8], original: Option<u16>, patch: &Patch) -> bool {
+    if original.is_none() && patch.bytes().is_empty() {
+        return false;
+    }
+    out.clear();
+    let start = match original {
+        Some(original) => {
+            out.extend_from_slice(&original.to_be_bytes());
+            2
+        }
+        None => 0,
+    };
+    out.extend_from_slice(payload);
+    patch.apply(&mut out[start..]);
+    true
+}
+
+fn seal(
+    sealer: &mut Sealer,
+    lane: &mut Lane,
+    seq: u64,
+    header: &[u8],
+    payload: &[u8],
+    slab: &mut Vec<u8>,
+) -> Result<(), SealError> {
+    let index = lane.index(sealer)?;
+    sealer.seal_rtp(index, seq, header, payload, slab)
+}
