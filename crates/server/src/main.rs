@@ -1,2 +1,3 @@
-//! x
-fn main(){}
+//! The `umbrella` binary.
+
+fn main() {}

@@ -1,0 +1,150 @@
+//! The configuration as it is written: one field for each key of [`super::keys`], with its default.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct FileConfig {
+    pub(super) server: Server,
+    pub(super) http: Http,
+    pub(super) tls: Tls,
+    pub(super) media: Media,
+    pub(super) rooms: Rooms,
+    pub(super) auth: Auth,
+    pub(super) limits: Limits,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Server {
+    pub(super) name: String,
+    pub(super) data_dir: String,
+    pub(super) cloud: bool,
+    pub(super) log: String,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            name: "Umbrella".to_owned(),
+            data_dir: String::new(),
+            cloud: false,
+            log: "info".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Http {
+    pub(super) listen: String,
+    pub(super) prefix: String,
+    pub(super) public_host: String,
+    pub(super) trusted_proxies: Vec<String>,
+    pub(super) max_connections: u32,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: ":8081".to_owned(),
+            prefix: String::new(),
+            public_host: String::new(),
+            trusted_proxies: vec!["auto".to_owned()],
+            max_connections: 4096,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) certificate: String,
+    pub(super) private_key: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Media {
+    pub(super) min_port: u32,
+    pub(super) max_port: u32,
+    pub(super) public_ips: Vec<String>,
+    pub(super) advertise_lan: bool,
+    pub(super) udp: bool,
+    pub(super) tcp: bool,
+    pub(super) workers: u32,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            min_port: 40_000,
+            max_port: 49_999,
+            public_ips: Vec::new(),
+            advertise_lan: true,
+            udp: true,
+            tcp: true,
+            workers: 0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Rooms {
+    pub(super) auto_create: bool,
+    pub(super) empty_timeout_s: u32,
+    pub(super) departure_timeout_s: u32,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            auto_create: true,
+            empty_timeout_s: 300,
+            departure_timeout_s: 20,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Auth {
+    pub(super) keys: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) participants_per_room: u32,
+    pub(super) rooms: u32,
+    pub(super) tracks_per_participant: u32,
+    pub(super) sockets: u32,
+    pub(super) sockets_per_address: u32,
+    pub(super) message_bytes: u32,
+    pub(super) messages_per_second: u32,
+    pub(super) offers_per_minute: u32,
+    pub(super) data_message_bytes: u32,
+    pub(super) tcp_connections: u32,
+    pub(super) tcp_connections_per_address: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            participants_per_room: 500,
+            rooms: 1000,
+            tracks_per_participant: 32,
+            sockets: 4096,
+            sockets_per_address: 256,
+            message_bytes: 512 * 1024,
+            messages_per_second: 100,
+            offers_per_minute: 240,
+            data_message_bytes: 64 * 1024,
+            tcp_connections: 2048,
+            tcp_connections_per_address: 64,
+        }
+    }
+}

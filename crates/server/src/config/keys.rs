@@ -1,0 +1,319 @@
+//! Every key of the configuration with what it means: the one source of `umbrella config
+//! --print-defaults`, of `docs/configuration.md`, of the environment's names, and of what is
+//! accepted in `umbrella.toml`. Defaults are those of [`super::file::FileConfig`].
+
+/// What a value looks like, in the file and in the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A string.
+    Text,
+    /// `true` or `false`; in the environment also `1`, `0`, `yes`, `no`, `on`, `off`.
+    Switch,
+    /// A whole number, 0 or more.
+    Number,
+    /// A list of strings; in the environment separated by commas or white space.
+    List,
+    /// A table of strings; in the environment `name: value`, separated by commas or new lines.
+    Pairs,
+}
+
+impl Kind {
+    /// For people.
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::Text => "a string in quotes",
+            Self::Switch => "true or false",
+            Self::Number => "a whole number, 0 or more",
+            Self::List => "a list of strings, like [\"a\", \"b\"]",
+            Self::Pairs => "a table of strings, like { name = \"value\" }",
+        }
+    }
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) env: &'static str,
+    pub(super) kind: Kind,
+    pub(super) doc: &'static str,
+}
+
+/// Keys that belong together.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) name: &'static str,
+    pub(super) doc: &'static str,
+    pub(super) keys: &'static [Key],
+}
+
+const fn key(name: &'static str, env: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key {
+        name,
+        env,
+        kind,
+        doc,
+    }
+}
+
+use Kind::{List, Number, Pairs, Switch, Text};
+
+/// The whole configuration, in the order in which it is printed.
+pub(super) const SECTIONS: &[Section] = &[
+    Section {
+        name: "server",
+        doc: "The server as a whole.",
+        keys: SERVER,
+    },
+    Section {
+        name: "http",
+        doc: "Where the page, the API and the signalling are served.",
+        keys: HTTP,
+    },
+    Section {
+        name: "tls",
+        doc: "Certificates. Not used in cloud mode. See docs/tls.md.",
+        keys: TLS,
+    },
+    Section {
+        name: "media",
+        doc: "Where audio, video and data go.",
+        keys: MEDIA,
+    },
+    Section {
+        name: "rooms",
+        doc: "How rooms come and go.",
+        keys: ROOMS,
+    },
+    Section {
+        name: "auth",
+        doc: "Who may issue access tokens.",
+        keys: AUTH,
+    },
+    Section {
+        name: "limits",
+        doc: "What one client, or all of them, may ask for. 0 is unbounded only where it is said.",
+        keys: LIMITS,
+    },
+];
+
+const SERVER: &[Key] = &[
+    key("name", "UMBRELLA_NAME", Text, "Shown in the page's head."),
+    key(
+        "data_dir",
+        "UMBRELLA_DATA_DIR",
+        Text,
+        "Directory of the database, the certificates and the socket of the subcommands; made with \
+         mode 0700 if it does not exist. Empty: /var/lib/umbrella for root, otherwise \
+         $XDG_STATE_HOME/umbrella or ~/.local/state/umbrella.",
+    ),
+    key(
+        "cloud",
+        "UMBRELLA_CLOUD",
+        Switch,
+        "Serve plain HTTP for a reverse proxy in front that ends TLS.",
+    ),
+    key(
+        "log",
+        "UMBRELLA_LOG",
+        Text,
+        "What is logged to standard error: error, warn, info, debug or trace, or a filter such as \
+         \"info,umbrella_server::http=debug\".",
+    ),
+];
+
+const HTTP: &[Key] = &[
+    key(
+        "listen",
+        "UMBRELLA_HTTP_SERVE_ADDR",
+        Text,
+        "Address and TCP port, as \":8081\" (all addresses), \"127.0.0.1:8081\" or \"[::1]:8081\".",
+    ),
+    key(
+        "prefix",
+        "UMBRELLA_HTTP_PREFIX",
+        Text,
+        "Path below which everything is served, as \"/umbrella\". A proxy in front must not strip \
+         it.",
+    ),
+    key(
+        "public_host",
+        "UMBRELLA_PUBLIC_HOST",
+        Text,
+        "Name, or name and port, under which people reach the page from outside, as \
+         \"meet.example.org\". Used in links and in the certificate that the server makes.",
+    ),
+    key(
+        "trusted_proxies",
+        "UMBRELLA_TRUSTED_PROXIES",
+        List,
+        "Addresses or networks whose X-Forwarded-For, -Proto and -Host are believed. \"auto\" is \
+         loopback and private networks in cloud mode, and nobody otherwise.",
+    ),
+    key(
+        "max_connections",
+        "UMBRELLA_HTTP_MAX_CONNECTIONS",
+        Number,
+        "HTTP connections at a time; further ones wait. At least 16.",
+    ),
+];
+
+const TLS: &[Key] = &[
+    key(
+        "certificate",
+        "UMBRELLA_TLS_CERTIFICATE",
+        Text,
+        "File with the certificate chain (PEM), reloaded when it changes. Empty: service.crt in \
+         the working directory if it is there, otherwise the server makes its own.",
+    ),
+    key(
+        "private_key",
+        "UMBRELLA_TLS_PRIVATE_KEY",
+        Text,
+        "File with the private key (PEM). Empty: service.key in the working directory.",
+    ),
+];
+
+const MEDIA: &[Key] = &[
+    key(
+        "min_port",
+        "UMBRELLA_MIN_PORT",
+        Number,
+        "UDP and TCP port of the first worker; the others use the next ones.",
+    ),
+    key(
+        "max_port",
+        "UMBRELLA_MAX_PORT",
+        Number,
+        "Highest port that a worker may use; ports that are taken are passed over.",
+    ),
+    key(
+        "public_ips",
+        "UMBRELLA_PUBLIC_IP",
+        List,
+        "Addresses under which this machine is reached from outside, if it does not have them \
+         itself (NAT, cloud, container).",
+    ),
+    key(
+        "advertise_lan",
+        "UMBRELLA_ADVERTISE_LAN",
+        Switch,
+        "Advertise the machine's own addresses too.",
+    ),
+    key(
+        "udp",
+        "UMBRELLA_MEDIA_UDP",
+        Switch,
+        "Advertise UDP. Switch it off only where UDP is known not to pass.",
+    ),
+    key(
+        "tcp",
+        "UMBRELLA_MEDIA_TCP",
+        Switch,
+        "Advertise TCP for clients whose network blocks UDP.",
+    ),
+    key(
+        "workers",
+        "UMBRELLA_WORKERS",
+        Number,
+        "Worker threads, each with its own port. 0: one for each core.",
+    ),
+];
+
+const ROOMS: &[Key] = &[
+    key(
+        "auto_create",
+        "UMBRELLA_ROOMS_AUTO_CREATE",
+        Switch,
+        "Make a room when the first participant with a valid token joins it.",
+    ),
+    key(
+        "empty_timeout_s",
+        "UMBRELLA_ROOMS_EMPTY_TIMEOUT_S",
+        Number,
+        "Seconds after which a room that nobody has joined is gone.",
+    ),
+    key(
+        "departure_timeout_s",
+        "UMBRELLA_ROOMS_DEPARTURE_TIMEOUT_S",
+        Number,
+        "Seconds after which a room is gone when the last participant has left.",
+    ),
+];
+
+const AUTH: &[Key] = &[key(
+    "keys",
+    "UMBRELLA_KEYS",
+    Pairs,
+    "API keys and their secrets, besides those made on the page. A secret has 16 characters at \
+     least; 32 random ones are better.",
+)];
+
+const LIMITS: &[Key] = &[
+    key(
+        "participants_per_room",
+        "UMBRELLA_LIMIT_PARTICIPANTS_PER_ROOM",
+        Number,
+        "0 is unbounded.",
+    ),
+    key(
+        "rooms",
+        "UMBRELLA_LIMIT_ROOMS",
+        Number,
+        "Rooms at a time. 0 is unbounded.",
+    ),
+    key(
+        "tracks_per_participant",
+        "UMBRELLA_LIMIT_TRACKS_PER_PARTICIPANT",
+        Number,
+        "Tracks that one participant may publish at a time.",
+    ),
+    key(
+        "sockets",
+        "UMBRELLA_LIMIT_SOCKETS",
+        Number,
+        "Signalling connections at a time.",
+    ),
+    key(
+        "sockets_per_address",
+        "UMBRELLA_LIMIT_SOCKETS_PER_ADDRESS",
+        Number,
+        "Signalling connections at a time from one address (one /64 for IPv6).",
+    ),
+    key(
+        "message_bytes",
+        "UMBRELLA_LIMIT_MESSAGE_BYTES",
+        Number,
+        "Bytes of one signalling message.",
+    ),
+    key(
+        "messages_per_second",
+        "UMBRELLA_LIMIT_MESSAGES_PER_SECOND",
+        Number,
+        "Signalling messages of one client, on average; four times as many at once.",
+    ),
+    key(
+        "offers_per_minute",
+        "UMBRELLA_LIMIT_OFFERS_PER_MINUTE",
+        Number,
+        "Session descriptions of one client, on average.",
+    ),
+    key(
+        "data_message_bytes",
+        "UMBRELLA_LIMIT_DATA_MESSAGE_BYTES",
+        Number,
+        "Bytes of one data message between participants.",
+    ),
+    key(
+        "tcp_connections",
+        "UMBRELLA_LIMIT_TCP_CONNECTIONS",
+        Number,
+        "Media connections over TCP at a time, for each worker.",
+    ),
+    key(
+        "tcp_connections_per_address",
+        "UMBRELLA_LIMIT_TCP_CONNECTIONS_PER_ADDRESS",
+        Number,
+        "Media connections over TCP at a time from one address, for each worker.",
+    ),
+];

@@ -1,0 +1,231 @@
+//! Reads file and environment into one [`FileConfig`].
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::file::FileConfig;
+use super::keys::{Key, Kind, SECTIONS};
+use super::{ConfigError, Environment, FILE_NAME};
+
+/// Variables that begin like ours and are not keys of the file.
+const OTHER_VARIABLES: &[&str] = &["UMBRELLA_CONFIG"];
+
+pub(super) struct Written {
+    pub(super) values: FileConfig,
+    /// The file that was read, for messages.
+    pub(super) file: Option<PathBuf>,
+}
+
+pub(super) fn read(file: Option<&Path>, env: &Environment) -> Result<Written, ConfigError> {
+    let path = find(file, env);
+    let mut table = match &path {
+        Some(path) => read_file(path)?,
+        None => Table::new(),
+    };
+    override_by_environment(&mut table, env)?;
+    let values = FileConfig::deserialize_from(table)?;
+    Ok(Written { values, file: path })
+}
+
+fn find(file: Option<&Path>, env: &Environment) -> Option<PathBuf> {
+    if let Some(file) = file {
+        return Some(file.to_owned());
+    }
+    if let Some(file) = env.get("UMBRELLA_CONFIG").filter(|f| !f.is_empty()) {
+        return Some(PathBuf::from(file));
+    }
+    let usual = PathBuf::from(FILE_NAME);
+    usual.exists().then_some(usual)
+}
+
+fn read_file(path: &Path) -> Result<Table, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        path: path.to_owned(),
+        error,
+    })?;
+    let table: Table = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+        path: path.to_owned(),
+        message: error.to_string().trim_end().to_owned(),
+    })?;
+    check_names_and_kinds(&table, &path.display().to_string())?;
+    Ok(table)
+}
+
+fn check_names_and_kinds(table: &Table, origin: &str) -> Result<(), ConfigError> {
+    for (section_name, value) in table {
+        let Some(section) = SECTIONS.iter().find(|s| s.name == section_name) else {
+            return Err(unknown(origin, section_name));
+        };
+        let Some(entries) = value.as_table() else {
+            return Err(ConfigError::BadValue {
+                origin: format!("{origin}: {section_name}"),
+                problem: format!("expected a section, written as [{section_name}]"),
+            });
+        };
+        for (name, value) in entries {
+            let written = format!("{section_name}.{name}");
+            let Some(key) = section.keys.iter().find(|k| k.name == name) else {
+                return Err(unknown(origin, &written));
+            };
+            check_kind(key, value).map_err(|problem| ConfigError::BadValue {
+                origin: format!("{origin}: {written}"),
+                problem,
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn check_kind(key: &Key, value: &Value) -> Result<(), String> {
+    let fits = match key.kind {
+        Kind::Text => value.is_str(),
+        Kind::Switch => value.is_bool(),
+        Kind::Number => value.as_integer().is_some_and(|n| u32::try_from(n).is_ok()),
+        Kind::List => value
+            .as_array()
+            .is_some_and(|a| a.iter().all(Value::is_str)),
+        Kind::Pairs => value
+            .as_table()
+            .is_some_and(|t| t.values().all(Value::is_str)),
+    };
+    if fits {
+        return Ok(());
+    }
+    // The value itself is not shown: it may be a secret.
+    Err(format!(
+        "expected {}, found {}",
+        key.kind.describe(),
+        value.type_str()
+    ))
+}
+
+fn unknown(origin: &str, written: &str) -> ConfigError {
+    let nearest = SECTIONS
+        .iter()
+        .flat_map(|s| s.keys.iter().map(move |k| format!("{}.{}", s.name, k.name)))
+        .chain(SECTIONS.iter().map(|s| s.name.to_owned()))
+        .map(|known| (distance(&known, written), known))
+        .min();
+    let hint = match nearest {
+        Some((distance, known)) if distance <= 3 => format!(" (did you mean `{known}`?)"),
+        _ => String::new(),
+    };
+    ConfigError::UnknownKey {
+        origin: origin.to_owned(),
+        key: written.to_owned(),
+        hint,
+    }
+}
+
+/// Levenshtein's edit distance, of short strings only.
+fn distance(a: &str, b: &str) -> usize {
+    if b.len() > 100 {
+        return usize::MAX;
+    }
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn override_by_environment(table: &mut Table, env: &Environment) -> Result<(), ConfigError> {
+    for section in SECTIONS {
+        for key in section.keys {
+            let Some(text) = env.get(key.env) else {
+                continue;
+            };
+            let value =
+                parse_variable(key.kind, text).map_err(|problem| ConfigError::BadValue {
+                    origin: key.env.to_owned(),
+                    problem,
+                })?;
+            let entry = table
+                .entry(section.name)
+                .or_insert_with(|| Value::Table(Table::new()));
+            if let Some(entries) = entry.as_table_mut() {
+                entries.insert(key.name.to_owned(), value);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Variables that look like ours and mean nothing. They are no error: orchestrators set such
+/// ones themselves for a service of this name.
+pub fn unknown_variables(env: &Environment) -> Vec<String> {
+    env.keys()
+        .filter(|name| name.starts_with("UMBRELLA_"))
+        .filter(|name| !OTHER_VARIABLES.contains(&name.as_str()))
+        .filter(|name| {
+            !SECTIONS
+                .iter()
+                .any(|s| s.keys.iter().any(|k| k.env == *name))
+        })
+        .cloned()
+        .collect()
+}
+
+fn parse_variable(kind: Kind, text: &str) -> Result<Value, String> {
+    match kind {
+        Kind::Text => Ok(Value::String(text.trim().to_owned())),
+        Kind::Switch => match text.trim().to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Ok(Value::Boolean(true)),
+            "" | "0" | "false" | "no" | "off" => Ok(Value::Boolean(false)),
+            _ => Err(format!(
+                "`{text}` is neither 1 nor 0; write 1 or true, 0 or false"
+            )),
+        },
+        Kind::Number => text
+            .trim()
+            .parse::<u32>()
+            .map(|number| Value::Integer(number.into()))
+            .map_err(|_| format!("`{text}` is not a whole number, 0 or more")),
+        Kind::List => Ok(Value::Array(
+            text.split([',', ' ', '\n', '\t', '\r'])
+                .filter(|item| !item.is_empty())
+                .map(|item| Value::String(item.to_owned()))
+                .collect(),
+        )),
+        Kind::Pairs => parse_pairs(text),
+    }
+}
+
+fn parse_pairs(text: &str) -> Result<Value, String> {
+    let mut table = Table::new();
+    for (index, item) in text
+        .split([',', '\n'])
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .enumerate()
+    {
+        // Neither part is shown: what lacks a colon may be a secret.
+        let (name, value) = item
+            .split_once(':')
+            .ok_or_else(|| format!("entry {} is not of the form `key: secret`", index + 1))?;
+        table.insert(
+            name.trim().to_owned(),
+            Value::String(value.trim().to_owned()),
+        );
+    }
+    Ok(Value::Table(table))
+}
+
+impl FileConfig {
+    fn deserialize_from(table: Table) -> Result<Self, ConfigError> {
+        table
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError::BadValue {
+                origin: "configuration".to_owned(),
+                problem: error.message().to_owned(),
+            })
+    }
+}

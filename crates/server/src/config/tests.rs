@@ -1,0 +1,264 @@
+use super::file::FileConfig;
+use super::keys::SECTIONS;
+use super::*;
+
+fn env(pairs: &[(&str, &str)]) -> Environment {
+    let mut env: Environment = pairs
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    env.insert("HOME".to_owned(), "/home/somebody".to_owned());
+    env
+}
+
+fn load_text(text: &str, env: &Environment) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("umbrella.toml");
+    std::fs::write(&path, text).unwrap();
+    Config::load(Some(&path), env)
+        .map_err(|e| e.to_string().replace(&*path.to_string_lossy(), "FILE"))
+}
+
+fn refuse(text: &str) -> String {
+    load_text(text, &env(&[])).unwrap_err()
+}
+
+fn refuse_env(name: &str, value: &str) -> String {
+    load_text("", &env(&[(name, value)])).unwrap_err()
+}
+
+#[test]
+fn printed_defaults_load_and_mean_the_defaults() {
+    let printed: FileConfig = toml::from_str(&default_toml()).unwrap();
+    assert_eq!(
+        toml::to_string(&printed).unwrap(),
+        toml::to_string(&FileConfig::default()).unwrap()
+    );
+    load_text(&default_toml(), &env(&[])).unwrap();
+}
+
+#[test]
+fn every_key_is_documented_and_every_documented_key_exists() {
+    let table = toml::Table::try_from(FileConfig::default()).unwrap();
+    let written: std::collections::BTreeSet<String> = table
+        .iter()
+        .flat_map(|(s, v)| {
+            v.as_table()
+                .unwrap()
+                .keys()
+                .map(move |k| format!("{s}.{k}"))
+        })
+        .collect();
+    let documented: std::collections::BTreeSet<String> = SECTIONS
+        .iter()
+        .flat_map(|s| s.keys.iter().map(move |k| format!("{}.{}", s.name, k.name)))
+        .collect();
+    assert_eq!(written, documented);
+}
+
+#[test]
+fn reference_in_the_documentation_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, reference()).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == reference(),
+        "docs/configuration.md is stale: UPDATE_DOCS=1 cargo test -p umbrella reference"
+    );
+}
+
+#[test]
+fn environment_wins_over_file() {
+    let env = env(&[
+        ("UMBRELLA_HTTP_SERVE_ADDR", "127.0.0.1:9000"),
+        ("UMBRELLA_CLOUD", "1"),
+    ]);
+    let config = load_text("[http]\nlisten = \":1\"\nprefix = \"umbrella/\"\n", &env).unwrap();
+    assert_eq!(
+        config.http.listen,
+        Listen::One("127.0.0.1:9000".parse().unwrap())
+    );
+    assert_eq!(config.http.prefix, "/umbrella");
+    assert!(config.cloud);
+}
+
+#[test]
+fn unknown_key_is_named_with_the_nearest_one() {
+    assert_eq!(
+        refuse("[http]\nlistn = \":1\"\n"),
+        "FILE: unknown key `http.listn` (did you mean `http.listen`?); \
+         `umbrella config --print-defaults` lists all keys"
+    );
+    assert!(refuse("[madia]\n").contains("unknown key `madia` (did you mean `media`?)"));
+    assert!(refuse("listen = 1\n").contains("unknown key `listen`"));
+}
+
+#[test]
+fn bad_values_name_their_key_and_what_is_expected() {
+    for (text, part) in [
+        (
+            "[http]\nlisten = 80\n",
+            "FILE: http.listen: expected a string in quotes, found integer",
+        ),
+        (
+            "[http]\nlisten = \"x\"\n",
+            "FILE: http.listen: `x` is not an address",
+        ),
+        (
+            "[http]\nprefix = \"/a b\"\n",
+            "http.prefix: `/a b` is not a path prefix",
+        ),
+        ("[http]\nprefix = \"/../x\"\n", "is not a path prefix"),
+        (
+            "[http]\npublic_host = \"https://x\"\n",
+            "is not a host name",
+        ),
+        (
+            "[http]\ntrusted_proxies = [\"10.0.0.0/33\"]\n",
+            "`10.0.0.0/33` is neither",
+        ),
+        (
+            "[media]\nmin_port = -1\n",
+            "media.min_port: expected a whole number, 0 or more",
+        ),
+        ("[media]\nmin_port = 70000\n", "70000 is not a port"),
+        (
+            "[media]\nmin_port = 500\nmax_port = 400\n",
+            "400 is below min_port, which is 500",
+        ),
+        (
+            "[media]\npublic_ips = [\"host\"]\n",
+            "`host` is not an IP address",
+        ),
+        ("[media]\nadvertise_lan = false\n", "give public_ips"),
+        ("[media]\nudp = false\ntcp = false\n", "cannot both be off"),
+        (
+            "[auth]\nkeys = { a = \"short\" }\n",
+            "the secret of `a` is shorter than 16",
+        ),
+        ("[server]\nlog = \"a=b=c\"\n", "is not a log filter"),
+        (
+            "[tls]\ncertificate = \"x\"\n",
+            "tls.private_key: is missing",
+        ),
+        (
+            "[limits]\nmessage_bytes = 1\n",
+            "limits.message_bytes: 1 is too small",
+        ),
+        ("server = 1\n", "FILE: server: expected a section"),
+        ("[server\n", "FILE is not valid TOML"),
+    ] {
+        let error = refuse(text);
+        assert!(error.contains(part), "{text:?} gave {error:?}");
+    }
+}
+
+#[test]
+fn bad_variables_are_named() {
+    for (name, value, part) in [
+        (
+            "UMBRELLA_CLOUD",
+            "perhaps",
+            "UMBRELLA_CLOUD: `perhaps` is neither 1 nor 0",
+        ),
+        (
+            "UMBRELLA_MIN_PORT",
+            "x",
+            "UMBRELLA_MIN_PORT: `x` is not a whole number",
+        ),
+        (
+            "UMBRELLA_MIN_PORT",
+            "0",
+            "UMBRELLA_MIN_PORT: 0 is not a port",
+        ),
+        (
+            "UMBRELLA_PUBLIC_IP",
+            "1.2.3",
+            "UMBRELLA_PUBLIC_IP: `1.2.3` is not an IP address",
+        ),
+        (
+            "UMBRELLA_KEYS",
+            "nocolon",
+            "UMBRELLA_KEYS: entry 1 is not of the form",
+        ),
+        (
+            "UMBRELLA_CONFIG",
+            "/nonexistent/x.toml",
+            "/nonexistent/x.toml",
+        ),
+    ] {
+        // The file that the helper passes would win over UMBRELLA_CONFIG.
+        let error = if name == "UMBRELLA_CONFIG" {
+            Config::load(None, &env(&[(name, value)]))
+                .unwrap_err()
+                .to_string()
+        } else {
+            refuse_env(name, value)
+        };
+        assert!(error.contains(part), "{name}={value} gave {error:?}");
+    }
+}
+
+#[test]
+fn secrets_appear_in_no_message_and_in_no_debug_output() {
+    let error = refuse_env("UMBRELLA_KEYS", "a: 0123456789abcdef0123, topsecretvalue");
+    assert!(
+        !error.contains("topsecret") && !error.contains("0123"),
+        "{error}"
+    );
+    let config = load_text("", &env(&[("UMBRELLA_KEYS", "a: 0123456789abcdef0123")])).unwrap();
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+}
+
+#[test]
+fn keys_may_be_separated_by_commas_or_lines() {
+    let text =
+        "one: aaaaaaaaaaaaaaaaaaaa\n two:bbbbbbbbbbbbbbbbbbbb, three: cccccccccccccccccccc\n";
+    let config = load_text("", &env(&[("UMBRELLA_KEYS", text)])).unwrap();
+    let keys: Vec<&str> = config.keys.iter().map(|k| k.key.as_str()).collect();
+    assert_eq!(keys, ["one", "three", "two"]);
+    assert_eq!(config.keys[2].secret, "bbbbbbbbbbbbbbbbbbbb");
+}
+
+#[test]
+fn several_public_addresses_are_accepted() {
+    let env = env(&[("UMBRELLA_PUBLIC_IP", "203.0.113.7, 2001:db8::7,203.0.113.7")]);
+    let config = load_text("", &env).unwrap();
+    let expected: Vec<IpAddr> = vec![
+        "203.0.113.7".parse().unwrap(),
+        "2001:db8::7".parse().unwrap(),
+    ];
+    assert_eq!(config.media.public_ips, expected);
+}
+
+#[test]
+fn a_first_port_above_the_default_bound_moves_the_bound() {
+    let config = load_text("", &env(&[("UMBRELLA_MIN_PORT", "50000")])).unwrap();
+    assert_eq!(
+        (config.media.min_port, config.media.max_port),
+        (50_000, u16::MAX)
+    );
+}
+
+#[test]
+fn proxies_are_trusted_by_default_in_cloud_mode_only() {
+    let local: IpAddr = "127.0.0.1".parse().unwrap();
+    let far: IpAddr = "203.0.113.7".parse().unwrap();
+    let trusts = |config: &Config, ip| config.http.trusted_proxies.iter().any(|c| c.contains(ip));
+    let config = load_text("", &env(&[])).unwrap();
+    assert!(!trusts(&config, local));
+    let config = load_text("", &env(&[("UMBRELLA_CLOUD", "1")])).unwrap();
+    assert!(trusts(&config, local) && !trusts(&config, far));
+}
+
+#[test]
+fn strange_variables_are_reported_but_are_no_error() {
+    let env = env(&[
+        ("UMBRELLA_PORT_8081_TCP", "tcp://10.0.0.1:8081"),
+        ("UMBRELLA_CLOUD", "0"),
+    ]);
+    assert_eq!(unknown_variables(&env), ["UMBRELLA_PORT_8081_TCP"]);
+    load_text("", &env).unwrap();
+}

@@ -1,0 +1,64 @@
+//! The page's TypeScript types are those of [`super::api`].
+
+use ts_rs::TS;
+
+use super::api;
+
+const HEADER: &str = "\
+// The types of the server's HTTP API, generated from crates/server/src/http/api.rs.
+// Do not edit: `UPDATE_TYPES=1 cargo test -p umbrella page_types` rewrites this file.
+";
+
+#[test]
+fn page_types_are_those_of_the_api() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ui/src/api/types.ts");
+    let expected = types();
+    if std::env::var_os("UPDATE_TYPES").is_some() {
+        std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ui/src/api")).unwrap();
+        std::fs::write(path, &expected).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == expected,
+        "ui/src/api/types.ts is stale: UPDATE_TYPES=1 cargo test -p umbrella page_types"
+    );
+}
+
+fn types() -> String {
+    let mut text = HEADER.to_owned();
+    macro_rules! add {
+        ($($name:ident),* $(,)?) => {$(
+            let docs = <api::$name as TS>::docs().unwrap_or_default();
+            text.push('\n');
+            text.push_str(&docs);
+            text.push_str("export ");
+            text.push_str(&<api::$name as TS>::decl());
+            text.push('\n');
+        )*};
+    }
+    add!(
+        ApiError,
+        AdminSession,
+        SetupRequest,
+        LoginRequest,
+        InviteInfo,
+        JoinRequest,
+        JoinGrant,
+        RoomSummary,
+        CreateRoom,
+        RoomDetail,
+        ParticipantDetail,
+        TrackDetail,
+        LayerDetail,
+        MuteRequest,
+        Invite,
+        CreateInvite,
+        CreatedInvite,
+        ApiKey,
+        CreateKey,
+        CreatedKey,
+        Status,
+        WorkerStatus,
+    );
+    text
+}

@@ -1,0 +1,7 @@
+//! The server: sockets, threads, files, real time. The binary is a thin shell around it.
+
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod net;
