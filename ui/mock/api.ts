@@ -1,0 +1,262 @@
+import type {
+  AdminSession,
+  ApiKey,
+  Invite,
+  ParticipantDetail,
+  RoomDetail,
+  RoomSummary,
+  Status,
+  TrackDetail,
+} from '../src/api/types.ts';
+
+/** What the mock says to one call. */
+export type Answer = { status: number; body?: unknown };
+
+type Body = Record<string, unknown>;
+
+const now = Math.floor(Date.now() / 1000);
+
+const state = {
+  signedIn: false,
+  passwordSet: true,
+  rooms: [room('Workshop', 3, 2), room('Family', 0, 0), room('Staff meeting on Tuesday', 12, 5)],
+  invites: [
+    invite('1', 'Workshop', true, now + 7200, 3),
+    invite('2', 'Family', true, null, null),
+    invite('3', 'Staff meeting on Tuesday', false, now + 86_400 * 6, null),
+  ] as Invite[],
+  keys: [
+    { key: 'APIhq2mvW9', note: 'from configuration', createdAt: now - 86_400, configured: true },
+    { key: 'APIx81Lq0a', note: 'Home automation', createdAt: now - 3600, configured: false },
+  ] as ApiKey[],
+};
+
+/** The whole API, as far as looking at the page needs it. */
+export function answer(method: string, path: string, body: Body): Answer {
+  const parts = path.split('/').filter((part) => part !== '');
+  const [area, second, third] = parts;
+  switch (`${method} ${area}`) {
+    case 'GET session':
+      return ok(session());
+    case 'POST login':
+      if (body.password !== 'umbrella')
+        return fail(401, 'unauthorized', 'This is not the password.');
+      state.signedIn = true;
+      return ok(session());
+    case 'POST setup':
+      if (second === 'old') return fail(404, 'not_found', 'This link has been used.');
+      state.signedIn = true;
+      return ok(session());
+    case 'POST logout':
+      state.signedIn = false;
+      return { status: 204 };
+    case 'GET invite':
+      return inviteInfo(second ?? '');
+    case 'POST invite':
+      return ok(grant(String(second), String(body.name)));
+  }
+  if (area !== 'admin') return fail(404, 'not_found', 'No such call.');
+  if (!state.signedIn) return fail(401, 'unauthorized', 'Please sign in.');
+  return admin(method, second ?? '', third, parts.slice(3), body);
+}
+
+function admin(
+  method: string,
+  area: string,
+  id: string | undefined,
+  rest: string[],
+  body: Body,
+): Answer {
+  if (area === 'status') return ok(status());
+  if (area === 'rooms') return rooms(method, id, rest, body);
+  if (area === 'invites') {
+    if (method === 'GET') return ok(state.invites);
+    if (method === 'DELETE') {
+      state.invites = state.invites.filter((item) => item.id !== id);
+      return { status: 204 };
+    }
+    const expires = body.expiresInS === null ? null : now + Number(body.expiresInS);
+    const made = invite(
+      String(state.invites.length + 1),
+      String(body.room),
+      body.canPublish === true,
+      expires,
+      body.uses as number | null,
+    );
+    state.invites.push(made);
+    const path = '/sfu#/join/Zk3nD0c9-TqLr1xW8vYb2A';
+    return ok({
+      invite: made,
+      path,
+      urls: [
+        `https://localhost:8081${path}`,
+        `https://192.168.1.5:8081${path}`,
+        `https://workshop.local:8081${path}`,
+      ],
+    });
+  }
+  if (area === 'keys') {
+    if (method === 'GET') return ok(state.keys);
+    if (method === 'DELETE') {
+      state.keys = state.keys.filter((item) => item.key !== id);
+      return { status: 204 };
+    }
+    const key = { key: 'APInew0001', note: String(body.note), createdAt: now, configured: false };
+    state.keys.push(key);
+    return ok({ key, secret: 'mock-secret-not-a-real-one-0123456789abcdef' });
+  }
+  return fail(404, 'not_found', 'No such call.');
+}
+
+function rooms(method: string, name: string | undefined, rest: string[], body: Body): Answer {
+  if (name === undefined) {
+    if (method === 'GET') return ok(state.rooms);
+    if (state.rooms.some((item) => item.name === body.name)) {
+      return fail(409, 'conflict', 'There is a room of this name.');
+    }
+    const made = room(String(body.name), 0, 0);
+    state.rooms.push(made);
+    return ok(made);
+  }
+  const found = state.rooms.find((item) => item.name === decodeURIComponent(name));
+  if (found === undefined) return fail(404, 'not_found', 'There is no such room.');
+  if (rest[0] === 'join') return ok(grant(found.name, String(body.name)));
+  if (method === 'GET') return ok(detail(found));
+  if (method === 'DELETE' && rest.length === 0) {
+    state.rooms = state.rooms.filter((item) => item !== found);
+  }
+  return { status: 204 };
+}
+
+function ok(body: unknown): Answer {
+  return { status: 200, body };
+}
+
+function fail(status: number, code: string, message: string): Answer {
+  return { status, body: { code, message, retryAfterS: null } };
+}
+
+function session(): AdminSession {
+  return {
+    signedIn: state.signedIn,
+    passwordSet: state.passwordSet,
+    csrf: state.signedIn ? 'mock' : '',
+    version: '0.1.0',
+    serverName: 'Umbrella',
+  };
+}
+
+function inviteInfo(token: string): Answer {
+  if (token === 'expired') return fail(410, 'expired', 'This invite has expired.');
+  return ok({
+    room: 'Workshop',
+    canPublish: token !== 'watch',
+    participants: 2,
+    serverName: 'Umbrella',
+  });
+}
+
+function grant(room: string, name: string) {
+  return { prefix: '', token: 'mock', room, identity: name, canPublish: true };
+}
+
+function room(name: string, participants: number, publishers: number): RoomSummary {
+  return { name, permanent: true, participants, publishers, createdAt: now - 5000 };
+}
+
+function invite(
+  id: string,
+  roomName: string,
+  canPublish: boolean,
+  expiresAt: number | null,
+  usesLeft: number | null,
+): Invite {
+  return { id, room: roomName, canPublish, expiresAt, usesLeft, uses: 1, createdAt: now - 600 };
+}
+
+function detail(summary: RoomSummary): RoomDetail {
+  const names = ['Ada Lovelace', 'Grace Hopper', 'Front door camera', 'Alan Turing'];
+  return {
+    summary,
+    participants: names.slice(0, Math.min(4, summary.participants)).map(participant),
+  };
+}
+
+function participant(name: string, index: number): ParticipantDetail {
+  return {
+    identity: `guest-${index}`,
+    name,
+    state: index === 3 ? 'joined' : 'active',
+    hidden: false,
+    joinedAtMs: (now - 60 * (index + 1) * 7) * 1000,
+    client: index === 2 ? 'rust 0.7.1' : 'js 2.23.0',
+    protocol: index === 3 ? '' : 'udp',
+    rttMs: index === 3 ? null : 12.4 * (index + 1),
+    tracks: index === 3 ? [] : [microphone(index), camera(index)],
+    subscriptions: 4 - index,
+  };
+}
+
+function microphone(index: number): TrackDetail {
+  return {
+    id: `TR_mic${index}`,
+    kind: 'audio',
+    source: 'microphone',
+    name: '',
+    codec: 'audio/opus',
+    muted: index === 1,
+    layers: [{ width: 0, height: 0, bitrate: 32_000, lost: 3 }],
+    subscribers: 2,
+  };
+}
+
+function camera(index: number): TrackDetail {
+  return {
+    id: `TR_cam${index}`,
+    kind: 'video',
+    source: 'camera',
+    name: '',
+    codec: 'video/VP8',
+    muted: false,
+    layers: [
+      { width: 320, height: 180, bitrate: 140_000, lost: 0 },
+      { width: 640, height: 360, bitrate: 450_000, lost: 2 },
+      { width: 1280, height: 720, bitrate: 1_700_000, lost: 14 },
+    ],
+    subscribers: 2,
+  };
+}
+
+function status(): Status {
+  return {
+    version: '0.1.0',
+    uptimeS: 93_784,
+    pageUrls: [
+      'https://localhost:8081/sfu',
+      'https://workshop.local:8081/sfu',
+      'https://192.168.1.5:8081/sfu',
+    ],
+    mediaAddresses: ['udp 192.168.1.5:40000', 'udp 192.168.1.5:40001', 'tcp 192.168.1.5:40000'],
+    workers: [
+      {
+        index: 0,
+        port: 40_000,
+        busy: 0.34,
+        transports: 11,
+        datagramsIn: 2300,
+        datagramsOut: 9100,
+        strays: 3,
+      },
+      {
+        index: 1,
+        port: 40_001,
+        busy: 0.02,
+        transports: 4,
+        datagramsIn: 120,
+        datagramsOut: 300,
+        strays: 0,
+      },
+    ],
+    rooms: state.rooms.map(detail),
+  };
+}

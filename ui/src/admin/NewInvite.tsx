@@ -1,0 +1,106 @@
+import { type FormEvent, useId, useState } from 'react';
+import { api } from '../api/client.ts';
+import type { CreatedInvite } from '../api/types.ts';
+import { Button } from '../ui/Button.tsx';
+import { ErrorNote } from '../ui/Notes.tsx';
+import { EXPIRIES, FIRST_INVITE, type InviteForm, readInviteForm } from './inviteForm.ts';
+import { useAction, useData } from './useData.ts';
+
+/** The form for a new invite link. */
+export function NewInvite(props: { onMade: (created: CreatedInvite) => void }) {
+  const rooms = useData(api.rooms);
+  const [form, setForm] = useState<InviteForm>(FIRST_INVITE);
+  const [problem, setProblem] = useState<string | null>(null);
+  const { busy, error, run } = useAction();
+  const id = useId();
+
+  const change = (changed: Partial<InviteForm>) => {
+    setProblem(null);
+    setForm((before) => ({ ...before, ...changed }));
+  };
+
+  async function submit(event: FormEvent) {
+    event.preventDefault();
+    const read = readInviteForm(form);
+    setProblem(read.ok ? null : read.problem);
+    if (!read.ok) return;
+    await run('create', async () => props.onMade(await api.createInvite(read.invite)));
+  }
+
+  return (
+    <form className="card stack" onSubmit={submit} noValidate aria-label="New invite">
+      <h2>New invite link</h2>
+      <div className="form-grid">
+        <div className="field">
+          <label htmlFor={`${id}-room`}>Room</label>
+          <input
+            id={`${id}-room`}
+            list={`${id}-rooms`}
+            maxLength={64}
+            placeholder="An existing room or a new name"
+            autoComplete="off"
+            value={form.room}
+            onChange={(event) => change({ room: event.target.value })}
+          />
+          <datalist id={`${id}-rooms`}>
+            {rooms.value?.map((room) => (
+              <option key={room.name} value={room.name} />
+            ))}
+          </datalist>
+        </div>
+        <div className="field">
+          <label htmlFor={`${id}-expiry`}>Ends after</label>
+          <select
+            id={`${id}-expiry`}
+            value={form.expiry}
+            onChange={(event) => change({ expiry: event.target.value })}
+          >
+            {EXPIRIES.map(({ value, label }) => (
+              <option key={label} value={value}>
+                {label}
+              </option>
+            ))}
+          </select>
+        </div>
+        <div className="field">
+          <label htmlFor={`${id}-uses`}>Number of joins</label>
+          <input
+            id={`${id}-uses`}
+            inputMode="numeric"
+            placeholder="Any number"
+            autoComplete="off"
+            value={form.uses}
+            onChange={(event) => change({ uses: event.target.value })}
+          />
+        </div>
+      </div>
+      <fieldset className="choice">
+        <legend>Guests may</legend>
+        <label>
+          <input
+            type="radio"
+            name={`${id}-publish`}
+            checked={form.canPublish}
+            onChange={() => change({ canPublish: true })}
+          />
+          Take part
+        </label>
+        <label>
+          <input
+            type="radio"
+            name={`${id}-publish`}
+            checked={!form.canPublish}
+            onChange={() => change({ canPublish: false })}
+          />
+          Only watch
+        </label>
+      </fieldset>
+      {(problem ?? error) !== null && <ErrorNote>{problem ?? error}</ErrorNote>}
+      <div>
+        <Button kind="primary" type="submit" busy={busy !== null}>
+          Create invite
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,181 @@
+import { api } from '../api/client.ts';
+import type { ParticipantDetail, RoomDetail, Status, WorkerStatus } from '../api/types.ts';
+import { Loading } from '../ui/Loading.tsx';
+import { ErrorNote } from '../ui/Notes.tsx';
+import { bitrateText, durationText, peopleText } from './format.ts';
+import { sourceText } from './RoomPeople.tsx';
+import { useData } from './useData.ts';
+
+const REFRESH_MS = 2_000;
+
+/** How the server is doing, by the second. */
+export function StatusTab() {
+  const { value: status, error } = useData(api.status, REFRESH_MS);
+  return (
+    <div className="stack">
+      {error !== null && <ErrorNote>{error}</ErrorNote>}
+      {status === null && error === null && <Loading what="panel" />}
+      {status !== null && <Report status={status} />}
+    </div>
+  );
+}
+
+function Report({ status }: { status: Status }) {
+  const busy = status.rooms.filter((room) => room.participants.length > 0);
+  return (
+    <>
+      <section className="card stack">
+        <h2>Server</h2>
+        <dl className="facts">
+          <div>
+            <dt>Version</dt>
+            <dd>{status.version}</dd>
+          </div>
+          <div>
+            <dt>Running for</dt>
+            <dd>{durationText(status.uptimeS)}</dd>
+          </div>
+        </dl>
+        <Addresses title="This page" addresses={status.pageUrls} link />
+        <Addresses title="Sound and pictures" addresses={status.mediaAddresses} />
+      </section>
+      <section className="card stack">
+        <h2>Workers</h2>
+        <div className="table-box">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Worker</th>
+                <th scope="col">Load</th>
+                <th scope="col">Port</th>
+                <th scope="col">Connections</th>
+                <th scope="col">Packets in/s</th>
+                <th scope="col">Packets out/s</th>
+                <th scope="col">Strays</th>
+              </tr>
+            </thead>
+            <tbody>
+              {status.workers.map((worker) => (
+                <WorkerRow key={worker.index} worker={worker} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      </section>
+      {busy.length === 0 && (
+        <div className="card empty">
+          <p>All rooms are empty.</p>
+        </div>
+      )}
+      {busy.map((room) => (
+        <RoomReport key={room.summary.name} room={room} />
+      ))}
+    </>
+  );
+}
+
+function Addresses(props: { title: string; addresses: string[]; link?: boolean }) {
+  return (
+    <div>
+      <h3>{props.title}</h3>
+      {props.addresses.length === 0 && <p className="hint">None.</p>}
+      <ul className="addresses">
+        {props.addresses.map((address) => (
+          <li key={address}>
+            {props.link === true ? <a href={address}>{address}</a> : <code>{address}</code>}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function WorkerRow({ worker }: { worker: WorkerStatus }) {
+  const percent = Math.round(worker.busy * 100);
+  return (
+    <tr>
+      <th scope="row">{worker.index}</th>
+      <td>
+        <meter min={0} max={100} low={60} high={85} optimum={0} value={percent} aria-label="Load" />{' '}
+        {percent} %
+      </td>
+      <td>{worker.port}</td>
+      <td>{worker.transports}</td>
+      <td>{worker.datagramsIn}</td>
+      <td>{worker.datagramsOut}</td>
+      <td>{worker.strays}</td>
+    </tr>
+  );
+}
+
+function RoomReport({ room }: { room: RoomDetail }) {
+  return (
+    <section className="card stack">
+      <h2>{room.summary.name}</h2>
+      <p className="hint">{peopleText(room.participants.length)}</p>
+      <div className="table-box">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Participant</th>
+              <th scope="col">Track</th>
+              <th scope="col">Codec</th>
+              <th scope="col">Layers</th>
+              <th scope="col">Lost</th>
+              <th scope="col">Watchers</th>
+            </tr>
+          </thead>
+          <tbody>
+            {room.participants.map((person) => (
+              <PersonRows key={person.identity} person={person} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+function PersonRows({ person }: { person: ParticipantDetail }) {
+  const head = (rows: number) => (
+    <th scope="row" rowSpan={rows}>
+      {person.name === '' ? person.identity : person.name}
+      <span className="hint">
+        {person.client}
+        {person.protocol !== '' && ` · ${person.protocol}`}
+        {person.rttMs !== null && ` · ${Math.round(person.rttMs)} ms`}
+      </span>
+    </th>
+  );
+  if (person.tracks.length === 0) {
+    return (
+      <tr>
+        {head(1)}
+        <td colSpan={5} className="hint">
+          sends nothing
+        </td>
+      </tr>
+    );
+  }
+  return person.tracks.map((track, index) => (
+    <tr key={track.id}>
+      {index === 0 && head(person.tracks.length)}
+      <td>
+        {sourceText(track.source)}
+        {track.muted && <span className="tag">muted</span>}
+      </td>
+      <td>{track.codec.replace(/^(audio|video)\//, '')}</td>
+      <td>
+        {track.layers.map((layer, layerIndex) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: a layer is its place in the list
+          <span className="layer" key={layerIndex}>
+            {layer.width > 0 && `${layer.width}×${layer.height} `}
+            {bitrateText(layer.bitrate)}
+          </span>
+        ))}
+      </td>
+      <td>{track.layers.reduce((lost, layer) => lost + layer.lost, 0)}</td>
+      <td>{track.subscribers}</td>
+    </tr>
+  ));
+}

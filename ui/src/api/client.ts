@@ -1,0 +1,134 @@
+import { apiUrl } from './prefix.ts';
+import type {
+  AdminSession,
+  ApiError,
+  ApiKey,
+  CreatedInvite,
+  CreatedKey,
+  CreateInvite,
+  CreateKey,
+  CreateRoom,
+  Invite,
+  InviteInfo,
+  JoinGrant,
+  JoinRequest,
+  LoginRequest,
+  MuteRequest,
+  RoomDetail,
+  RoomSummary,
+  SetupRequest,
+  Status,
+} from './types.ts';
+
+/** How long any call may take before it counts as failed. */
+const CALL_TIMEOUT_MS = 15_000;
+
+/** A call that failed: with the server's own words, or with ours if it could not be reached. */
+export class CallError extends Error {
+  constructor(
+    /** One of the codes of `ApiError`, or `offline`, `timeout`. */
+    readonly code: string,
+    message: string,
+    /** The HTTP status, 0 if there was no answer. */
+    readonly status: number,
+    readonly retryAfterS: number | null = null,
+  ) {
+    super(message);
+    this.name = 'CallError';
+  }
+}
+
+type Method = 'GET' | 'POST' | 'DELETE';
+
+/** Proves to the server that an admin's change comes from this page. Kept out of storage. */
+let csrf = '';
+
+export const api = {
+  session: () => signIn(call<AdminSession>('GET', '/api/session')),
+  setup: (body: SetupRequest) => signIn(call<AdminSession>('POST', '/api/setup', body)),
+  login: (body: LoginRequest) => signIn(call<AdminSession>('POST', '/api/login', body)),
+  logout: async () => {
+    await call<void>('POST', '/api/logout');
+    csrf = '';
+  },
+  invite: (token: string) => call<InviteInfo>('GET', `/api/invite/${encodeURIComponent(token)}`),
+  joinByInvite: (token: string, body: JoinRequest) =>
+    call<JoinGrant>('POST', `/api/invite/${encodeURIComponent(token)}/join`, body),
+
+  rooms: () => call<RoomSummary[]>('GET', '/api/admin/rooms'),
+  createRoom: (body: CreateRoom) => call<RoomSummary>('POST', '/api/admin/rooms', body),
+  deleteRoom: (room: string) => call<void>('DELETE', roomPath(room)),
+  room: (room: string) => call<RoomDetail>('GET', roomPath(room)),
+  joinAsAdmin: (room: string, body: JoinRequest) =>
+    call<JoinGrant>('POST', `${roomPath(room)}/join`, body),
+  removeParticipant: (room: string, identity: string) =>
+    call<void>('DELETE', `${roomPath(room)}/participants/${encodeURIComponent(identity)}`),
+  muteTrack: (room: string, track: string, body: MuteRequest) =>
+    call<void>('POST', `${roomPath(room)}/tracks/${encodeURIComponent(track)}/mute`, body),
+  invites: () => call<Invite[]>('GET', '/api/admin/invites'),
+  createInvite: (body: CreateInvite) => call<CreatedInvite>('POST', '/api/admin/invites', body),
+  revokeInvite: (id: string) =>
+    call<void>('DELETE', `/api/admin/invites/${encodeURIComponent(id)}`),
+  keys: () => call<ApiKey[]>('GET', '/api/admin/keys'),
+  createKey: (body: CreateKey) => call<CreatedKey>('POST', '/api/admin/keys', body),
+  revokeKey: (key: string) => call<void>('DELETE', `/api/admin/keys/${encodeURIComponent(key)}`),
+  status: () => call<Status>('GET', '/api/admin/status'),
+};
+
+async function signIn(answer: Promise<AdminSession>): Promise<AdminSession> {
+  const session = await answer;
+  csrf = session.csrf;
+  return session;
+}
+
+function roomPath(room: string): string {
+  return `/api/admin/rooms/${encodeURIComponent(room)}`;
+}
+
+async function call<T>(method: Method, path: string, body?: unknown): Promise<T> {
+  const response = await send(method, path, body);
+  if (!response.ok) throw await toError(response);
+  if (response.status === 204) return undefined as T;
+  try {
+    return (await response.json()) as T;
+  } catch {
+    throw new CallError('internal', 'The server gave an answer that makes no sense.', 200);
+  }
+}
+
+async function send(method: Method, path: string, body?: unknown): Promise<Response> {
+  const headers: Record<string, string> = { Accept: 'application/json' };
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  if (method !== 'GET' && csrf !== '') headers['X-Umbrella-CSRF'] = csrf;
+  try {
+    return await fetch(apiUrl(path), {
+      method,
+      headers,
+      credentials: 'same-origin',
+      cache: 'no-store',
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+    });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'TimeoutError') {
+      throw new CallError('timeout', 'The server does not answer. Please try again.', 0);
+    }
+    throw new CallError(
+      'offline',
+      'The server cannot be reached. Check your network and try again.',
+      0,
+    );
+  }
+}
+
+async function toError(response: Response): Promise<CallError> {
+  try {
+    const error = (await response.json()) as Partial<ApiError>;
+    if (typeof error.code === 'string' && typeof error.message === 'string') {
+      return new CallError(error.code, error.message, response.status, error.retryAfterS ?? null);
+    }
+  } catch {
+    // A proxy in between answers with its own page: the status is all there is.
+  }
+  return new CallError('internal', `The server answered ${response.status}.`, response.status);
+}

@@ -1,0 +1,97 @@
+import { lazy, Suspense, useCallback, useEffect, useState } from 'react';
+import { api } from '../api/client.ts';
+import { errorText } from '../api/errors.ts';
+import type { InviteInfo, JoinGrant } from '../api/types.ts';
+import type { Call } from '../room/call.ts';
+import { Loading } from '../ui/Loading.tsx';
+import type { CallSource } from './CallPage.tsx';
+import { type Choices, clientId, loadChoices, saveChoices } from './choices.ts';
+import { type LeaveReason, LeftPage } from './LeftPage.tsx';
+import { Lobby } from './Lobby.tsx';
+
+/** What the lobby hands over to the call: open tracks, so that no device is opened twice. */
+export type OwnMedia = { camera: MediaStreamTrack | null; microphone: MediaStreamTrack | null };
+
+type Stage =
+  | { kind: 'lobby'; problem: string | null }
+  | { kind: 'call'; call: Call }
+  | { kind: 'left'; reason: LeaveReason };
+
+const loadRoom = () => import('../room/RoomPage.tsx');
+const RoomPage = lazy(loadRoom);
+
+/** Lobby, call, and the page after it. */
+export function CallStage(props: { source: CallSource; info: InviteInfo; onHome: () => void }) {
+  const { source, info } = props;
+  const [stage, setStage] = useState<Stage>({ kind: 'lobby', problem: null });
+  const [choices, setChoices] = useState(loadChoices);
+
+  useEffect(() => {
+    document.title = `${info.room} · ${info.serverName}`;
+    // Fetched while the person still looks at themselves, so that joining waits for nothing.
+    loadRoom().then(
+      (room) => room.warmUp(),
+      () => undefined,
+    );
+  }, [info]);
+
+  const change = useCallback((changed: Partial<Choices>) => {
+    setChoices((before) => {
+      const after = { ...before, ...changed };
+      saveChoices(after);
+      return after;
+    });
+  }, []);
+
+  const join = useCallback(
+    async (media: OwnMedia) => {
+      try {
+        const [grant, room] = await Promise.all([askToJoin(source, choices.name), loadRoom()]);
+        setStage({ kind: 'call', call: room.startCall(grant, media, choices) });
+      } catch (error) {
+        media.camera?.stop();
+        media.microphone?.stop();
+        setStage({ kind: 'lobby', problem: errorText(error) });
+        throw error;
+      }
+    },
+    [source, choices],
+  );
+
+  const leave = useCallback((reason: LeaveReason) => setStage({ kind: 'left', reason }), []);
+
+  switch (stage.kind) {
+    case 'lobby':
+      return (
+        <Lobby
+          info={info}
+          choices={choices}
+          onChange={change}
+          onJoin={join}
+          problem={stage.problem}
+        />
+      );
+    case 'call':
+      return (
+        <Suspense fallback={<Loading what="page" text="Joining…" />}>
+          <RoomPage call={stage.call} choices={choices} onChange={change} onLeave={leave} />
+        </Suspense>
+      );
+    case 'left':
+      return (
+        <LeftPage
+          reason={stage.reason}
+          room={info.room}
+          onAgain={() => setStage({ kind: 'lobby', problem: null })}
+          onHome={props.onHome}
+        />
+      );
+  }
+}
+
+function askToJoin(source: CallSource, name: string): Promise<JoinGrant> {
+  const body = { name: name.trim(), clientId: clientId() };
+  return source.kind === 'invite'
+    ? api.joinByInvite(source.token, body)
+    : api.joinAsAdmin(source.room, body);
+}

@@ -1,0 +1,24 @@
+import { useParticipants } from '@livekit/components-react';
+import { Icon } from '../ui/Icon.tsx';
+
+/** The room's name and how many are in it. */
+export function RoomHead(props: { name: string; onHelp: () => void }) {
+  const count = useParticipants().length;
+  return (
+    <header className="room-head">
+      <h1>{props.name}</h1>
+      <span className="room-count">
+        <Icon name="people" /> {count}
+        <span className="visually-hidden">{count === 1 ? ' participant' : ' participants'}</span>
+      </span>
+      <button
+        type="button"
+        className="button button-quiet button-icon room-help"
+        aria-label="Keyboard shortcuts"
+        onClick={props.onHelp}
+      >
+        <Icon name="help" />
+      </button>
+    </header>
+  );
+}

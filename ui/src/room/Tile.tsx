@@ -1,0 +1,150 @@
+import {
+  isTrackReference,
+  type TrackReferenceOrPlaceholder,
+  useConnectionQualityIndicator,
+  useIsMuted,
+  useIsSpeaking,
+  useParticipantInfo,
+  VideoTrack,
+} from '@livekit/components-react';
+import { ConnectionQuality, type Participant, Track } from 'livekit-client';
+import { useState } from 'react';
+import { Icon } from '../ui/Icon.tsx';
+import { Spinner } from '../ui/Spinner.tsx';
+import { hueOf, initials } from './initials.ts';
+import { tileKey } from './tiles.ts';
+import { type Picture, usePicture } from './usePicture.ts';
+
+type Props = {
+  track: TrackReferenceOrPlaceholder;
+  pinned: boolean;
+  /** `null`: pinning makes no sense here. */
+  onPin: ((key: string | null) => void) | null;
+  className?: string;
+};
+
+/** One person's camera or screen, with name and state. */
+export function Tile({ track, pinned, onPin, className = '' }: Props) {
+  const { participant, source } = track;
+  const [shown, setShown] = useState<string | null>(null);
+  const picture = usePicture(track, shown);
+  const speaking = useIsSpeaking(participant);
+  const isScreen = source === Track.Source.ScreenShare;
+  const label = useLabel(participant, isScreen);
+
+  return (
+    <section
+      className={`tile ${speaking && !isScreen ? 'speaking' : ''} ${isScreen ? 'tile-screen' : ''} ${className}`}
+      aria-label={label}
+      data-testid="tile"
+      data-identity={participant.identity}
+      data-source={source}
+      data-local={participant.isLocal}
+      data-state={picture}
+      data-speaking={speaking}
+      onDoubleClick={() => onPin?.(pinned ? null : tileKey(track))}
+    >
+      {isTrackReference(track) && picture !== 'muted' && (
+        <VideoTrack
+          trackRef={track}
+          manageSubscription={false}
+          className={isMirrored(participant, track.publication.track, source) ? 'mirrored' : ''}
+          onLoadedData={() => setShown(track.publication.trackSid)}
+        />
+      )}
+      <Cover participant={participant} picture={picture} isScreen={isScreen} />
+      <footer className="tile-foot">
+        {!isScreen && <MicState participant={participant} />}
+        {isScreen && <Icon name="screen" />}
+        <span className="tile-name">{label}</span>
+        <Quality participant={participant} />
+      </footer>
+      {onPin !== null && (
+        <button
+          type="button"
+          className="tile-pin button button-icon"
+          aria-pressed={pinned}
+          aria-label={pinned ? `Unpin ${label}` : `Pin ${label}`}
+          onClick={() => onPin(pinned ? null : tileKey(track))}
+        >
+          <Icon name="pin" />
+        </button>
+      )}
+    </section>
+  );
+}
+
+/** What is seen where there is no picture (yet). */
+function Cover(props: { participant: Participant; picture: Picture; isScreen: boolean }) {
+  const { participant, picture } = props;
+  const { name } = useParticipantInfo({ participant });
+  switch (picture) {
+    case 'live':
+      return null;
+    case 'paused':
+      return (
+        <p className="tile-note">
+          <Icon name="slow" /> Paused: the network is too slow
+        </p>
+      );
+    case 'loading':
+      return props.isScreen ? (
+        <div className="tile-cover">
+          <Spinner />
+        </div>
+      ) : (
+        <Avatar identity={participant.identity} name={name} busy />
+      );
+    case 'muted':
+      return <Avatar identity={participant.identity} name={name} />;
+  }
+}
+
+function Avatar(props: { identity: string; name: string | undefined; busy?: boolean }) {
+  const name = props.name === undefined || props.name === '' ? props.identity : props.name;
+  const hue = { '--hue': hueOf(props.identity) } as React.CSSProperties;
+  return (
+    <div className="tile-cover" style={hue} aria-hidden="true">
+      <span className={`avatar ${props.busy === true ? 'avatar-busy' : ''}`}>{initials(name)}</span>
+    </div>
+  );
+}
+
+function MicState({ participant }: { participant: Participant }) {
+  const muted = useIsMuted({ participant, source: Track.Source.Microphone });
+  return (
+    <span className={muted ? 'mic-state muted' : 'mic-state'}>
+      <Icon name={muted ? 'micOff' : 'mic'} />
+      <span className="visually-hidden">{muted ? 'Microphone off' : 'Microphone on'}</span>
+    </span>
+  );
+}
+
+/** Only said when it is bad: a good connection needs no sign. */
+function Quality({ participant }: { participant: Participant }) {
+  const { quality } = useConnectionQualityIndicator({ participant });
+  if (quality !== ConnectionQuality.Poor && quality !== ConnectionQuality.Lost) return null;
+  const text = quality === ConnectionQuality.Lost ? 'Connection lost' : 'Poor connection';
+  return (
+    <span className="tile-quality" title={text}>
+      <Icon name="quality" />
+      <span className="visually-hidden">{text}</span>
+    </span>
+  );
+}
+
+function useLabel(participant: Participant, isScreen: boolean): string {
+  const info = useParticipantInfo({ participant });
+  const name = info.name === undefined || info.name === '' ? participant.identity : info.name;
+  if (isScreen) return participant.isLocal ? 'Your screen' : `${name}’s screen`;
+  return participant.isLocal ? `${name} (you)` : name;
+}
+
+/** People know themselves from the mirror; a phone's back camera is no mirror. */
+function isMirrored(participant: Participant, track: Track | undefined, source: Track.Source) {
+  return (
+    participant.isLocal &&
+    source === Track.Source.Camera &&
+    track?.mediaStreamTrack.getSettings().facingMode !== 'environment'
+  );
+}

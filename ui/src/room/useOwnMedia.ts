@@ -1,0 +1,137 @@
+import { useLocalParticipant, useLocalParticipantPermissions } from '@livekit/components-react';
+import { type Participant, RoomEvent, Track, type TrackPublication } from 'livekit-client';
+import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
+import { deviceProblem, pageProblem, problemText } from '../lobby/deviceProblem.ts';
+import type { Call } from './call.ts';
+import { useNotices } from './notices.tsx';
+import { maySend, type OwnKind, SOURCE_OF } from './permission.ts';
+
+export type OwnDevice = {
+  on: boolean;
+  /** A click is being carried out. */
+  busy: boolean;
+  /** Whether the person may send it and the browser can. */
+  available: boolean;
+  toggle: () => Promise<void>;
+};
+
+export type OwnMedia = Record<OwnKind, OwnDevice>;
+
+const KINDS: readonly OwnKind[] = ['microphone', 'camera', 'screen'];
+
+/** The person's own microphone, camera and screen during the call. */
+export function useOwnMedia(call: Call): OwnMedia {
+  const { localParticipant, isMicrophoneEnabled, isCameraEnabled, isScreenShareEnabled } =
+    useLocalParticipant({ room: call.room });
+  const permissions = useLocalParticipantPermissions();
+  const notices = useNotices();
+  const [busy, setBusy] = useState<ReadonlySet<OwnKind>>(new Set());
+  const toggling = useRef(new Set<OwnKind>());
+
+  useModeratorNotice(call, toggling.current);
+  useUnsentNotice(call);
+
+  const run = useCallback(
+    async (kind: OwnKind, on: boolean) => {
+      if (toggling.current.has(kind)) return;
+      toggling.current.add(kind);
+      setBusy(new Set(toggling.current));
+      try {
+        await setEnabled(localParticipant, kind, on);
+        notices.announce(STATES[kind][on ? 'on' : 'off']);
+      } catch (error) {
+        const text = failureText(kind, error);
+        if (text !== null) notices.show(text);
+      } finally {
+        toggling.current.delete(kind);
+        setBusy(new Set(toggling.current));
+      }
+    },
+    [localParticipant, notices],
+  );
+
+  return useMemo(() => {
+    const on = {
+      microphone: isMicrophoneEnabled,
+      camera: isCameraEnabled,
+      screen: isScreenShareEnabled,
+    };
+    const device = (kind: OwnKind): OwnDevice => ({
+      on: on[kind],
+      busy: busy.has(kind),
+      available:
+        call.grant.canPublish && maySend(permissions, kind) && (kind !== 'screen' || canShare()),
+      toggle: () => run(kind, !on[kind]),
+    });
+    return { microphone: device('microphone'), camera: device('camera'), screen: device('screen') };
+  }, [
+    isMicrophoneEnabled,
+    isCameraEnabled,
+    isScreenShareEnabled,
+    busy,
+    permissions,
+    run,
+    call.grant.canPublish,
+  ]);
+}
+
+const STATES: Record<OwnKind, { on: string; off: string }> = {
+  microphone: { on: 'Microphone on', off: 'Microphone off' },
+  camera: { on: 'Camera on', off: 'Camera off' },
+  screen: { on: 'You are sharing your screen', off: 'You stopped sharing your screen' },
+};
+
+function setEnabled(participant: Call['room']['localParticipant'], kind: OwnKind, on: boolean) {
+  switch (kind) {
+    case 'microphone':
+      return participant.setMicrophoneEnabled(on);
+    case 'camera':
+      return participant.setCameraEnabled(on);
+    case 'screen':
+      return participant.setScreenShareEnabled(on, { audio: true, selfBrowserSurface: 'exclude' });
+  }
+}
+
+/** `null` if there is nothing to say: closing the choice of screens is no fault. */
+function failureText(kind: OwnKind, error: unknown): string | null {
+  const problem = pageProblem() ?? deviceProblem(error);
+  if (kind === 'screen' && problem === 'refused') return null;
+  const { what, todo } = problemText(kind, problem);
+  return `${what} ${todo}`;
+}
+
+function canShare(): boolean {
+  return navigator.mediaDevices?.getDisplayMedia !== undefined;
+}
+
+/** Says so if somebody else switched the microphone or camera off. */
+function useModeratorNotice(call: Call, toggling: ReadonlySet<OwnKind>): void {
+  const { show } = useNotices();
+  useEffect(() => {
+    const onMuted = (publication: TrackPublication, participant: Participant) => {
+      if (!participant.isLocal) return;
+      const kind = KINDS.find((kind) => SOURCE_OF[kind] === publication.source);
+      if (kind === undefined || toggling.has(kind)) return;
+      if (publication.source === Track.Source.Microphone) {
+        show('Your microphone was switched off by somebody who runs this room.');
+      } else {
+        show('Your camera was switched off by somebody who runs this room.');
+      }
+    };
+    call.room.on(RoomEvent.TrackMuted, onMuted);
+    return () => {
+      call.room.off(RoomEvent.TrackMuted, onMuted);
+    };
+  }, [call, show, toggling]);
+}
+
+/** Says so if the lobby's camera or microphone did not make it into the call. */
+function useUnsentNotice(call: Call): void {
+  const { show } = useNotices();
+  const count = useSyncExternalStore(call.subscribe, () => call.unsent.length);
+  useEffect(() => {
+    if (count === 0) return;
+    const what = call.unsent[count - 1] === Track.Source.Camera ? 'camera' : 'microphone';
+    show(`Your ${what} could not be sent. Switch it on again.`);
+  }, [call, count, show]);
+}
