@@ -1,2 +1,45 @@
-//! x
-fn main() {}
+//! Every command of the README: `cargo xtask tidy`, `run`, `test`, `fuzz`.
+//!
+//! Each one stands alone, says what it is doing and how long that took, and is explained by
+//! `--help`. Nothing goes through a shell.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "a command line tool talks on the terminal"
+)]
+
+mod cmd;
+mod npm;
+mod run;
+mod tidy;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, runs and checks Umbrella.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    Tidy(tidy::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Tidy(args) => tidy::run(&args),
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
