@@ -1,0 +1,77 @@
+// Takes pictures of the page with the mock API, for eyes: `npm run mock` first, then this.
+import { mkdirSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+const base = process.env.PAGE ?? 'http://localhost:5173/';
+const out = process.env.OUT ?? 'shots';
+const only = process.argv[2] ?? '';
+
+const sizes = { wide: { width: 1280, height: 800 }, phone: { width: 360, height: 740 } };
+
+const scenes = {
+  start: { hash: '#/' },
+  login: { hash: '#/login' },
+  setup: { hash: '#/setup/abc' },
+  closed: { hash: '#/join/expired' },
+  lobby: { hash: '#/join/abc' },
+  watch: { hash: '#/join/watch' },
+  rooms: {
+    hash: '#/admin',
+    admin: true,
+    act: (page) => page.getByRole('button', { name: 'People in Workshop' }).click(),
+  },
+  confirm: {
+    hash: '#/admin',
+    admin: true,
+    act: (page) => page.getByRole('button', { name: 'Delete Family' }).click(),
+  },
+  invites: { hash: '#/admin/invites', admin: true },
+  share: {
+    hash: '#/admin/invites',
+    admin: true,
+    act: async (page) => {
+      await page.getByLabel('Room').fill('Workshop');
+      await page.getByRole('button', { name: 'Create invite' }).click();
+    },
+  },
+  keys: { hash: '#/admin/keys', admin: true },
+  status: { hash: '#/admin/status', admin: true },
+};
+
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--use-fake-device-for-media-stream',
+    '--use-fake-ui-for-media-stream',
+  ],
+});
+mkdirSync(out, { recursive: true });
+for (const [sizeName, viewport] of Object.entries(sizes)) {
+  for (const colorScheme of ['light', 'dark']) {
+    const context = await browser.newContext({ viewport, colorScheme });
+    const page = await context.newPage();
+    page.on('pageerror', (error) => console.error('page error:', error.message));
+    page.on('console', (message) => {
+      if (message.type() === 'error') console.error('console:', message.text());
+    });
+    for (const [name, scene] of Object.entries(scenes)) {
+      if (!name.startsWith(only)) continue;
+      await page.goto('about:blank');
+      await page.request.post(`${base}api/${scene.admin ? 'login' : 'logout'}`, {
+        data: { password: 'umbrella' },
+      });
+      await page.goto(base + scene.hash);
+      await page.waitForTimeout(700);
+      await scene.act?.(page);
+      await page.waitForTimeout(500);
+      await page.screenshot({ path: `${out}/${name}-${sizeName}-${colorScheme}.png` });
+    }
+    await context.close();
+  }
+}
+await browser.close();
