@@ -11,6 +11,7 @@ import { InvitesTab } from './InvitesTab.tsx';
 import { KeysTab } from './KeysTab.tsx';
 import { RoomsTab } from './RoomsTab.tsx';
 import { StatusTab } from './StatusTab.tsx';
+import '../styles/admin.css';
 
 const TABS: Record<AdminTab, { label: string; icon: IconName }> = {
   rooms: { label: 'Rooms', icon: 'room' },

@@ -6,7 +6,7 @@ import { Icon } from '../ui/Icon.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
 import type { OwnMedia } from './CallStage.tsx';
 import { type Choices, NAME_MAX } from './choices.ts';
-import { LobbyDevices } from './LobbyDevices.tsx';
+import { LobbyDevices, LobbyPreview } from './LobbyDevices.tsx';
 import { type Preview, usePreview } from './usePreview.ts';
 
 type Props = {
@@ -54,7 +54,7 @@ export function Lobby({ info, choices, onChange, onJoin, problem }: Props) {
       </header>
       <form className="lobby-body" onSubmit={submit}>
         {info.canPublish ? (
-          <LobbyDevices preview={preview} choices={choices} onChange={onChange} />
+          <LobbyPreview preview={preview} choices={choices} onChange={onChange} />
         ) : (
           <div className="card watch-only">
             <Icon name="speaker" />
@@ -93,6 +93,9 @@ export function Lobby({ info, choices, onChange, onJoin, problem }: Props) {
           {info.canPublish && <WithoutNote preview={preview} />}
           <SecureNote />
         </div>
+        {info.canPublish && (
+          <LobbyDevices preview={preview} choices={choices} onChange={onChange} />
+        )}
       </form>
     </main>
   );

@@ -15,10 +15,9 @@ type Props = {
   onChange: (changed: Partial<Choices>) => void;
 };
 
-/** Camera preview, microphone meter, and which devices to use. */
-export function LobbyDevices({ preview, choices, onChange }: Props) {
+/** Camera preview and microphone meter, with what is wrong with them. */
+export function LobbyPreview({ preview, choices, onChange }: Props) {
   const { camera, microphone } = preview;
-  const devices = useDevices(`${camera.kind} ${microphone.kind}`);
 
   function toggle(kind: PreviewKind) {
     const on = preview[kind].kind === 'live' || preview[kind].kind === 'asking';
@@ -28,7 +27,7 @@ export function LobbyDevices({ preview, choices, onChange }: Props) {
   }
 
   return (
-    <section className="card lobby-devices" aria-label="Your devices">
+    <section className="card lobby-preview" aria-label="Camera and microphone">
       <div className="preview">
         <PreviewPicture state={camera} />
         <div className="preview-bar">
@@ -42,34 +41,45 @@ export function LobbyDevices({ preview, choices, onChange }: Props) {
         state={microphone}
         onRetry={() => preview.start('microphone')}
       />
-      <div className="device-choice">
+    </section>
+  );
+}
+
+/** Which camera, microphone and speaker to use. */
+export function LobbyDevices({ preview, choices, onChange }: Props) {
+  const { camera, microphone } = preview;
+  const devices = useDevices(`${camera.kind} ${microphone.kind}`);
+  if (devices.cameras.length + devices.microphones.length + devices.speakers.length === 0) {
+    return null;
+  }
+  return (
+    <section className="card device-choice" aria-label="Devices">
+      <DeviceSelect
+        label="Camera"
+        devices={devices.cameras}
+        value={activeId(camera, choices.cameraId)}
+        onChange={(cameraId) => {
+          onChange({ cameraId, camera: true });
+          void preview.start('camera', cameraId);
+        }}
+      />
+      <DeviceSelect
+        label="Microphone"
+        devices={devices.microphones}
+        value={activeId(microphone, choices.microphoneId)}
+        onChange={(microphoneId) => {
+          onChange({ microphoneId, microphone: true });
+          void preview.start('microphone', microphoneId);
+        }}
+      />
+      {canChooseSpeaker() && (
         <DeviceSelect
-          label="Camera"
-          devices={devices.cameras}
-          value={activeId(camera, choices.cameraId)}
-          onChange={(cameraId) => {
-            onChange({ cameraId, camera: true });
-            void preview.start('camera', cameraId);
-          }}
+          label="Speaker"
+          devices={devices.speakers}
+          value={choices.speakerId}
+          onChange={(speakerId) => onChange({ speakerId })}
         />
-        <DeviceSelect
-          label="Microphone"
-          devices={devices.microphones}
-          value={activeId(microphone, choices.microphoneId)}
-          onChange={(microphoneId) => {
-            onChange({ microphoneId, microphone: true });
-            void preview.start('microphone', microphoneId);
-          }}
-        />
-        {canChooseSpeaker() && (
-          <DeviceSelect
-            label="Speaker"
-            devices={devices.speakers}
-            value={choices.speakerId}
-            onChange={(speakerId) => onChange({ speakerId })}
-          />
-        )}
-      </div>
+      )}
     </section>
   );
 }

@@ -9,6 +9,7 @@ import { Call } from './call.ts';
 import { createRoom } from './createRoom.ts';
 import { NoticeProvider } from './notices.tsx';
 import { RoomView } from './RoomView.tsx';
+import '../styles/call.css';
 
 /** Resolves names and opens the first connection while the person is still in the lobby. */
 export function warmUp(): void {

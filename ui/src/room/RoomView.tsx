@@ -97,7 +97,13 @@ export function RoomView({ call, state, choices, onChange }: Props) {
         {panel === 'chat' && <ChatPanel chat={chat} onClose={close} />}
         {panel === 'people' && <ParticipantsPanel onClose={close} />}
         {panel === 'settings' && (
-          <SettingsPanel own={own} choices={choices} onChange={onChange} onClose={close} />
+          <SettingsPanel
+            own={own}
+            choices={choices}
+            onChange={onChange}
+            onDetails={() => toggle('details')}
+            onClose={close}
+          />
         )}
         {panel === 'details' && <DetailsPanel onClose={close} />}
       </div>

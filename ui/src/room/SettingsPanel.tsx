@@ -4,6 +4,8 @@ import type { Choices } from '../lobby/choices.ts';
 import { DeviceSelect } from '../lobby/DeviceSelect.tsx';
 import { deviceProblem, problemText } from '../lobby/deviceProblem.ts';
 import { canChooseSpeaker, useDevices } from '../lobby/useDevices.ts';
+import { Button } from '../ui/Button.tsx';
+import { Icon } from '../ui/Icon.tsx';
 import { useNotices } from './notices.tsx';
 import { Panel } from './Panel.tsx';
 import type { OwnMedia } from './useOwnMedia.ts';
@@ -12,11 +14,13 @@ type Props = {
   own: OwnMedia;
   choices: Choices;
   onChange: (changed: Partial<Choices>) => void;
+  /** Shows the connection details instead. */
+  onDetails: () => void;
   onClose: () => void;
 };
 
 /** Another camera, microphone or speaker during the call. */
-export function SettingsPanel({ own, choices, onChange, onClose }: Props) {
+export function SettingsPanel({ own, choices, onChange, onDetails, onClose }: Props) {
   const room = useRoomContext();
   const { show } = useNotices();
   const devices = useDevices(`${own.camera.on} ${own.microphone.on}`);
@@ -72,6 +76,9 @@ export function SettingsPanel({ own, choices, onChange, onClose }: Props) {
             There is nothing to choose: no camera, microphone or speaker found.
           </p>
         )}
+        <Button kind="quiet" className="panel-link" onClick={onDetails}>
+          <Icon name="details" /> Connection details
+        </Button>
       </div>
     </Panel>
   );
