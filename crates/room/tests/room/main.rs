@@ -1,0 +1,11 @@
+//! What people in a room experience, told as the symptom that each test prevents.
+
+mod crowd;
+mod data;
+mod harness;
+mod joining;
+mod moderating;
+mod publishing;
+mod speaking;
+mod subscribing;
+mod updating;
