@@ -1,1 +1,8 @@
-//! TODO
+//! Simulated nodes against reference models: everything random comes from a seed, and time is
+//! a number that the simulation moves, so a failure can be replayed exactly.
+//!
+//! [`rooms`] drives rooms alone: random commands in, effects out to simulated clients and a
+//! simulated engine. Engines on a seeded network, and trunks between nodes, will stand beside it.
+
+pub mod random;
+pub mod rooms;

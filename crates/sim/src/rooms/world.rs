@@ -1,0 +1,545 @@
+//! Everybody outside a room: clients who believe what they are told, and an engine that does what
+//! it is asked to. Effects that make no sense to them are errors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use umbrella_media::Delivery;
+use umbrella_room::effect::Snapshot;
+use umbrella_room::model::{
+    LeaveReason, ParticipantId, ParticipantState, ParticipantView, RoomView, Speaker, TrackId,
+};
+use umbrella_room::{Effect, Notification};
+
+use super::model::{Model, without_tracks};
+
+/// Who can no longer be heard may be shown as speaking for so long.
+const SPEAKING_LAG: Duration = Duration::from_millis(700);
+
+/// Everybody outside a room.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    clients: BTreeMap<ParticipantId, Client>,
+    /// Newest version of those who left, to see that no late news brings them back.
+    departed: BTreeMap<ParticipantId, u32>,
+    flows: BTreeMap<(ParticipantId, TrackId), Delivery>,
+    /// Tracks that were accepted and have not ended.
+    published: BTreeSet<TrackId>,
+    /// Those of them that have media, and whether they are paused.
+    producers: BTreeMap<TrackId, bool>,
+}
+
+/// What a client believes.
+#[derive(Debug)]
+struct Client {
+    room: Arc<RoomView>,
+    me: Arc<ParticipantView>,
+    others: BTreeMap<ParticipantId, Arc<ParticipantView>>,
+    speakers: BTreeMap<ParticipantId, f32>,
+    dismissed: bool,
+}
+
+/// What single participants were told by one command.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    told: Vec<(ParticipantId, Notification)>,
+    pub(super) gone: Vec<(ParticipantId, LeaveReason)>,
+    pub(super) joined: Vec<ParticipantId>,
+    pub(super) data: Option<BTreeSet<ParticipantId>>,
+    pub(super) empty: usize,
+}
+
+impl Outcome {
+    pub(super) fn tell(&mut self, to: &ParticipantId, notification: Notification) {
+        self.told.push((to.clone(), notification));
+    }
+
+    /// Sent away, and told so if there is a use in it.
+    pub(super) fn gone(&mut self, who: &ParticipantId, reason: LeaveReason) {
+        if !matches!(reason, LeaveReason::Asked | LeaveReason::SignalLost) {
+            self.tell(who, Notification::Leave(reason));
+        }
+        self.gone.push((who.clone(), reason));
+    }
+
+    pub(super) fn is_unicast(&self) -> bool {
+        !(self.told.is_empty() && self.gone.is_empty() && self.joined.is_empty())
+    }
+
+    /// The order between different participants does not matter.
+    pub(super) fn compare(mut self, expected: &Outcome) -> Result<(), String> {
+        let mut told = expected.told.clone();
+        told.sort_by(|a, b| a.0.cmp(&b.0));
+        self.told.sort_by(|a, b| a.0.cmp(&b.0));
+        let differs = |what: &str, is: String, should: String| {
+            Err(format!("{what}: the room says {is}, should say {should}"))
+        };
+        if self.told != told {
+            return differs("told", format!("{:?}", self.told), format!("{told:?}"));
+        }
+        if self.joined != expected.joined {
+            return differs(
+                "joined",
+                format!("{:?}", self.joined),
+                format!("{:?}", expected.joined),
+            );
+        }
+        self.gone.sort();
+        let mut gone = expected.gone.clone();
+        gone.sort();
+        if self.gone != gone {
+            return differs("gone", format!("{:?}", self.gone), format!("{gone:?}"));
+        }
+        if self.data != expected.data {
+            return differs(
+                "data",
+                format!("{:?}", self.data),
+                format!("{:?}", expected.data),
+            );
+        }
+        if self.empty != expected.empty {
+            return differs("empty", self.empty.to_string(), expected.empty.to_string());
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    pub(super) fn consumers(&self) -> usize {
+        self.flows.len()
+    }
+
+    pub(super) fn flows(&self) -> impl ExactSizeIterator<Item = &(ParticipantId, TrackId)> {
+        self.flows.keys()
+    }
+
+    /// The engine has a producer, and the room is about to hear of it.
+    pub(super) fn producer_opened(&mut self, track: &TrackId) {
+        self.producers.insert(track.clone(), false);
+    }
+
+    /// The engine has given a consumer up, and the room is about to hear of it.
+    pub(super) fn consumer_failed(&mut self, subscriber: &ParticipantId, track: &TrackId) {
+        self.flows.remove(&(subscriber.clone(), track.clone()));
+    }
+
+    /// Carries out an effect, and notes in `outcome` what went to single participants.
+    pub(super) fn absorb(&mut self, effect: &Effect, outcome: &mut Outcome) -> Result<(), String> {
+        if outcome.empty > 0 {
+            return Err("something comes after the end".to_owned());
+        }
+        match effect {
+            Effect::Notify { to, notification } => self.notify(to, notification, outcome),
+            Effect::Disconnect {
+                participant,
+                reason,
+            } => {
+                outcome.gone.push((participant.clone(), *reason));
+                self.disconnect(participant)
+            }
+            Effect::OpenConsumer {
+                subscriber,
+                publisher,
+                track,
+                delivery,
+            } => self.open(subscriber, publisher, track, *delivery),
+            Effect::ConfigureConsumer {
+                subscriber,
+                track,
+                delivery,
+            } => {
+                let flow = self.flows.get_mut(&(subscriber.clone(), track.clone()));
+                let flow = flow.ok_or("changes a consumer that is not open")?;
+                if *flow == *delivery {
+                    return Err("changes nothing".to_owned());
+                }
+                *flow = *delivery;
+                Ok(())
+            }
+            Effect::CloseConsumer { subscriber, track } => {
+                let flow = self.flows.remove(&(subscriber.clone(), track.clone()));
+                flow.map(|_| ())
+                    .ok_or_else(|| "closes a consumer that is not open".to_owned())
+            }
+            Effect::PauseProducer { track, paused } => {
+                let producer = self.producers.get_mut(track).ok_or("no such producer")?;
+                if *producer == *paused {
+                    return Err("pauses what is paused, or lets run what runs".to_owned());
+                }
+                *producer = *paused;
+                Ok(())
+            }
+            Effect::CloseProducer { track } => {
+                self.producers.remove(track);
+                if !self.published.remove(track) {
+                    return Err("ends a track that has ended or never began".to_owned());
+                }
+                if self.flows.keys().any(|(_, flow)| flow == track) {
+                    return Err("a producer ends before its consumers".to_owned());
+                }
+                Ok(())
+            }
+            Effect::SendData { to, .. } => {
+                let set: BTreeSet<_> = to.iter().cloned().collect();
+                if set.len() != to.len() || set.iter().any(|id| !self.clients.contains_key(id)) {
+                    return Err("data goes to somebody twice or to nobody".to_owned());
+                }
+                outcome.data = Some(set);
+                Ok(())
+            }
+            Effect::Empty => {
+                outcome.empty += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn notify(
+        &mut self,
+        to: &ParticipantId,
+        notification: &Notification,
+        outcome: &mut Outcome,
+    ) -> Result<(), String> {
+        if let Notification::Joined(snapshot) = notification {
+            outcome.joined.push(to.clone());
+            return self.joined(to, snapshot);
+        }
+        let Some(client) = self.clients.get_mut(to) else {
+            // Refused at the door.
+            outcome.tell(to, notification.clone());
+            return if matches!(notification, Notification::Leave(_)) {
+                Ok(())
+            } else {
+                Err(format!("{to} is told something but is not in"))
+            };
+        };
+        if client.dismissed {
+            return Err(format!("{to} is told something after it was sent away"));
+        }
+        match notification {
+            Notification::Participants(views) => {
+                views
+                    .iter()
+                    .try_for_each(|view| client.learn(to, view, &self.departed))?;
+                for view in views
+                    .iter()
+                    .filter(|view| view.state == ParticipantState::Left)
+                {
+                    self.departed.insert(view.id.clone(), view.version);
+                }
+                return Ok(());
+            }
+            Notification::Room(view) => {
+                client.room = view.clone();
+                return Ok(());
+            }
+            Notification::Speakers(speakers) => return client.hear(speakers),
+            Notification::Leave(_) => client.dismissed = true,
+            Notification::TrackPublished { track, .. } => {
+                self.published.insert(track.id.clone());
+            }
+            Notification::Joined(_)
+            | Notification::TrackRefused { .. }
+            | Notification::TrackUnpublished { .. }
+            | Notification::TrackSubscribed { .. }
+            | Notification::TrackMuted { .. }
+            | Notification::SubscriptionFailed { .. }
+            | Notification::Response { .. } => {}
+        }
+        outcome.tell(to, notification.clone());
+        Ok(())
+    }
+
+    fn joined(&mut self, id: &ParticipantId, snapshot: &Snapshot) -> Result<(), String> {
+        let others = snapshot
+            .others
+            .iter()
+            .map(|view| (view.id.clone(), view.clone()))
+            .collect();
+        let client = Client {
+            room: Arc::new(snapshot.room.clone()),
+            me: snapshot.participant.clone(),
+            others,
+            speakers: BTreeMap::new(),
+            dismissed: false,
+        };
+        if snapshot.participant.id != *id || client.others.contains_key(id) {
+            return Err("a snapshot does not know whose it is".to_owned());
+        }
+        match self.clients.insert(id.clone(), client) {
+            None => Ok(()),
+            Some(_) => Err(format!("{id} joins twice")),
+        }
+    }
+
+    fn disconnect(&mut self, id: &ParticipantId) -> Result<(), String> {
+        self.clients.remove(id);
+        if self.flows.keys().any(|(subscriber, _)| subscriber == id) {
+            return Err(format!("consumers of {id} stay open"));
+        }
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        subscriber: &ParticipantId,
+        publisher: &ParticipantId,
+        track: &TrackId,
+        delivery: Delivery,
+    ) -> Result<(), String> {
+        let client = self
+            .clients
+            .get(subscriber)
+            .ok_or("media for somebody who is not in")?;
+        let known = client.others.get(publisher).ok_or("media of a stranger")?;
+        if known.tracks.iter().all(|view| view.id != *track) {
+            return Err("media of a track that is not known to the subscriber".to_owned());
+        }
+        if !self.producers.contains_key(track) {
+            return Err("media that nobody produces".to_owned());
+        }
+        match self
+            .flows
+            .insert((subscriber.clone(), track.clone()), delivery)
+        {
+            None => Ok(()),
+            Some(_) => Err("opens a consumer twice".to_owned()),
+        }
+    }
+
+    /// Whether clients believe, and the engine does, what should be.
+    pub(super) fn compare(&self, model: &Model) -> Result<(), String> {
+        if self.clients.keys().cloned().collect::<BTreeSet<_>>()
+            != model.ids().into_iter().collect()
+        {
+            return Err(format!(
+                "{:?} are in, not {:?}",
+                self.clients.keys(),
+                model.ids()
+            ));
+        }
+        let (flows, producers) = (model.flows(), model.producers());
+        for (flow, delivery) in &flows {
+            match self.flows.get(flow) {
+                Some(is) if is == delivery => {}
+                other => return Err(format!("{flow:?} is {other:?}, not {delivery:?}")),
+            }
+        }
+        if let Some(flow) = self.flows.keys().find(|flow| !flows.contains_key(flow)) {
+            return Err(format!("{flow:?} flows and should not"));
+        }
+        if self.producers != producers {
+            return Err(format!(
+                "producers are {:?}, not {producers:?}",
+                self.producers
+            ));
+        }
+        if !self.published.iter().eq(model.published().iter()) {
+            return Err(format!(
+                "tracks are {:?}, not {:?}",
+                self.published,
+                model.published()
+            ));
+        }
+        let truth: BTreeMap<_, _> = model
+            .people
+            .iter()
+            .map(|person| (person.id().clone(), model.view_of(person)))
+            .collect();
+        self.clients
+            .iter()
+            .try_for_each(|(id, client)| client.compare(id, model, &truth))
+    }
+
+    /// Whether everybody knows how the room is.
+    pub(super) fn compare_room(&self, model: &Model) -> Result<(), String> {
+        for (id, client) in &self.clients {
+            let RoomView {
+                participants,
+                publishers,
+                recording,
+                metadata,
+                ..
+            } = &*client.room;
+            if (*participants, *publishers, *recording) != model.counts()
+                || *metadata != model.metadata
+            {
+                let counts = model.counts();
+                return Err(format!("{id} believes {:?}, it is {counts:?}", client.room));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everybody has the same opinion of who speaks, and nobody of those who cannot.
+    pub(super) fn compare_speakers(&self, model: &Model, now: Instant) -> Result<(), String> {
+        let mut clients = self.clients.iter();
+        let Some((_, first)) = clients.next() else {
+            return Ok(());
+        };
+        if let Some((id, client)) = clients.find(|(_, client)| client.speakers != first.speakers) {
+            let (a, b) = (&client.speakers, &first.speakers);
+            return Err(format!("{id} believes that {a:?} speak, another one {b:?}"));
+        }
+        for speaker in first.speakers.keys() {
+            if model
+                .inaudible_since(speaker)
+                .is_some_and(|since| since + SPEAKING_LAG < now)
+            {
+                return Err(format!("{speaker} speaks and cannot"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everybody believes that exactly these speak.
+    pub(super) fn compare_speaking(&self, speaking: &[ParticipantId]) -> Result<(), String> {
+        for (id, client) in &self.clients {
+            if !client.speakers.keys().eq(speaking) {
+                let speakers = &client.speakers;
+                return Err(format!(
+                    "{id} believes that {speakers:?} speak, not {speaking:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything has ended when everybody has gone.
+    pub(super) fn compare_nothing_left(&self) -> Result<(), String> {
+        if self.clients.is_empty() && self.flows.is_empty() && self.producers.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "left behind: {:?} {:?}",
+            self.flows, self.producers
+        ))
+    }
+}
+
+impl Client {
+    fn learn(
+        &mut self,
+        id: &ParticipantId,
+        view: &Arc<ParticipantView>,
+        departed: &BTreeMap<ParticipantId, u32>,
+    ) -> Result<(), String> {
+        if view.id == *id {
+            let newer = view.version > self.me.version;
+            self.me = view.clone();
+            return if newer {
+                Ok(())
+            } else {
+                Err(format!("{id} gets old news of itself"))
+            };
+        }
+        let known = self.others.get(&view.id).map(|view| view.version);
+        // All are told of the same departure; after it only a newer version counts.
+        let newest = known.or_else(|| {
+            departed
+                .get(&view.id)
+                .copied()
+                .filter(|_| view.state != ParticipantState::Left)
+        });
+        if newest.is_some_and(|newest| view.version <= newest) {
+            return Err(format!("{id} gets old news of {}", view.id));
+        }
+        if view.state != ParticipantState::Left {
+            self.others.insert(view.id.clone(), view.clone());
+            return Ok(());
+        }
+        match self.others.remove(&view.id) {
+            Some(_) if view.left.is_some() => Ok(()),
+            Some(_) => Err(format!("{} has left for no reason", view.id)),
+            None => Err(format!("{} has left and was not there", view.id)),
+        }
+    }
+
+    fn hear(&mut self, speakers: &[Speaker]) -> Result<(), String> {
+        for speaker in speakers {
+            if !(0.0..=1.0).contains(&speaker.level) {
+                return Err(format!("loudness of {speaker:?}"));
+            }
+            let before = if speaker.active {
+                self.speakers
+                    .insert(speaker.participant.clone(), speaker.level)
+            } else {
+                self.speakers.remove(&speaker.participant)
+            };
+            if before == speaker.active.then_some(speaker.level) {
+                return Err(format!("{speaker:?} is no news"));
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &self,
+        id: &ParticipantId,
+        model: &Model,
+        truth: &BTreeMap<ParticipantId, ParticipantView>,
+    ) -> Result<(), String> {
+        let me = truth
+            .get(id)
+            .map(|view| without_tracks(&Arc::new(view.clone())));
+        if me != Some(without_tracks(&self.me)) {
+            return Err(format!("{id} believes of itself {:?}, not {me:?}", self.me));
+        }
+        let mut seen = 0;
+        for person in model.visible_to(id) {
+            let (Some(belief), Some(truth)) =
+                (self.others.get(person.id()), truth.get(person.id()))
+            else {
+                return Err(format!("{id} does not see {}", person.id()));
+            };
+            if !same(belief, truth) {
+                return Err(format!("{id} believes {belief:?}, not {truth:?}"));
+            }
+            seen += 1;
+        }
+        if seen == self.others.len() {
+            Ok(())
+        } else {
+            Err(format!(
+                "{id} sees somebody whom it should not: {:?}",
+                self.others.keys()
+            ))
+        }
+    }
+}
+
+/// The same but for the version.
+fn same(belief: &ParticipantView, truth: &ParticipantView) -> bool {
+    let ParticipantView {
+        id,
+        identity,
+        name,
+        metadata,
+        attributes,
+        kind,
+        state,
+        joined_at_ms,
+        version: _,
+        permission,
+        publishing,
+        client,
+        capabilities,
+        left,
+        tracks,
+    } = belief;
+    *id == truth.id
+        && *identity == truth.identity
+        && *name == truth.name
+        && *metadata == truth.metadata
+        && *attributes == truth.attributes
+        && *kind == truth.kind
+        && *state == truth.state
+        && *joined_at_ms == truth.joined_at_ms
+        && *permission == truth.permission
+        && *publishing == truth.publishing
+        && *client == truth.client
+        && *capabilities == truth.capabilities
+        && *left == truth.left
+        && *tracks == truth.tracks
+}
