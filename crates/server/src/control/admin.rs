@@ -1,0 +1,241 @@
+//! What the administrator sees and does.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use umbrella_media::Kind;
+use umbrella_room::Command;
+use umbrella_room::command::Moderation;
+use umbrella_room::model::{
+    Identity, LeaveReason, ParticipantState, ParticipantView, RoomName, Source, TrackId, TrackView,
+};
+
+use super::handle::{Admin, AdminError};
+use super::rooms::Entry;
+use super::{Control, Phase};
+use crate::http::api::{
+    LayerDetail, ParticipantDetail, RoomDetail, RoomSummary, TrackDetail, WorkerStatus,
+};
+
+impl Control {
+    pub(super) fn admin(&mut self, now: Instant, request: Admin) {
+        match request {
+            Admin::Rooms(reply) => answer(reply, self.summaries()),
+            Admin::Details(reply) => {
+                self.statistics.look(now);
+                let subscribers = self.names.subscribers();
+                let details = self.rooms.iter();
+                let details = details.map(|(name, entry)| self.detail(name, entry, &subscribers));
+                answer(reply, details.collect());
+            }
+            Admin::Room(room, reply) => {
+                self.statistics.look(now);
+                let subscribers = self.names.subscribers();
+                let entry = self.rooms.get(&room);
+                answer(reply, entry.map(|entry| self.detail(&room, entry, &subscribers)));
+            }
+            Admin::Create {
+                room,
+                permanent,
+                reply,
+            } => answer(reply, self.create(now, &room, permanent)),
+            Admin::Delete(room, reply) => answer(reply, self.delete(now, &room)),
+            Admin::Remove {
+                room,
+                identity,
+                reply,
+            } => answer(reply, self.remove(room, &identity)),
+            Admin::Mute {
+                room,
+                track,
+                muted,
+                reply,
+            } => answer(reply, self.mute(room, &track, muted)),
+            Admin::Workers(reply) => {
+                self.statistics.look(now);
+                answer(reply, self.worker_status());
+            }
+        }
+    }
+
+    fn summaries(&self) -> Vec<RoomSummary> {
+        let rooms = self.rooms.iter();
+        rooms.map(|(name, entry)| summary(name, entry)).collect()
+    }
+
+    fn create(
+        &mut self,
+        now: Instant,
+        room: &RoomName,
+        permanent: bool,
+    ) -> Result<RoomSummary, AdminError> {
+        if self.phase == Phase::ShuttingDown {
+            return Err(AdminError::ShuttingDown);
+        }
+        if self.rooms.get(room).is_some() {
+            if !(permanent && self.rooms.keep(room)) {
+                return Err(AdminError::RoomExists);
+            }
+        } else if self.rooms_are_full() {
+            return Err(AdminError::TooManyRooms);
+        } else {
+            self.make_room(now, room, permanent);
+        }
+        let entry = self.rooms.get(room).ok_or(AdminError::NoSuchRoom)?;
+        Ok(summary(room, entry))
+    }
+
+    fn delete(&mut self, now: Instant, room: &RoomName) -> Result<(), AdminError> {
+        self.rooms.get(room).ok_or(AdminError::NoSuchRoom)?;
+        let reason = LeaveReason::RoomDeleted;
+        let close = Command::Moderate(Moderation::Close { reason });
+        self.commands.push_back((room.clone(), close));
+        self.pump(now);
+        self.rooms.remove(room);
+        tracing::info!(%room, "room deleted");
+        Ok(())
+    }
+
+    fn remove(&mut self, room: RoomName, identity: &str) -> Result<(), AdminError> {
+        let entry = self.rooms.get(&room).ok_or(AdminError::NoSuchRoom)?;
+        let identity = Identity::new(identity);
+        let known = entry.room.participant(&identity);
+        known.ok_or(AdminError::NoSuchParticipant)?;
+        let remove = Command::Moderate(Moderation::Remove { identity });
+        self.commands.push_back((room, remove));
+        Ok(())
+    }
+
+    fn mute(&mut self, room: RoomName, track: &str, muted: bool) -> Result<(), AdminError> {
+        let entry = self.rooms.get(&room).ok_or(AdminError::NoSuchRoom)?;
+        let track = TrackId::new(track);
+        entry.room.track(&track).ok_or(AdminError::NoSuchTrack)?;
+        let mute = Command::Moderate(Moderation::Mute { track, muted });
+        self.commands.push_back((room, mute));
+        Ok(())
+    }
+
+    fn worker_status(&self) -> Vec<WorkerStatus> {
+        let mut transports = vec![0; self.workers.len()];
+        for session in self.sessions.iter() {
+            transports[session.worker] += session.transports.len() as u32;
+        }
+        let workers = self.workers.iter().enumerate();
+        workers
+            .map(|(index, worker)| {
+                let load = worker.load();
+                WorkerStatus {
+                    index: index as u32,
+                    port: worker.port(),
+                    busy: load.busy,
+                    transports: transports[index],
+                    datagrams_in: load.datagrams_in,
+                    datagrams_out: load.datagrams_out,
+                    strays: self.statistics.strays(index),
+                }
+            })
+            .collect()
+    }
+
+    fn detail(
+        &self,
+        name: &RoomName,
+        entry: &Entry,
+        subscribers: &HashMap<&TrackId, u32>,
+    ) -> RoomDetail {
+        let participants = entry.room.participants();
+        RoomDetail {
+            summary: summary(name, entry),
+            participants: participants
+                .map(|view| self.participant(view, subscribers))
+                .collect(),
+        }
+    }
+
+    fn participant(
+        &self,
+        view: &ParticipantView,
+        subscribers: &HashMap<&TrackId, u32>,
+    ) -> ParticipantDetail {
+        let session = self.sessions.of(&view.id);
+        let rtt = session.and_then(|session| {
+            let transports = session.transports.iter();
+            transports.filter_map(|t| self.statistics.rtt(t.id)).min()
+        });
+        ParticipantDetail {
+            identity: view.identity.to_string(),
+            name: view.name.clone(),
+            state: match view.state {
+                ParticipantState::Joined => "joined",
+                ParticipantState::Active => "active",
+                ParticipantState::Left => "left",
+            }
+            .to_owned(),
+            hidden: view.permission.hidden,
+            joined_at_ms: view.joined_at_ms,
+            client: session.map(|s| s.client.clone()).unwrap_or_default(),
+            protocol: session.map(|s| s.protocol().to_owned()).unwrap_or_default(),
+            rtt_ms: rtt.map(|rtt| rtt.as_secs_f32() * 1000.0),
+            tracks: view
+                .tracks
+                .iter()
+                .map(|track| self.track(track, subscribers))
+                .collect(),
+            subscriptions: session.map_or(0, |s| s.consumers.len() as u32),
+        }
+    }
+
+    fn track(&self, view: &TrackView, subscribers: &HashMap<&TrackId, u32>) -> TrackDetail {
+        let producer = self.names.producer(&view.id);
+        let measured = producer.map_or(&[][..], |p| self.statistics.encodings(p));
+        let count = measured.len().max(view.layers.len());
+        let layers = (0..count).map(|index| {
+            let announced = view.layers.get(index);
+            let measured = measured.get(index);
+            LayerDetail {
+                width: announced.map_or(0, |layer| layer.width),
+                height: announced.map_or(0, |layer| layer.height),
+                bitrate: measured.map_or(0, |encoding| encoding.bitrate),
+                lost: measured.map_or(0, |encoding| encoding.lost),
+            }
+        });
+        TrackDetail {
+            id: view.id.to_string(),
+            kind: match view.kind {
+                Kind::Audio => "audio",
+                Kind::Video => "video",
+            }
+            .to_owned(),
+            source: match view.source {
+                Source::Unknown => "unknown",
+                Source::Camera => "camera",
+                Source::Microphone => "microphone",
+                Source::ScreenShare => "screen_share",
+                Source::ScreenShareAudio => "screen_share_audio",
+            }
+            .to_owned(),
+            name: view.name.clone(),
+            codec: view.codec.map(|c| c.mime().to_owned()).unwrap_or_default(),
+            muted: view.muted,
+            layers: layers.collect(),
+            subscribers: subscribers.get(&view.id).copied().unwrap_or(0),
+        }
+    }
+}
+
+fn summary(name: &RoomName, entry: &Entry) -> RoomSummary {
+    let view = entry.room.view();
+    RoomSummary {
+        name: name.to_string(),
+        permanent: entry.permanent,
+        participants: view.participants,
+        publishers: view.publishers,
+        created_at: view.created_at_s,
+    }
+}
+
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    // Who asked may be gone.
+    let _ = reply.send(value);
+}

@@ -1,0 +1,339 @@
+//! How the rest of the server talks to the owner of the rooms.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use umbrella_room::command::Join;
+use umbrella_room::model::RoomName;
+use umbrella_room::Command;
+
+use super::session::Outbox;
+use crate::http::api::{RoomDetail, RoomSummary, WorkerStatus};
+
+/// How many messages wait for the owner of the rooms. When it is full, who sends waits: a
+/// session then reads nothing from its socket, so that a flood slows down its own source.
+pub(super) const INBOX: usize = 1024;
+
+/// How long [`Handle::shutdown`] waits for clients to be told.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A way to the owner of the rooms. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    inbox: mpsc::Sender<Message>,
+    media_addresses: Arc<[String]>,
+}
+
+/// Names a signalling connection; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub(super) u64);
+
+/// Somebody comes in.
+#[derive(Debug)]
+pub struct Joining {
+    /// To which room; made if it does not exist and the configuration allows it.
+    pub room: RoomName,
+    /// Who.
+    pub join: Box<Join>,
+    /// How its peer connections are laid out.
+    pub links: Links,
+    /// SDK and version, for people.
+    pub client: String,
+    /// Whether streams may be named after the publisher's streams, so that audio and video play
+    /// in sync. Firefox makes up track ids of its own, and needs the track in the stream's name.
+    pub stream_names: bool,
+    /// Where everything for this session goes.
+    pub outbox: Outbox,
+}
+
+/// How a session's peer connections are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// One connection; the client offers.
+    One,
+    /// One to publish, on which the client offers, and one to subscribe, on which we offer.
+    Two {
+        /// The subscriber's connection comes first and carries our data; otherwise each is made
+        /// when it is needed and data goes over the publisher's.
+        subscriber_first: bool,
+    },
+}
+
+/// What a session sends.
+#[derive(Debug)]
+pub enum SessionInput {
+    /// For the room.
+    Command(Box<Command>),
+    /// An offer for the connection on which the client offers.
+    Offer {
+        /// The client's number.
+        offer: u32,
+        /// The text.
+        sdp: String,
+    },
+    /// An answer to our offer.
+    Answer {
+        /// Our number.
+        offer: u32,
+        /// The text.
+        sdp: String,
+    },
+    /// An ICE candidate.
+    Candidate {
+        /// Whether it is for the connection on which we offer.
+        subscriber: bool,
+        /// `candidate:…`.
+        candidate: String,
+    },
+}
+
+/// Why nobody may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Admission {
+    /// The room does not exist, and may not be made by joining.
+    #[error("requested room does not exist")]
+    NoSuchRoom,
+    /// As many as may are in.
+    #[error("the room is full")]
+    RoomFull,
+    /// As many rooms as may be exist.
+    #[error("too many rooms")]
+    TooManyRooms,
+    /// What the token says of the participant is beyond the limits.
+    #[error("name, metadata or attributes are too large")]
+    LimitExceeded,
+    /// The token does not allow it.
+    #[error("the token does not allow it")]
+    NotAllowed,
+    /// The server is going down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+/// Why an administrator's call had no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// No such room.
+    #[error("there is no such room")]
+    NoSuchRoom,
+    /// No such participant.
+    #[error("there is no such participant")]
+    NoSuchParticipant,
+    /// No such track.
+    #[error("there is no such track")]
+    NoSuchTrack,
+    /// The room exists already and is permanent.
+    #[error("the room exists already")]
+    RoomExists,
+    /// As many rooms as may be exist.
+    #[error("too many rooms")]
+    TooManyRooms,
+    /// The server is going down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+/// What the owner of the rooms receives.
+#[derive(Debug)]
+pub(super) enum Message {
+    Check {
+        room: RoomName,
+        join: Box<Join>,
+        reply: oneshot::Sender<Result<(), Admission>>,
+    },
+    Join {
+        session: SessionId,
+        joining: Box<Joining>,
+    },
+    Input {
+        session: SessionId,
+        input: SessionInput,
+    },
+    Hangup {
+        session: SessionId,
+        reason: umbrella_room::model::LeaveReason,
+    },
+    Admin(Admin),
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// What an administrator asks for.
+#[derive(Debug)]
+pub(super) enum Admin {
+    Rooms(oneshot::Sender<Vec<RoomSummary>>),
+    Details(oneshot::Sender<Vec<RoomDetail>>),
+    Room(RoomName, oneshot::Sender<Option<RoomDetail>>),
+    Create {
+        room: RoomName,
+        permanent: bool,
+        reply: oneshot::Sender<Result<RoomSummary, AdminError>>,
+    },
+    Delete(RoomName, oneshot::Sender<Result<(), AdminError>>),
+    Remove {
+        room: RoomName,
+        identity: String,
+        reply: oneshot::Sender<Result<(), AdminError>>,
+    },
+    Mute {
+        room: RoomName,
+        track: String,
+        muted: bool,
+        reply: oneshot::Sender<Result<(), AdminError>>,
+    },
+    Workers(oneshot::Sender<Vec<WorkerStatus>>),
+}
+
+impl Handle {
+    pub(super) fn new(inbox: mpsc::Sender<Message>, media_addresses: Vec<String>) -> Handle {
+        Handle {
+            inbox,
+            media_addresses: media_addresses.into(),
+        }
+    }
+
+    /// The addresses that are advertised for media, as `udp 192.0.2.1:40000`.
+    pub fn media_addresses(&self) -> &[String] {
+        &self.media_addresses
+    }
+
+    /// Every room, by name.
+    pub async fn rooms(&self) -> Vec<RoomSummary> {
+        self.ask(|reply| Message::Admin(Admin::Rooms(reply))).await.unwrap_or_default()
+    }
+
+    /// Every room with everybody in it, by name.
+    pub async fn details(&self) -> Vec<RoomDetail> {
+        self.ask(|reply| Message::Admin(Admin::Details(reply))).await.unwrap_or_default()
+    }
+
+    /// One room with everybody in it; `None` if there is no such room.
+    pub async fn room(&self, room: &str) -> Option<RoomDetail> {
+        let room = RoomName::new(room);
+        self.ask(|reply| Message::Admin(Admin::Room(room, reply))).await.flatten()
+    }
+
+    /// Makes a room. A permanent one stays while nobody is in; one that exists becomes permanent.
+    ///
+    /// # Errors
+    ///
+    /// If it exists and is as wanted, or too many rooms exist.
+    pub async fn create_room(
+        &self,
+        room: &str,
+        permanent: bool,
+    ) -> Result<RoomSummary, AdminError> {
+        let room = RoomName::new(room);
+        self.ask(|reply| {
+            Message::Admin(Admin::Create {
+                room,
+                permanent,
+                reply,
+            })
+        })
+        .await
+        .unwrap_or(Err(AdminError::ShuttingDown))
+    }
+
+    /// Ends a room for everybody in it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such room.
+    pub async fn delete_room(&self, room: &str) -> Result<(), AdminError> {
+        let room = RoomName::new(room);
+        self.ask(|reply| Message::Admin(Admin::Delete(room, reply)))
+            .await
+            .unwrap_or(Err(AdminError::ShuttingDown))
+    }
+
+    /// Sends somebody away.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such room or nobody like that is in.
+    pub async fn remove_participant(&self, room: &str, identity: &str) -> Result<(), AdminError> {
+        let (room, identity) = (RoomName::new(room), identity.to_owned());
+        self.ask(|reply| {
+            Message::Admin(Admin::Remove {
+                room,
+                identity,
+                reply,
+            })
+        })
+        .await
+        .unwrap_or(Err(AdminError::ShuttingDown))
+    }
+
+    /// Mutes or unmutes somebody's track.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such room or no such track in it.
+    pub async fn mute_track(&self, room: &str, track: &str, muted: bool) -> Result<(), AdminError> {
+        let (room, track) = (RoomName::new(room), track.to_owned());
+        self.ask(|reply| {
+            Message::Admin(Admin::Mute {
+                room,
+                track,
+                muted,
+                reply,
+            })
+        })
+        .await
+        .unwrap_or(Err(AdminError::ShuttingDown))
+    }
+
+    /// The load of every worker.
+    pub async fn workers(&self) -> Vec<WorkerStatus> {
+        self.ask(|reply| Message::Admin(Admin::Workers(reply))).await.unwrap_or_default()
+    }
+
+    /// Tells every client to come back later, lets nobody in any more, and stops the workers.
+    /// Returns when clients have been told, after three seconds at the latest.
+    pub async fn shutdown(&self) {
+        let told = self.ask(Message::Shutdown);
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, told).await.is_err() {
+            tracing::warn!("some clients were not told of the shutdown in time");
+        }
+    }
+
+    /// Whether somebody could come in now. Asked at the door, where a refusal can still be
+    /// explained over HTTP.
+    pub(crate) async fn check(&self, room: RoomName, join: Box<Join>) -> Result<(), Admission> {
+        self.ask(|reply| Message::Check { room, join, reply })
+            .await
+            .unwrap_or(Err(Admission::ShuttingDown))
+    }
+
+    /// Brings somebody in. Whether it worked arrives in the outbox.
+    pub(crate) async fn join(&self, session: SessionId, joining: Box<Joining>) -> bool {
+        self.tell(Message::Join { session, joining }).await
+    }
+
+    /// Something that a session's client wants. Waits while the inbox is full.
+    pub(crate) async fn input(&self, session: SessionId, input: SessionInput) -> bool {
+        self.tell(Message::Input { session, input }).await
+    }
+
+    /// A session's client is gone.
+    pub(crate) async fn hangup(
+        &self,
+        session: SessionId,
+        reason: umbrella_room::model::LeaveReason,
+    ) {
+        self.tell(Message::Hangup { session, reason }).await;
+    }
+
+    async fn tell(&self, message: Message) -> bool {
+        self.inbox.send(message).await.is_ok()
+    }
+
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        if !self.tell(message(reply)).await {
+            return None;
+        }
+        answer.await.ok()
+    }
+}

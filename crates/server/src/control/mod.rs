@@ -1,0 +1,564 @@
+//! The owner of all rooms: one task that carries commands in and effects out.
+//!
+//! Sessions and administrators reach it through a [`Handle`] (a bounded inbox), workers through
+//! bounded channels of reports. It alone knows both rooms and the engine: a room's effects become
+//! the engine's requests, the engine's reports become a room's commands.
+
+mod admin;
+mod data;
+mod handle;
+mod media;
+mod rooms;
+mod session;
+mod statistics;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use rand::Rng as _;
+use tokio::sync::{mpsc, oneshot};
+use umbrella_engine::Request;
+use umbrella_room::command::{Join, Moderation};
+use umbrella_room::effect::Refusal;
+use umbrella_room::model::{LeaveReason, ParticipantId, RoomName};
+use umbrella_room::{Command, Effect, Limits, Notification, RoomConfig};
+
+use self::data::PendingData;
+use self::handle::Message;
+use self::rooms::{Due, Rooms};
+use self::session::{Role, Session, Sessions};
+use self::statistics::Statistics;
+use crate::clock::unix_seconds;
+use crate::config::RoomsConfig;
+use crate::worker::{FromWorker, Link, Workers};
+
+pub(crate) use self::data::Budget;
+pub use self::handle::{AdminError, Admission, Handle, Joining, Links, SessionId, SessionInput};
+pub use self::session::{Event, Outbox, outbox};
+
+/// Messages and reports that are taken from a queue before the other queue has its turn.
+const BATCH: usize = 64;
+
+/// When a worker's queue is full, how long until it is tried again.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// How rooms come and go.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// When rooms are made and when they go.
+    pub rooms: RoomsConfig,
+    /// Rooms at a time; 0 is unbounded.
+    pub max_rooms: u32,
+    /// Bounds on participants.
+    pub limits: Limits,
+}
+
+/// Starts the owner of the rooms. It runs until [`Handle::shutdown`].
+///
+/// Must be called within a tokio runtime.
+pub fn start(settings: Settings, workers: Workers) -> Handle {
+    let (sender, inbox) = mpsc::channel(handle::INBOX);
+    let addresses = workers.addresses();
+    let (links, reports) = workers.split();
+    let control = Control {
+        settings,
+        rooms: Rooms::default(),
+        sessions: Sessions::default(),
+        names: media::Names::default(),
+        statistics: Statistics::new(links.len()),
+        workers: links,
+        commands: VecDeque::new(),
+        phase: Phase::Running,
+    };
+    tokio::spawn(control.run(inbox, reports));
+    Handle::new(sender, addresses)
+}
+
+/// A new random name with a prefix that says what it names, e.g. `PA_`.
+pub(crate) fn random_name(prefix: &str) -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut random = rand::rng();
+    let mut name = String::with_capacity(prefix.len() + 13);
+    name.push_str(prefix);
+    for _ in 0..13 {
+        name.push(char::from(LETTERS[random.random_range(0..LETTERS.len())]));
+    }
+    name
+}
+
+/// Whether anybody is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    ShuttingDown,
+}
+
+/// Whether the task goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Stop,
+}
+
+/// The state of the owner of all rooms.
+#[derive(Debug)]
+struct Control {
+    settings: Settings,
+    rooms: Rooms,
+    sessions: Sessions,
+    names: media::Names,
+    statistics: Statistics,
+    workers: Vec<Link>,
+    /// Commands that follow from what was just done; empty when the task waits.
+    commands: VecDeque<(RoomName, Command)>,
+    phase: Phase,
+}
+
+impl Control {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Message>,
+        mut reports: mpsc::Receiver<FromWorker>,
+    ) {
+        let mut messages = Vec::with_capacity(BATCH);
+        let mut reported = Vec::with_capacity(BATCH);
+        loop {
+            let deadline = self.next_deadline().map(tokio::time::Instant::from_std);
+            tokio::select! {
+                count = inbox.recv_many(&mut messages, BATCH) => if count == 0 { return },
+                count = reports.recv_many(&mut reported, BATCH) => if count == 0 { return },
+                () = sleep_until(deadline) => self.handle_timeout(Instant::now()),
+            }
+            let now = Instant::now();
+            for message in messages.drain(..) {
+                if self.handle(now, message) == Next::Stop {
+                    self.stop().await;
+                    return;
+                }
+            }
+            for report in reported.drain(..) {
+                self.handle_worker(now, report);
+            }
+            self.flush_workers();
+        }
+    }
+
+    fn handle(&mut self, now: Instant, message: Message) -> Next {
+        match message {
+            Message::Check { room, join, reply } => {
+                let _ = reply.send(self.admit(&room, &join));
+            }
+            Message::Join { session, joining } => self.join(now, session, *joining),
+            Message::Input { session, input } => self.input(session, input),
+            Message::Hangup { session, reason } => self.give_up(session, reason),
+            Message::Admin(request) => self.admin(now, request),
+            Message::Shutdown(reply) => {
+                self.shut_down(now, reply);
+                return Next::Stop;
+            }
+        }
+        self.pump(now);
+        Next::GoOn
+    }
+
+    fn handle_worker(&mut self, now: Instant, from: FromWorker) {
+        match from {
+            FromWorker::Report { worker, report } => self.report(now, worker, report),
+            FromWorker::Died { worker } => self.worker_died(worker),
+        }
+        self.pump(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        while let Some(due) = self.rooms.due(now) {
+            match due {
+                Due::Timeout(room) => {
+                    if let Some(entry) = self.rooms.get_mut(&room) {
+                        entry.room.handle_timeout(now);
+                    }
+                    self.carry_out(now, &room);
+                }
+                Due::Expired(room) => {
+                    tracing::info!(%room, "room ends: nobody is in");
+                    self.rooms.remove(&room);
+                }
+            }
+        }
+        if self.statistics.due(now) {
+            for worker in 0..self.workers.len() {
+                self.request(worker, Request::Statistics);
+            }
+        }
+        self.pump(now);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let retry = self
+            .workers
+            .iter()
+            .any(Link::is_behind)
+            .then(|| Instant::now() + RETRY);
+        [self.rooms.next_deadline(), self.statistics.deadline(), retry]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+/// Coming and going.
+impl Control {
+    fn admit(&self, room: &RoomName, join: &Join) -> Result<(), Admission> {
+        if self.phase == Phase::ShuttingDown {
+            return Err(Admission::ShuttingDown);
+        }
+        match self.rooms.get(room) {
+            Some(entry) => entry.room.admit(join).map_err(|refusal| match refusal {
+                Refusal::RoomFull => Admission::RoomFull,
+                Refusal::LimitExceeded => Admission::LimitExceeded,
+                Refusal::NotAllowed | Refusal::NotFound | Refusal::Duplicate => {
+                    Admission::NotAllowed
+                }
+            }),
+            None if !self.settings.rooms.auto_create => Err(Admission::NoSuchRoom),
+            None if self.rooms_are_full() => Err(Admission::TooManyRooms),
+            None => Ok(()),
+        }
+    }
+
+    fn rooms_are_full(&self) -> bool {
+        let most = self.settings.max_rooms as usize;
+        most > 0 && self.rooms.len() >= most
+    }
+
+    fn join(&mut self, now: Instant, id: SessionId, joining: Joining) {
+        if let Err(refused) = self.admit(&joining.room, &joining.join) {
+            let _ = joining.outbox.try_send(Event::Refused(refused));
+            return;
+        }
+        if self.rooms.get(&joining.room).is_none() {
+            self.make_room(now, &joining.room, false);
+        }
+        let Some(entry) = self.rooms.get(&joining.room) else {
+            return;
+        };
+        tracing::info!(room = %joining.room, identity = %joining.join.identity,
+            participant = %joining.join.id, client = joining.client, "joined");
+        self.sessions.insert(Session {
+            id,
+            room: joining.room.clone(),
+            participant: joining.join.id.clone(),
+            identity: joining.join.identity.clone(),
+            client: joining.client,
+            worker: entry.worker,
+            links: joining.links,
+            stream_names: joining.stream_names,
+            outbox: joining.outbox,
+            transports: Vec::new(),
+            active: false,
+            leaving: false,
+            announced: VecDeque::new(),
+            sections: VecDeque::new(),
+            tracks: Vec::new(),
+            consumers: std::collections::HashMap::new(),
+            data: PendingData::new(now),
+        });
+        self.rooms.occupied(&joining.room);
+        self.commands
+            .push_back((joining.room, Command::Join(joining.join)));
+        self.pump(now);
+        // What the client needs from the start, also when there is nothing to receive yet.
+        match joining.links {
+            Links::One => self.transport(id, Role::Single),
+            Links::Two {
+                subscriber_first: true,
+            } => self.transport(id, Role::Subscriber),
+            Links::Two {
+                subscriber_first: false,
+            } => None,
+        };
+    }
+
+    fn make_room(&mut self, now: Instant, name: &RoomName, permanent: bool) {
+        let worker = self.least_loaded();
+        tracing::info!(room = %name, worker, permanent, "room begins");
+        let config = RoomConfig {
+            sid: random_name("RM_"),
+            name: name.clone(),
+            metadata: String::new(),
+            created_at_s: unix_seconds(),
+            max_participants: 0,
+            limits: self.settings.limits.clone(),
+        };
+        let until = now + self.settings.rooms.empty_timeout;
+        self.rooms.insert(config, worker, permanent, until);
+    }
+
+    /// The worker with the fewest sessions, and among those with the fewest rooms.
+    fn least_loaded(&self) -> usize {
+        let mut load: Vec<(bool, usize, usize)> =
+            self.workers.iter().map(|w| (w.is_dead(), 0, 0)).collect();
+        for session in self.sessions.iter() {
+            load[session.worker].1 += 1;
+        }
+        for (_, entry) in self.rooms.iter() {
+            load[entry.worker].2 += 1;
+        }
+        (0..load.len()).min_by_key(|w| load[*w]).unwrap_or(0)
+    }
+
+    fn input(&mut self, id: SessionId, input: SessionInput) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let (worker, room) = (session.worker, session.room.clone());
+        match input {
+            SessionInput::Command(command) => self.commands.push_back((room, *command)),
+            SessionInput::Offer { offer, sdp } => {
+                if let Some(transport) = self.transport(id, session.offering_role()) {
+                    self.request(
+                        worker,
+                        Request::RemoteOffer {
+                            transport,
+                            offer,
+                            sdp,
+                        },
+                    );
+                }
+            }
+            SessionInput::Answer { offer, sdp } => {
+                if let Some(transport) = session.transport(Role::Subscriber).map(|t| t.id) {
+                    self.request(
+                        worker,
+                        Request::RemoteAnswer {
+                            transport,
+                            offer,
+                            sdp,
+                        },
+                    );
+                }
+            }
+            SessionInput::Candidate {
+                subscriber,
+                candidate,
+            } => {
+                let role = if subscriber {
+                    session.receiving_role()
+                } else {
+                    session.offering_role()
+                };
+                if let Some(transport) = session.transport(role).map(|t| t.id) {
+                    self.request(
+                        worker,
+                        Request::RemoteCandidate {
+                            transport,
+                            candidate,
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    /// A session is over by fault or will of its client, or because media failed. The room hears
+    /// of it once.
+    fn give_up(&mut self, id: SessionId, reason: LeaveReason) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if std::mem::replace(&mut session.leaving, true) {
+            return;
+        }
+        let participant = session.participant.clone();
+        self.commands.push_back((
+            session.room.clone(),
+            Command::Leave {
+                participant,
+                reason,
+            },
+        ));
+    }
+
+    fn misbehaved(&mut self, id: SessionId, why: &str) {
+        if let Some(session) = self.sessions.get(id) {
+            tracing::warn!(room = %session.room, identity = %session.identity, why,
+                "client broke the protocol");
+        }
+        self.give_up(id, LeaveReason::Misbehaved);
+    }
+
+    fn disconnect(&mut self, participant: &ParticipantId, reason: LeaveReason) {
+        let Some(id) = self.sessions.of(participant).map(|session| session.id) else {
+            return;
+        };
+        let Some(session) = self.sessions.remove(id) else {
+            return;
+        };
+        tracing::info!(room = %session.room, identity = %session.identity,
+            participant = %session.participant, ?reason, "left");
+        self.close_media(&session);
+        // If it is full the client does not read; with the sender gone the socket is closed.
+        let _ = session.outbox.try_send(Event::End(reason));
+    }
+
+    fn shut_down(&mut self, now: Instant, reply: oneshot::Sender<()>) {
+        self.phase = Phase::ShuttingDown;
+        let outboxes: Vec<Outbox> = self.sessions.iter().map(|s| s.outbox.clone()).collect();
+        let rooms: Vec<RoomName> = self.rooms.iter().map(|(name, _)| name.clone()).collect();
+        for room in rooms {
+            let reason = LeaveReason::ServerShutdown;
+            self.commands
+                .push_back((room, Command::Moderate(Moderation::Close { reason })));
+        }
+        self.pump(now);
+        self.flush_workers();
+        tokio::spawn(async move {
+            for outbox in outboxes {
+                outbox.closed().await;
+            }
+            let _ = reply.send(());
+        });
+    }
+
+    /// Lets the workers finish what they were told, and waits for their threads.
+    async fn stop(self) {
+        let threads: Vec<_> = self.workers.into_iter().filter_map(Link::stop).collect();
+        let _ = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        })
+        .await;
+    }
+
+    fn worker_died(&mut self, worker: usize) {
+        tracing::error!(worker, "a worker thread has died; its rooms start anew on another");
+        self.workers[worker].mark_dead();
+        let rooms: Vec<RoomName> = self
+            .rooms
+            .iter()
+            .filter(|(_, entry)| entry.worker == worker)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let replacement = self.least_loaded();
+        for name in rooms {
+            let reason = LeaveReason::StateMismatch;
+            let close = Command::Moderate(Moderation::Close { reason });
+            self.commands.push_back((name.clone(), close));
+            if let Some(entry) = self.rooms.get_mut(&name) {
+                entry.worker = replacement;
+            }
+        }
+    }
+}
+
+/// Effects.
+impl Control {
+    /// Applies commands until nothing follows any more.
+    fn pump(&mut self, now: Instant) {
+        while let Some((room, command)) = self.commands.pop_front() {
+            let Some(entry) = self.rooms.get_mut(&room) else {
+                continue;
+            };
+            entry.room.handle(now, command);
+            self.carry_out(now, &room);
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, room: &RoomName) {
+        while let Some(effect) = self.rooms.get_mut(room).and_then(|e| e.room.poll_effect()) {
+            self.effect(now, room, effect);
+        }
+        self.rooms.schedule(room);
+    }
+
+    fn effect(&mut self, now: Instant, room: &RoomName, effect: Effect) {
+        match effect {
+            Effect::Notify { to, notification } => self.notify(&to, notification),
+            Effect::Disconnect {
+                participant,
+                reason,
+            } => self.disconnect(&participant, reason),
+            Effect::OpenConsumer {
+                subscriber,
+                publisher,
+                track,
+                delivery,
+            } => self.open_consumer(room, &subscriber, &publisher, track, delivery),
+            Effect::ConfigureConsumer {
+                subscriber,
+                track,
+                delivery,
+            } => self.configure_consumer(&subscriber, &track, delivery),
+            Effect::CloseConsumer { subscriber, track } => {
+                self.close_consumer(&subscriber, &track);
+            }
+            Effect::PauseProducer { track, paused } => self.pause_producer(room, &track, paused),
+            Effect::CloseProducer { track } => self.close_producer(room, &track),
+            Effect::SendData {
+                to,
+                reliability,
+                payload,
+            } => self.send_data(&to, reliability, &payload),
+            Effect::Empty => {
+                let patience = self.settings.rooms.departure_timeout;
+                self.rooms.emptied(room, now, patience);
+            }
+        }
+    }
+
+    fn notify(&mut self, to: &ParticipantId, notification: Notification) {
+        // The end of a session says it, in the same order.
+        if matches!(notification, Notification::Leave(_)) {
+            return;
+        }
+        let announced = match &notification {
+            Notification::TrackPublished { client_id, track } => {
+                Some((client_id.clone(), track.clone()))
+            }
+            _ => None,
+        };
+        let Some(session) = self.sessions.of(to).map(|session| session.id) else {
+            return;
+        };
+        self.tell(session, Event::Notify(notification));
+        if let Some((client_id, track)) = announced {
+            self.announced(to, &client_id, &track);
+        }
+    }
+
+    fn tell(&mut self, id: SessionId, event: Event) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        if let Err(mpsc::error::TrySendError::Full(_)) = session.outbox.try_send(event) {
+            if !session.leaving {
+                tracing::warn!(room = %session.room, identity = %session.identity,
+                    "client does not read what it is sent");
+            }
+            self.give_up(id, LeaveReason::SignalLost);
+        }
+    }
+
+    fn request_for(&mut self, room: &RoomName, request: Request) {
+        if let Some(worker) = self.rooms.get(room).map(|entry| entry.worker) {
+            self.request(worker, request);
+        }
+    }
+
+    fn request(&mut self, worker: usize, request: Request) {
+        self.workers[worker].push(request);
+    }
+
+    fn flush_workers(&mut self) {
+        for worker in &mut self.workers {
+            worker.flush();
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

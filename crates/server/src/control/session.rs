@@ -1,0 +1,291 @@
+//! The registry of sessions: who is connected, over which peer connections, and the way to them.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+use umbrella_engine::{
+    Channel, ConsumerId, Negotiation, Protocol, Section, TransportId,
+};
+use umbrella_media::{Codec, Kind};
+use umbrella_room::Notification;
+use umbrella_room::model::{Identity, LeaveReason, ParticipantId, RoomName, TrackId};
+
+use super::data::PendingData;
+use super::handle::{Links, SessionId};
+
+/// Events that wait for a session's client. A session that falls behind by so many does not read
+/// its socket, and is ended: nobody else waits for it.
+const OUTBOX: usize = 1024;
+
+impl SessionId {
+    /// A new name.
+    pub(crate) fn next() -> SessionId {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What a session's client is to be told.
+#[derive(Debug)]
+pub enum Event {
+    /// By the room.
+    Notify(Notification),
+    /// The answer to its offer.
+    Answer {
+        /// The client's number of the offer.
+        offer: u32,
+        /// The text.
+        sdp: String,
+        /// Every section that carries something for the client.
+        sections: Vec<Section>,
+    },
+    /// Our offer.
+    Offer {
+        /// Our number of it.
+        offer: u32,
+        /// The text.
+        sdp: String,
+        /// Every section that carries something for the client.
+        sections: Vec<Section>,
+    },
+    /// It should offer again, with that many more sections to receive in.
+    SectionsWanted {
+        /// More for audio.
+        audio: u32,
+        /// More for video.
+        video: u32,
+    },
+    /// It was not let in.
+    Refused(super::Admission),
+    /// The session is over: nothing comes after this.
+    End(LeaveReason),
+}
+
+/// The sending end of a session's bounded queue of events.
+pub type Outbox = mpsc::Sender<Event>;
+
+/// A session's bounded queue of events.
+pub fn outbox() -> (Outbox, mpsc::Receiver<Event>) {
+    mpsc::channel(OUTBOX)
+}
+
+/// One of a session's peer connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The only one.
+    Single,
+    /// The client sends on it.
+    Publisher,
+    /// The client receives on it.
+    Subscriber,
+}
+
+impl Role {
+    pub(super) fn negotiation(self) -> Negotiation {
+        match self {
+            Role::Single | Role::Publisher => Negotiation::PeerOffers,
+            Role::Subscriber => Negotiation::WeOffer,
+        }
+    }
+}
+
+/// A peer connection as its session sees it.
+#[derive(Debug)]
+pub(super) struct Transport {
+    pub(super) id: TransportId,
+    pub(super) role: Role,
+    /// Over what it was connected last; `None` before it came up for the first time.
+    pub(super) connected: Option<Protocol>,
+}
+
+/// A track that was accepted and has no section yet.
+#[derive(Debug)]
+pub(super) struct Announced {
+    pub(super) track: TrackId,
+    pub(super) client_id: String,
+    pub(super) kind: Kind,
+    pub(super) codec: Option<Codec>,
+}
+
+/// A section that the client sends in and that has no track yet.
+#[derive(Debug)]
+pub(super) struct OpenSection {
+    pub(super) transport: TransportId,
+    pub(super) mid: String,
+    pub(super) kind: Kind,
+    pub(super) track: String,
+    pub(super) codecs: Vec<Codec>,
+}
+
+/// One connected client.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) room: RoomName,
+    pub(super) participant: ParticipantId,
+    pub(super) identity: Identity,
+    pub(super) client: String,
+    pub(super) worker: usize,
+    pub(super) links: Links,
+    pub(super) stream_names: bool,
+    pub(super) outbox: Outbox,
+    pub(super) transports: Vec<Transport>,
+    /// Whether the room was told that media is up.
+    pub(super) active: bool,
+    /// Whether the room was told that it goes.
+    pub(super) leaving: bool,
+    /// Oldest first.
+    pub(super) announced: VecDeque<Announced>,
+    /// Oldest first.
+    pub(super) sections: VecDeque<OpenSection>,
+    /// What it publishes, with a section or without.
+    pub(super) tracks: Vec<TrackId>,
+    pub(super) consumers: HashMap<TrackId, ConsumerId>,
+    pub(super) data: PendingData,
+}
+
+impl Session {
+    pub(super) fn transport(&self, role: Role) -> Option<&Transport> {
+        self.transports.iter().find(|t| t.role == role)
+    }
+
+    pub(super) fn transport_mut(&mut self, id: TransportId) -> Option<&mut Transport> {
+        self.transports.iter_mut().find(|t| t.id == id)
+    }
+
+    /// The connection on which the client offers.
+    pub(super) fn offering_role(&self) -> Role {
+        match self.links {
+            Links::One => Role::Single,
+            Links::Two { .. } => Role::Publisher,
+        }
+    }
+
+    /// The connection on which the client receives.
+    pub(super) fn receiving_role(&self) -> Role {
+        match self.links {
+            Links::One => Role::Single,
+            Links::Two { .. } => Role::Subscriber,
+        }
+    }
+
+    /// The connection over which data goes to the client.
+    pub(super) fn data_role(&self) -> Role {
+        match self.links {
+            Links::One => Role::Single,
+            Links::Two {
+                subscriber_first: true,
+            } => Role::Subscriber,
+            Links::Two {
+                subscriber_first: false,
+            } => Role::Publisher,
+        }
+    }
+
+    /// What the client is connected over, for people.
+    pub(super) fn protocol(&self) -> &'static str {
+        let protocols = || self.transports.iter().filter_map(|t| t.connected);
+        if protocols().any(|p| p == Protocol::Tcp) {
+            "tcp"
+        } else if protocols().next().is_some() {
+            "udp"
+        } else {
+            ""
+        }
+    }
+}
+
+/// Everybody who is connected.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    by_id: HashMap<SessionId, Session>,
+    by_participant: HashMap<ParticipantId, SessionId>,
+    by_transport: HashMap<TransportId, SessionId>,
+}
+
+impl Sessions {
+    pub(super) fn insert(&mut self, session: Session) {
+        self.by_participant
+            .insert(session.participant.clone(), session.id);
+        self.by_id.insert(session.id, session);
+    }
+
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.by_id.remove(&id)?;
+        self.by_participant.remove(&session.participant);
+        for transport in &session.transports {
+            self.by_transport.remove(&transport.id);
+        }
+        Some(session)
+    }
+
+    pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(super) fn of(&self, participant: &ParticipantId) -> Option<&Session> {
+        self.by_id.get(self.by_participant.get(participant)?)
+    }
+
+    pub(super) fn of_mut(&mut self, participant: &ParticipantId) -> Option<&mut Session> {
+        self.by_id.get_mut(self.by_participant.get(participant)?)
+    }
+
+    pub(super) fn with_transport(&mut self, transport: TransportId) -> Option<&mut Session> {
+        self.by_id.get_mut(self.by_transport.get(&transport)?)
+    }
+
+    /// Notes a new peer connection of a session.
+    pub(super) fn add_transport(&mut self, id: SessionId, transport: TransportId, role: Role) {
+        if let Some(session) = self.by_id.get_mut(&id) {
+            session.transports.push(Transport {
+                id: transport,
+                role,
+                connected: None,
+            });
+            self.by_transport.insert(transport, id);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn transports(&self) -> usize {
+        self.by_transport.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.by_id.values()
+    }
+}
+
+/// The channels that a session's client has open for us.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct OpenChannels {
+    reliable: bool,
+    lossy: bool,
+}
+
+impl OpenChannels {
+    pub(super) fn open(&mut self, channel: Channel) {
+        match channel {
+            Channel::Reliable => self.reliable = true,
+            Channel::Lossy => self.lossy = true,
+            Channel::DataTrack => {}
+        }
+    }
+
+    pub(super) fn is_open(self, channel: Channel) -> bool {
+        match channel {
+            Channel::Reliable => self.reliable,
+            Channel::Lossy => self.lossy,
+            Channel::DataTrack => false,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The owner's end of the queues to a worker thread.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::thread::JoinHandle;
+
+use umbrella_engine::{Channel, Request};
+
+use super::load::{Load, Reading};
+
+/// Requests between the two threads. More wait at the owner's end.
+pub(super) const REQUESTS: usize = 4096;
+
+/// When so many requests wait, lossy data messages are dropped: they would be late.
+const LOSSY_BACKLOG: usize = 1024;
+
+/// When so many requests wait, all data messages are dropped: the worker is stuck or hopelessly
+/// overloaded. Other requests are few, and dropping one would leave the two sides at odds.
+const DATA_BACKLOG: usize = 65_536;
+
+/// A running worker thread, from outside.
+#[derive(Debug)]
+pub(crate) struct Link {
+    requests: SyncSender<Request>,
+    backlog: VecDeque<Request>,
+    waker: Arc<mio::Waker>,
+    load: Arc<Load>,
+    port: u16,
+    dead: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Link {
+    pub(super) fn new(
+        requests: SyncSender<Request>,
+        waker: Arc<mio::Waker>,
+        load: Arc<Load>,
+        port: u16,
+        thread: JoinHandle<()>,
+    ) -> Link {
+        Link {
+            requests,
+            backlog: VecDeque::new(),
+            waker,
+            load,
+            port,
+            dead: false,
+            thread: Some(thread),
+        }
+    }
+
+    /// Takes a request; it goes with the next [`Link::flush`].
+    pub(crate) fn push(&mut self, request: Request) {
+        if self.dead {
+            return;
+        }
+        if let Request::SendData { channel, .. } = &request {
+            let bound = match channel {
+                Channel::Reliable => DATA_BACKLOG,
+                Channel::Lossy | Channel::DataTrack => LOSSY_BACKLOG,
+            };
+            if self.backlog.len() >= bound {
+                return;
+            }
+        }
+        self.backlog.push_back(request);
+    }
+
+    /// Hands over what fits, and wakes the worker.
+    pub(crate) fn flush(&mut self) {
+        let mut handed_over = false;
+        while let Some(request) = self.backlog.pop_front() {
+            match self.requests.try_send(request) {
+                Ok(()) => handed_over = true,
+                Err(TrySendError::Full(request)) => {
+                    self.backlog.push_front(request);
+                    break;
+                }
+                Err(TrySendError::Disconnected(_)) => {
+                    self.mark_dead();
+                    return;
+                }
+            }
+        }
+        if handed_over && let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "cannot wake a worker");
+        }
+    }
+
+    /// Whether requests wait here because the queue is full.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Notes that the thread is gone.
+    pub(crate) fn mark_dead(&mut self) {
+        self.dead = true;
+        self.backlog.clear();
+    }
+
+    /// Whether the thread is gone.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    /// How busy the worker is.
+    pub(crate) fn load(&self) -> Reading {
+        self.load.read()
+    }
+
+    /// The worker's UDP and TCP port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Lets the worker end once it has done what it was told.
+    pub(crate) fn stop(mut self) -> Option<JoinHandle<()>> {
+        self.flush();
+        let thread = self.thread.take();
+        let waker = self.waker.clone();
+        drop(self);
+        // The worker sees that its queue has no other end any more.
+        let _ = waker.wake();
+        thread
+    }
+}

@@ -1,0 +1,127 @@
+//! Worker threads: one per core, each with sockets on a port of its own, driving one
+//! [`umbrella_engine::Worker`]. Nothing is shared between them, and nothing in them waits for
+//! anything but their sockets.
+
+mod link;
+mod load;
+mod ports;
+mod tcp;
+mod thread;
+mod udp;
+
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime};
+
+use anyhow::Context as _;
+use tokio::sync::mpsc;
+use umbrella_engine::{Identity, Limits, Protocol, Report, WorkerConfig};
+
+use crate::config::MediaConfig;
+use crate::net::media_addresses;
+
+pub(crate) use self::link::Link;
+
+/// Reports of all workers that wait for the owner of the rooms. When it is full a worker keeps
+/// its reports for later, and drops what is stale by then: loudness and lossy data.
+const REPORTS: usize = 4096;
+
+/// How workers are set up.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How many workers, on which ports, at which public addresses.
+    pub media: MediaConfig,
+    /// This machine's own addresses.
+    pub interfaces: Vec<IpAddr>,
+    /// Bounds on what a peer can make a worker do.
+    pub limits: Limits,
+    /// Bounds on connections over TCP.
+    pub tcp: TcpLimits,
+}
+
+/// Bounds on a worker's connections over TCP.
+#[derive(Debug, Clone, Copy)]
+pub struct TcpLimits {
+    /// At a time.
+    pub connections: usize,
+    /// At a time from one address.
+    pub per_address: usize,
+}
+
+/// What a worker thread says.
+#[derive(Debug)]
+pub(crate) enum FromWorker {
+    /// The engine reports something.
+    Report {
+        /// Which worker, counted from 0.
+        worker: usize,
+        /// What.
+        report: Report,
+    },
+    /// The thread has ended by itself.
+    Died {
+        /// Which worker, counted from 0.
+        worker: usize,
+    },
+}
+
+/// Running workers, not yet in anybody's hands.
+#[derive(Debug)]
+pub struct Workers {
+    links: Vec<Link>,
+    reports: mpsc::Receiver<FromWorker>,
+    addresses: Vec<String>,
+}
+
+/// Binds the ports and starts the threads.
+///
+/// # Errors
+///
+/// If there are not enough free ports between the bounds, or the system refuses a thread; the
+/// text says what to do.
+pub fn start(settings: &Settings) -> anyhow::Result<Workers> {
+    let identity = Identity::generate().context("cannot make a DTLS certificate")?;
+    let (reports, receiver) = mpsc::channel(REPORTS);
+    let mut links = Vec::new();
+    let mut texts = Vec::new();
+    let mut next_port = u32::from(settings.media.min_port);
+    for index in 0..settings.media.worker_count() {
+        let sockets = ports::bind(next_port, settings.media.max_port, &settings.interfaces)?;
+        let port = sockets.port;
+        next_port = u32::from(port) + 1;
+        let addresses = media_addresses(&settings.media, &settings.interfaces, port);
+        anyhow::ensure!(
+            !addresses.is_empty(),
+            "no address can be advertised for media: set media.public_ips (UMBRELLA_PUBLIC_IP) \
+             or switch media.advertise_lan on"
+        );
+        texts.extend(addresses.iter().map(|a| match a.protocol {
+            Protocol::Udp => format!("udp {}", a.advertised),
+            Protocol::Tcp => format!("tcp {}", a.advertised),
+        }));
+        let config = WorkerConfig {
+            addresses,
+            limits: settings.limits.clone(),
+            identity: identity.clone(),
+        };
+        let engine = umbrella_engine::Worker::new(config, Instant::now(), SystemTime::now());
+        let link = thread::spawn(index, engine, sockets, settings.tcp, reports.clone())?;
+        links.push(link);
+    }
+    Ok(Workers {
+        links,
+        reports: receiver,
+        addresses: texts,
+    })
+}
+
+impl Workers {
+    /// What is advertised for media, as `udp 192.0.2.1:40000`.
+    pub fn addresses(&self) -> Vec<String> {
+        self.addresses.clone()
+    }
+
+    /// The workers one by one, and what they all say.
+    pub(crate) fn split(self) -> (Vec<Link>, mpsc::Receiver<FromWorker>) {
+        (self.links, self.reports)
+    }
+}

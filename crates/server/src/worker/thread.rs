@@ -1,0 +1,380 @@
+//! The loop of a worker thread.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token, Waker};
+use tokio::sync::mpsc;
+use umbrella_engine::{Channel, Input, Output, Protocol, Report, Request, Worker};
+
+use super::link::{Link, REQUESTS};
+use super::load::{Load, Meter};
+use super::ports::{Pair, Sockets};
+use super::tcp::{Connections, Progress};
+use super::udp::{Buffers, Udp};
+use super::{FromWorker, TcpLimits};
+
+const UDP: [Token; 2] = [Token(0), Token(1)];
+const TCP: [Token; 2] = [Token(2), Token(3)];
+const WAKE: Token = Token(4);
+const FIRST_CONNECTION: Token = Token(16);
+
+/// Events that one poll yields at most.
+const EVENTS: usize = 256;
+
+/// Batches of datagrams that are read before requests and timers have their turn.
+const BATCHES: usize = 8;
+
+/// Requests that are taken before datagrams have their turn.
+const REQUEST_BUDGET: usize = 256;
+
+/// Reports that wait here because the owner's queue is full. Loudness and lossy data are not
+/// kept at all then; beyond this bound reliable data is dropped too.
+const REPORT_BACKLOG: usize = 65_536;
+
+/// When reports wait, how long until they are tried again.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// How often silent TCP connections are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Starts a worker thread.
+pub(super) fn spawn(
+    index: usize,
+    engine: Worker,
+    sockets: Sockets,
+    tcp: TcpLimits,
+    reports: mpsc::Sender<FromWorker>,
+) -> anyhow::Result<Link> {
+    let poll = Poll::new().context("cannot make an event queue")?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+    let (sender, requests) = sync_channel(REQUESTS);
+    let load = Arc::new(Load::default());
+    let port = sockets.port;
+    let now = Instant::now();
+    let mut state = State {
+        index,
+        engine,
+        poll,
+        families: Vec::new(),
+        connections: Connections::new(tcp, FIRST_CONNECTION),
+        unread: VecDeque::new(),
+        requests,
+        more_requests: false,
+        reports,
+        backlog: VecDeque::new(),
+        meter: Meter::new(now),
+        load: load.clone(),
+        timeout: now,
+        sweep: now + SWEEP,
+    };
+    state.register(sockets).context("cannot watch a socket")?;
+    let thread = std::thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || {
+            let obituary = Obituary {
+                worker: state.index,
+                reports: state.reports.clone(),
+            };
+            match state.run() {
+                Ok(()) => std::mem::forget(obituary),
+                Err(error) => tracing::error!(worker = index, %error, "a worker has failed"),
+            }
+        })
+        .context("cannot start a worker thread")?;
+    Ok(Link::new(sender, waker, load, port, thread))
+}
+
+/// Tells the owner when the thread ends otherwise than by being told to, also by a panic.
+struct Obituary {
+    worker: usize,
+    reports: mpsc::Sender<FromWorker>,
+}
+
+impl Drop for Obituary {
+    fn drop(&mut self) {
+        // The thread serves nobody any more, so it may wait.
+        let died = FromWorker::Died {
+            worker: self.worker,
+        };
+        let _ = self.reports.blocking_send(died);
+    }
+}
+
+/// The sockets of one address family.
+struct Family {
+    udp: Udp,
+    udp_unread: bool,
+    tcp: TcpListener,
+}
+
+struct State {
+    index: usize,
+    engine: Worker,
+    poll: Poll,
+    /// IPv4 first.
+    families: Vec<Family>,
+    connections: Connections,
+    /// TCP connections that may have more to read.
+    unread: VecDeque<Token>,
+    requests: Receiver<Request>,
+    more_requests: bool,
+    reports: mpsc::Sender<FromWorker>,
+    backlog: VecDeque<Report>,
+    meter: Meter,
+    load: Arc<Load>,
+    timeout: Instant,
+    sweep: Instant,
+}
+
+/// Whether the thread goes on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Stop,
+}
+
+impl State {
+    fn register(&mut self, sockets: Sockets) -> io::Result<()> {
+        let port = sockets.port;
+        let pairs = [Some(sockets.v4), sockets.v6].into_iter().flatten();
+        for (index, Pair { udp, tcp }) in pairs.enumerate() {
+            let mut family = Family {
+                udp: Udp::new(udp, port)?,
+                udp_unread: false,
+                tcp: TcpListener::from_std(tcp),
+            };
+            let registry = self.poll.registry();
+            registry.register(&mut family.udp.socket, UDP[index], Interest::READABLE)?;
+            registry.register(&mut family.tcp, TCP[index], Interest::READABLE)?;
+            self.families.push(family);
+        }
+        Ok(())
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut buffers = Buffers::new();
+        self.drain(Instant::now());
+        loop {
+            let wait = self.wait(Instant::now());
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other?,
+            }
+            let now = Instant::now();
+            self.note(now, &events);
+            if self.take_requests(now) == Next::Stop {
+                return Ok(());
+            }
+            self.read_datagrams(now, &mut buffers)?;
+            self.read_connections(now);
+            if self.timeout <= now {
+                self.engine.handle(now, Input::Timeout);
+                self.drain(now);
+            }
+            if self.sweep <= now {
+                self.sweep = now + SWEEP;
+                self.connections.sweep(now);
+            }
+            self.flush_reports();
+            self.meter.worked(now, Instant::now(), &self.load);
+        }
+    }
+
+    /// How long nothing is to be done if nothing arrives.
+    fn wait(&self, now: Instant) -> Duration {
+        let unread = self.families.iter().any(|family| family.udp_unread);
+        if unread || self.more_requests || !self.unread.is_empty() {
+            return Duration::ZERO;
+        }
+        let mut until = self.timeout.min(self.sweep).min(self.meter.deadline());
+        if !self.backlog.is_empty() {
+            until = until.min(now + RETRY);
+        }
+        until.saturating_duration_since(now)
+    }
+
+    /// Notes what can be read; readiness is told once, until everything was read.
+    fn note(&mut self, now: Instant, events: &Events) {
+        for event in events {
+            let token = event.token();
+            let udp = UDP.iter().position(|t| *t == token);
+            let tcp = TCP.iter().position(|t| *t == token);
+            if let Some(family) = udp.and_then(|index| self.families.get_mut(index)) {
+                family.udp_unread = true;
+            } else if let Some(family) = tcp.and_then(|index| self.families.get(index)) {
+                let registry = self.poll.registry();
+                self.connections.accept(now, &family.tcp, registry);
+            } else if token == WAKE {
+                self.more_requests = true;
+            } else {
+                if event.is_writable() {
+                    self.connections.writable(token);
+                }
+                if event.is_readable() && !self.unread.contains(&token) {
+                    self.unread.push_back(token);
+                }
+            }
+        }
+    }
+
+    fn take_requests(&mut self, now: Instant) -> Next {
+        if !self.more_requests {
+            return Next::GoOn;
+        }
+        for _ in 0..REQUEST_BUDGET {
+            match self.requests.try_recv() {
+                Ok(request) => {
+                    self.engine.handle(now, Input::Request(request));
+                    self.drain(now);
+                }
+                Err(TryRecvError::Empty) => {
+                    self.more_requests = false;
+                    return Next::GoOn;
+                }
+                Err(TryRecvError::Disconnected) => return Next::Stop,
+            }
+        }
+        Next::GoOn
+    }
+
+    fn read_datagrams(&mut self, now: Instant, buffers: &mut Buffers) -> io::Result<()> {
+        for index in 0..self.families.len() {
+            for _ in 0..BATCHES {
+                if !self.families[index].udp_unread {
+                    break;
+                }
+                let Self {
+                    engine,
+                    families,
+                    meter,
+                    ..
+                } = self;
+                let more = families[index].udp.receive(buffers, |path, data| {
+                    meter.received += 1;
+                    engine.handle(now, Input::Datagram { path, data });
+                })?;
+                self.families[index].udp_unread = more;
+                self.drain(now);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_connections(&mut self, now: Instant) {
+        for _ in 0..self.unread.len() {
+            let Some(token) = self.unread.pop_front() else {
+                return;
+            };
+            let Self {
+                engine,
+                connections,
+                meter,
+                ..
+            } = self;
+            let progress = connections.receive(now, token, |path, data| {
+                meter.received += 1;
+                engine.handle(now, Input::Datagram { path, data });
+            });
+            if progress == Progress::More {
+                self.unread.push_back(token);
+            }
+            self.drain(now);
+        }
+    }
+
+    /// Carries out what follows from what was just put in.
+    fn drain(&mut self, now: Instant) {
+        loop {
+            match self.engine.poll(now) {
+                Output::Report(report) => self.report(report),
+                Output::Timeout(at) => {
+                    self.timeout = at;
+                    break;
+                }
+            }
+        }
+        let Self {
+            engine,
+            families,
+            connections,
+            meter,
+            ..
+        } = self;
+        engine.drain_transmits(|transmit| {
+            meter.sent += transmit.datagrams().count() as u64;
+            match transmit.path.protocol {
+                Protocol::Udp => {
+                    let family = usize::from(transmit.path.remote.is_ipv6());
+                    if let Some(family) = families.get_mut(family) {
+                        family.udp.send(&transmit);
+                    }
+                }
+                Protocol::Tcp => {
+                    for datagram in transmit.datagrams() {
+                        connections.send(transmit.path, datagram);
+                    }
+                }
+            }
+        });
+    }
+
+    fn report(&mut self, report: Report) {
+        if self.backlog.is_empty() {
+            let worker = self.index;
+            match self.reports.try_send(FromWorker::Report { worker, report }) {
+                Err(mpsc::error::TrySendError::Full(FromWorker::Report { report, .. })) => {
+                    self.keep(report);
+                }
+                // Without an owner the thread is about to end.
+                Ok(()) | Err(_) => {}
+            }
+        } else {
+            self.keep(report);
+        }
+    }
+
+    fn keep(&mut self, report: Report) {
+        let stale_soon = match &report {
+            Report::AudioLevels(_) | Report::Statistics(_) => true,
+            Report::Data { channel, .. } => {
+                *channel != Channel::Reliable || self.backlog.len() >= REPORT_BACKLOG
+            }
+            Report::Answer { .. }
+            | Report::Offer { .. }
+            | Report::Refused { .. }
+            | Report::SectionsWanted { .. }
+            | Report::SectionOpened { .. }
+            | Report::SectionClosed { .. }
+            | Report::Connected { .. }
+            | Report::Interrupted { .. }
+            | Report::Closed { .. }
+            | Report::ProducerCodec { .. }
+            | Report::ConsumerStarted { .. }
+            | Report::ConsumerFailed { .. }
+            | Report::ChannelOpen { .. } => false,
+        };
+        if !stale_soon {
+            self.backlog.push_back(report);
+        }
+    }
+
+    fn flush_reports(&mut self) {
+        while let Some(report) = self.backlog.pop_front() {
+            let worker = self.index;
+            match self.reports.try_send(FromWorker::Report { worker, report }) {
+                Err(mpsc::error::TrySendError::Full(FromWorker::Report { report, .. })) => {
+                    self.backlog.push_front(report);
+                    return;
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+}
