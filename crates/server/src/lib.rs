@@ -3,5 +3,7 @@
 pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod http;
 pub mod net;
+pub mod worker;

@@ -33,7 +33,10 @@ impl Control {
                 self.statistics.look(now);
                 let subscribers = self.names.subscribers();
                 let entry = self.rooms.get(&room);
-                answer(reply, entry.map(|entry| self.detail(&room, entry, &subscribers)));
+                answer(
+                    reply,
+                    entry.map(|entry| self.detail(&room, entry, &subscribers)),
+                );
             }
             Admin::Create {
                 room,

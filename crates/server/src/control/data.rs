@@ -84,7 +84,11 @@ pub(super) fn stamp(
         put_varint(&mut out, u64::from(packet::KIND) << 3);
         put_varint(&mut out, packet::KIND_LOSSY);
     }
-    put_bytes(&mut out, packet::SENDER_IDENTITY, sender.identity.as_str().as_bytes());
+    put_bytes(
+        &mut out,
+        packet::SENDER_IDENTITY,
+        sender.identity.as_str().as_bytes(),
+    );
     put_bytes(&mut out, packet::SENDER_SID, sender.sid.as_str().as_bytes());
     Ok(Stamped {
         to,
@@ -109,7 +113,11 @@ fn stamp_user(
         }
     }
     put_bytes(&mut out, user::SENDER_SID, sender.sid.as_str().as_bytes());
-    put_bytes(&mut out, user::SENDER_IDENTITY, sender.identity.as_str().as_bytes());
+    put_bytes(
+        &mut out,
+        user::SENDER_IDENTITY,
+        sender.identity.as_str().as_bytes(),
+    );
     Ok(out)
 }
 
@@ -307,8 +315,14 @@ mod tests {
         assert_eq!(read.participant_identity, "alice");
         assert_eq!(read.participant_sid, "PA_1");
         let user = read.user.unwrap();
-        assert_eq!((&*user.participant_sid, &*user.participant_identity), ("PA_1", "alice"));
-        assert_eq!((&*user.payload, user.topic.as_deref()), (&b"hello"[..], Some("t")));
+        assert_eq!(
+            (&*user.participant_sid, &*user.participant_identity),
+            ("PA_1", "alice")
+        );
+        assert_eq!(
+            (&*user.payload, user.topic.as_deref()),
+            (&b"hello"[..], Some("t"))
+        );
     }
 
     #[test]
@@ -357,7 +371,10 @@ mod tests {
             &[0x2a, 0x02, 0xff, 0xfe],
         ];
         for message in rubbish {
-            assert!(stamped(message, Reliability::Reliable).is_err(), "{message:?}");
+            assert!(
+                stamped(message, Reliability::Reliable).is_err(),
+                "{message:?}"
+            );
         }
     }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use umbrella_room::Command;
 use umbrella_room::command::Join;
 use umbrella_room::model::RoomName;
-use umbrella_room::Command;
 
 use super::session::Outbox;
 use crate::http::api::{RoomDetail, RoomSummary, WorkerStatus};
@@ -199,18 +199,24 @@ impl Handle {
 
     /// Every room, by name.
     pub async fn rooms(&self) -> Vec<RoomSummary> {
-        self.ask(|reply| Message::Admin(Admin::Rooms(reply))).await.unwrap_or_default()
+        self.ask(|reply| Message::Admin(Admin::Rooms(reply)))
+            .await
+            .unwrap_or_default()
     }
 
     /// Every room with everybody in it, by name.
     pub async fn details(&self) -> Vec<RoomDetail> {
-        self.ask(|reply| Message::Admin(Admin::Details(reply))).await.unwrap_or_default()
+        self.ask(|reply| Message::Admin(Admin::Details(reply)))
+            .await
+            .unwrap_or_default()
     }
 
     /// One room with everybody in it; `None` if there is no such room.
     pub async fn room(&self, room: &str) -> Option<RoomDetail> {
         let room = RoomName::new(room);
-        self.ask(|reply| Message::Admin(Admin::Room(room, reply))).await.flatten()
+        self.ask(|reply| Message::Admin(Admin::Room(room, reply)))
+            .await
+            .flatten()
     }
 
     /// Makes a room. A permanent one stays while nobody is in; one that exists becomes permanent.
@@ -286,7 +292,9 @@ impl Handle {
 
     /// The load of every worker.
     pub async fn workers(&self) -> Vec<WorkerStatus> {
-        self.ask(|reply| Message::Admin(Admin::Workers(reply))).await.unwrap_or_default()
+        self.ask(|reply| Message::Admin(Admin::Workers(reply)))
+            .await
+            .unwrap_or_default()
     }
 
     /// Tells every client to come back later, lets nobody in any more, and stops the workers.

@@ -212,12 +212,7 @@ impl Control {
         }
     }
 
-    fn section_closed(
-        &mut self,
-        transport: TransportId,
-        mid: &str,
-        producer: Option<ProducerId>,
-    ) {
+    fn section_closed(&mut self, transport: TransportId, mid: &str, producer: Option<ProducerId>) {
         if let Some(session) = self.sessions.with_transport(transport) {
             session
                 .sections
@@ -266,18 +261,29 @@ impl Control {
 /// client's own name of the track, except with clients that make up track ids (Firefox), which
 /// get the oldest track of that kind.
 fn take_match(session: &mut Session) -> Option<(Announced, OpenSection)> {
-    let named = session.sections.iter().enumerate().find_map(|(s, section)| {
-        let a = session
-            .announced
-            .iter()
-            .position(|a| a.kind == section.kind && a.client_id == section.track)?;
-        Some((a, s))
-    });
-    let oldest = || {
-        session.sections.iter().enumerate().find_map(|(s, section)| {
-            let a = session.announced.iter().position(|a| a.kind == section.kind)?;
+    let named = session
+        .sections
+        .iter()
+        .enumerate()
+        .find_map(|(s, section)| {
+            let a = session
+                .announced
+                .iter()
+                .position(|a| a.kind == section.kind && a.client_id == section.track)?;
             Some((a, s))
-        })
+        });
+    let oldest = || {
+        session
+            .sections
+            .iter()
+            .enumerate()
+            .find_map(|(s, section)| {
+                let a = session
+                    .announced
+                    .iter()
+                    .position(|a| a.kind == section.kind)?;
+                Some((a, s))
+            })
     };
     let (a, s) = named.or_else(oldest)?;
     Some((session.announced.remove(a)?, session.sections.remove(s)?))

@@ -198,10 +198,14 @@ impl Control {
             .iter()
             .any(Link::is_behind)
             .then(|| Instant::now() + RETRY);
-        [self.rooms.next_deadline(), self.statistics.deadline(), retry]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.rooms.next_deadline(),
+            self.statistics.deadline(),
+            retry,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
 
@@ -431,7 +435,10 @@ impl Control {
     }
 
     fn worker_died(&mut self, worker: usize) {
-        tracing::error!(worker, "a worker thread has died; its rooms start anew on another");
+        tracing::error!(
+            worker,
+            "a worker thread has died; its rooms start anew on another"
+        );
         self.workers[worker].mark_dead();
         let rooms: Vec<RoomName> = self
             .rooms

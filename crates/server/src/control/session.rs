@@ -4,9 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
-use umbrella_engine::{
-    Channel, ConsumerId, Negotiation, Protocol, Section, TransportId,
-};
+use umbrella_engine::{Channel, ConsumerId, Negotiation, Protocol, Section, TransportId};
 use umbrella_media::{Codec, Kind};
 use umbrella_room::Notification;
 use umbrella_room::model::{Identity, LeaveReason, ParticipantId, RoomName, TrackId};

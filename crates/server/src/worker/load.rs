@@ -66,7 +66,8 @@ impl Meter {
         let rate = |count: u64| (count as f64 / window.as_secs_f64()).round() as u32;
         let permille = (share * 1000.0).min(1000.0) as u32;
         load.busy_permille.store(permille, Ordering::Relaxed);
-        load.datagrams_in.store(rate(self.received), Ordering::Relaxed);
+        load.datagrams_in
+            .store(rate(self.received), Ordering::Relaxed);
         load.datagrams_out.store(rate(self.sent), Ordering::Relaxed);
         *self = Meter::new(to);
     }
