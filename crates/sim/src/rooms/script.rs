@@ -121,11 +121,10 @@ impl Script {
     fn join(&mut self, random: &mut Random, model: &Model) -> Command {
         self.next_id += 1;
         let name = random.below(self.crowd * 3);
-        // Now and then the same stay joins twice.
-        let id = if random.one_in(30) {
-            somebody(random, model)
-        } else {
-            ParticipantId::new(format!("PA_{}", self.next_id))
+        // Now and then the same stay joins twice; but the id of one that has ended never comes back.
+        let id = match random.pick(&model.people) {
+            Some(person) if random.one_in(30) => person.id().clone(),
+            _ => ParticipantId::new(format!("PA_{}", self.next_id)),
         };
         Command::Join(Box::new(Join {
             id,
@@ -152,10 +151,9 @@ impl Script {
         } else {
             Kind::Video
         };
-        let id = if random.one_in(30) {
-            some_track(random, model)
-        } else {
-            TrackId::new(format!("TR_{}", self.next_id))
+        let id = match random.pick(&model.pieces) {
+            Some(piece) if random.one_in(30) => piece.view.id.clone(),
+            _ => TrackId::new(format!("TR_{}", self.next_id)),
         };
         let (width, height) = one_of(random, &[(1280, 720), (720, 1280), (0, 0), (1920, 1080)]);
         NewTrack {
