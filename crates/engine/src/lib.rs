@@ -5,8 +5,16 @@
 //! [`Worker::drain_transmits`]. It has no sockets, no threads and no clock.
 
 pub mod api;
+mod arena;
+mod clock;
+mod consumer;
+mod deadline;
+mod demux;
 pub mod egress;
+mod meter;
+mod producer;
 pub mod secure;
+mod transport;
 mod worker;
 
 pub use api::*;

@@ -16,7 +16,10 @@ use super::{DatagramKind, KeyingError as Keys};
 use crate::api::{Path, Protocol};
 
 /// What comes out of a [`Connection`].
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation per media packet")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation per media packet"
+)]
 #[derive(Debug)]
 pub enum Out {
     /// Nothing more for now: call [`Connection::handle_timeout`] at this time.

@@ -1,0 +1,242 @@
+//! One track on its way to one subscriber.
+
+use std::sync::Arc;
+
+use str0m::media::Mid;
+use umbrella_media::{
+    Codec, Delivery, Kind, Layers, Outgoing, Packet, Reports, Rewriter, Selector, SequenceMap,
+    Spatial, Verdict,
+};
+
+use crate::api::ConsumerId;
+use crate::arena::Key;
+use crate::egress::{Format, Opened, StreamId};
+use crate::producer::Producer;
+use crate::transport::Transport;
+
+/// Sent packets that can be sent again: as many as the history has, or fewer.
+const SENT_VIDEO: usize = 1024;
+const SENT_AUDIO: usize = 64;
+
+/// One track on its way to one subscriber.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) id: ConsumerId,
+    pub(crate) transport: Key<Transport>,
+    pub(crate) producer: Key<Producer>,
+    kind: Kind,
+    selector: Selector,
+    state: State,
+}
+
+/// How far it has come.
+#[derive(Debug)]
+enum State {
+    /// The subscriber has no section for it, or has not agreed to it yet.
+    Waiting,
+    /// It has a section and a stream.
+    Bound(Box<Bound>),
+}
+
+#[derive(Debug)]
+struct Bound {
+    mid: Mid,
+    stream: StreamId,
+    rewriter: Rewriter,
+    sent: SequenceMap,
+    /// How what the publisher sends is announced to the subscriber.
+    formats: Option<Formats>,
+    /// Its first packet has been sent.
+    started: bool,
+}
+
+/// How a codec is announced to a subscriber.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Formats {
+    /// For this codec of the publisher.
+    pub(crate) codec: Codec,
+    /// This is what the subscriber expects.
+    pub(crate) format: Format,
+    /// Redundancy is to be taken off: the subscriber only knows plain Opus.
+    pub(crate) strip: bool,
+}
+
+/// A packet that is to be sent.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub(crate) stream: StreamId,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) formats: Formats,
+    /// It is the first one.
+    pub(crate) first: bool,
+    /// An encoding begins with it, so what has come of it since must follow.
+    pub(crate) begins: bool,
+}
+
+/// What became of a packet.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// It is to be sent.
+    Send(Forward),
+    /// It is not to be sent; perhaps because a key frame of an encoding is missing.
+    Skip { needs: Option<Spatial> },
+    /// It must first be told how the codec is announced to its subscriber.
+    FormatUnknown,
+}
+
+impl Consumer {
+    pub(crate) fn new(
+        id: ConsumerId,
+        transport: Key<Transport>,
+        producer: Key<Producer>,
+        kind: Kind,
+        delivery: Delivery,
+    ) -> Self {
+        let selector = Selector::new(kind, delivery);
+        Consumer {
+            id,
+            transport,
+            producer,
+            kind,
+            selector,
+            state: State::Waiting,
+        }
+    }
+
+    /// It may send in a section from now on.
+    pub(crate) fn bind(&mut self, mid: Mid, opened: Opened) {
+        let capacity = match self.kind {
+            Kind::Audio => SENT_AUDIO,
+            Kind::Video => SENT_VIDEO,
+        };
+        self.selector.restart();
+        self.state = State::Bound(Box::new(Bound {
+            mid,
+            stream: opened.stream,
+            rewriter: Rewriter::new(opened.next_seq, opened.next_timestamp),
+            sent: SequenceMap::new(capacity),
+            formats: None,
+            started: false,
+        }));
+    }
+
+    /// It has lost its section; gives the stream that is to be closed.
+    pub(crate) fn unbind(&mut self) -> Option<StreamId> {
+        match std::mem::replace(&mut self.state, State::Waiting) {
+            State::Bound(bound) => Some(bound.stream),
+            State::Waiting => None,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its section.
+    pub(crate) fn mid(&self) -> Option<Mid> {
+        match &self.state {
+            State::Bound(bound) => Some(bound.mid),
+            State::Waiting => None,
+        }
+    }
+
+    pub(crate) fn stream(&self) -> Option<StreamId> {
+        match &self.state {
+            State::Bound(bound) => Some(bound.stream),
+            State::Waiting => None,
+        }
+    }
+
+    /// How the codec of the publisher is announced.
+    pub(crate) fn set_formats(&mut self, formats: Formats) {
+        if let State::Bound(bound) = &mut self.state {
+            bound.formats = Some(formats);
+        }
+    }
+
+    pub(crate) fn configure(&mut self, delivery: Delivery) {
+        self.selector.configure(delivery);
+    }
+
+    pub(crate) fn set_live(&mut self, live: Layers) {
+        self.selector.set_live(live);
+    }
+
+    /// What comes next from the publisher does not go on where it was.
+    pub(crate) fn restart(&mut self) {
+        self.selector.restart();
+    }
+
+    /// The encoding whose key frame it waits for.
+    pub(crate) fn needs_key_frame(&self) -> Option<Spatial> {
+        match &self.state {
+            State::Bound(_) => self.selector.needs_key_frame(),
+            State::Waiting => None,
+        }
+    }
+
+    /// The encoding that the subscriber sees.
+    pub(crate) fn encoding(&self) -> Option<Spatial> {
+        self.selector.encoding()
+    }
+
+    pub(crate) fn layer(&self) -> Option<umbrella_media::Layer> {
+        self.selector.layer()
+    }
+
+    /// The encoding that is being sent and what is added to its timestamps.
+    pub(crate) fn timestamp_offset(&self) -> Option<(StreamId, Spatial, u32)> {
+        match &self.state {
+            State::Bound(bound) => {
+                let (encoding, offset) = bound.rewriter.timestamp_offset()?;
+                Some((bound.stream, encoding, offset))
+            }
+            State::Waiting => None,
+        }
+    }
+
+    /// Decides about one packet.
+    pub(crate) fn admit(&mut self, packet: &Arc<Packet>, reports: &Reports) -> Decision {
+        let State::Bound(bound) = &mut self.state else {
+            return Decision::Skip { needs: None };
+        };
+        let Some(formats) = bound
+            .formats
+            .filter(|formats| formats.codec == packet.codec)
+        else {
+            return Decision::FormatUnknown;
+        };
+        let verdict = self.selector.admit(packet);
+        let outgoing = bound.rewriter.rewrite(packet, verdict, reports);
+        let Some(outgoing) = outgoing else {
+            let needs = match verdict {
+                Verdict::Drop => self.selector.needs_key_frame(),
+                Verdict::Forward { .. } | Verdict::Start { .. } => None,
+            };
+            return Decision::Skip { needs };
+        };
+        bound.sent.insert(packet, outgoing);
+        let first = !std::mem::replace(&mut bound.started, true);
+        Decision::Send(Forward {
+            stream: bound.stream,
+            outgoing,
+            formats,
+            first,
+            begins: matches!(verdict, Verdict::Start { .. }),
+        })
+    }
+
+    /// Where a packet that is to be sent again came from.
+    pub(crate) fn sent(&self, seq: u64) -> Option<(Spatial, u64, Outgoing, Format)> {
+        let State::Bound(bound) = &self.state else {
+            return None;
+        };
+        let sent = bound.sent.get(seq)?;
+        Some((
+            sent.encoding,
+            sent.source,
+            sent.outgoing,
+            bound.formats?.format,
+        ))
+    }
+}

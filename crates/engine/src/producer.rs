@@ -1,0 +1,310 @@
+//! One published track: its encodings, who gets it, and what its publisher is asked for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::media::{Mid, Rid};
+use umbrella_media::{
+    Codec, History, Kind, Layers, LevelMeter, Liveness, Packet, Parser, Reports, SenderReport,
+    Spatial,
+};
+
+use crate::api::{EncodingStatistics, ProducerId, ProducerStatistics};
+use crate::arena::Key;
+use crate::consumer::Consumer;
+use crate::meter::Meter;
+use crate::transport::Transport;
+
+/// An encoding without packets for this long, while another one has some, counts as stopped.
+pub(crate) const ENCODING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often stopped encodings are looked for.
+const LIVENESS_INTERVAL: Duration = Duration::from_millis(250);
+/// A key frame that does not come is asked for so many times.
+const KEY_FRAME_ATTEMPTS: u32 = 20;
+
+/// One published track.
+#[derive(Debug)]
+pub(crate) struct Producer {
+    pub(crate) id: ProducerId,
+    pub(crate) transport: Key<Transport>,
+    pub(crate) mid: Mid,
+    pub(crate) kind: Kind,
+    pub(crate) stereo: bool,
+    pub(crate) paused: bool,
+    /// What it sends; `None` before the first packet.
+    pub(crate) codec: Option<Codec>,
+    /// Who gets it.
+    pub(crate) routes: Vec<Key<Consumer>>,
+    /// The latest sender reports, on the publisher's clock.
+    pub(crate) reports: Reports,
+    pub(crate) meter: LevelMeter,
+    /// The meter has something that was not reported.
+    pub(crate) heard: bool,
+    rids: Vec<Rid>,
+    encodings: [Option<Encoding>; Spatial::COUNT],
+    liveness: Liveness,
+    check_liveness_at: Option<Instant>,
+}
+
+/// One encoding (simulcast layer) of a track.
+#[derive(Debug)]
+struct Encoding {
+    rid: Option<Rid>,
+    ssrc: u32,
+    parser: Parser,
+    history: History,
+    ask: KeyFrameAsk,
+    packets: u64,
+    bytes: u64,
+    key_frame_requests: u64,
+    first_seq: u64,
+    highest_seq: u64,
+    meter: Meter,
+}
+
+/// Whether the publisher owes us a key frame.
+#[derive(Debug, Clone, Copy)]
+enum KeyFrameAsk {
+    /// Nobody needs one. It was last asked at this time.
+    Idle { last: Option<Instant> },
+    /// Somebody needs one; it is to be asked (again) at this time.
+    Wanted { at: Instant, attempts: u32 },
+}
+
+/// A key frame request to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyFrameRequest {
+    pub(crate) mid: Mid,
+    pub(crate) rid: Option<Rid>,
+}
+
+/// What a packet has brought about at its producer.
+#[derive(Debug, Default)]
+pub(crate) struct Arrival {
+    /// The codec is new.
+    pub(crate) codec: Option<Codec>,
+    /// The set of live layers has changed.
+    pub(crate) live: Option<Layers>,
+}
+
+impl Producer {
+    pub(crate) fn new(
+        id: ProducerId,
+        transport: Key<Transport>,
+        mid: Mid,
+        kind: Kind,
+        rids: &[String],
+        stereo: bool,
+    ) -> Self {
+        Producer {
+            id,
+            transport,
+            mid,
+            kind,
+            stereo,
+            paused: false,
+            codec: None,
+            routes: Vec::new(),
+            reports: Reports::default(),
+            meter: LevelMeter::new(),
+            heard: false,
+            rids: rids.iter().map(|rid| rid.as_str().into()).collect(),
+            encodings: [None, None, None],
+            liveness: Liveness::new(),
+            check_liveness_at: None,
+        }
+    }
+
+    /// The place of an encoding by its name; `None` for one that was not announced.
+    pub(crate) fn encoding_of(&self, rid: Option<Rid>) -> Option<Spatial> {
+        let Some(rid) = rid else {
+            return Some(Spatial::LOW);
+        };
+        match self.rids.iter().position(|known| *known == rid) {
+            Some(index) => Spatial::new(index as u8),
+            None => self.rids.is_empty().then_some(Spatial::LOW),
+        }
+    }
+
+    /// A parser for an encoding that sends `codec` on `ssrc`; a new one when either has changed.
+    pub(crate) fn parser(
+        &mut self,
+        encoding: Spatial,
+        rid: Option<Rid>,
+        ssrc: u32,
+        codec: Codec,
+        now: Instant,
+    ) -> &mut Parser {
+        let kind = self.kind;
+        let slot = &mut self.encodings[encoding.index()];
+        let stale = |e: &Encoding| e.ssrc != ssrc || e.parser.codec() != codec;
+        if slot.as_ref().is_some_and(stale) {
+            *slot = None;
+            self.reports[encoding.index()] = None;
+        }
+        let known = slot.get_or_insert_with(|| Encoding {
+            rid,
+            ssrc,
+            parser: Parser::new(codec),
+            history: History::new(History::default_capacity(kind)),
+            ask: KeyFrameAsk::Idle { last: None },
+            packets: 0,
+            bytes: 0,
+            key_frame_requests: 0,
+            first_seq: 0,
+            highest_seq: 0,
+            meter: Meter::new(now),
+        });
+        &mut known.parser
+    }
+
+    /// Whether an encoding was replaced: its SSRC or codec is another than that of `ssrc`.
+    pub(crate) fn is_replaced(&self, encoding: Spatial, ssrc: u32, codec: Codec) -> bool {
+        let known = self.encodings[encoding.index()].as_ref();
+        known.is_some_and(|e| e.ssrc != ssrc || e.parser.codec() != codec)
+    }
+
+    /// Notes a packet. `None` if it came twice.
+    pub(crate) fn receive(&mut self, now: Instant, packet: &Arc<Packet>) -> Option<Arrival> {
+        let encoding = self.encodings[packet.encoding.index()].as_mut()?;
+        if !encoding.history.insert(packet.clone()) {
+            return None;
+        }
+        let bytes = packet.payload.len();
+        if encoding.packets == 0 {
+            encoding.first_seq = packet.seq;
+        }
+        encoding.packets += 1;
+        encoding.bytes += bytes as u64;
+        encoding.first_seq = encoding.first_seq.min(packet.seq);
+        encoding.highest_seq = encoding.highest_seq.max(packet.seq);
+        encoding.meter.add(now, bytes);
+        if packet.descriptor.key_frame
+            && let KeyFrameAsk::Wanted { .. } = encoding.ask
+        {
+            encoding.ask = KeyFrameAsk::Idle { last: Some(now) };
+        }
+        if let Some(level) = packet.audio_level {
+            self.meter.add(level);
+        }
+        let mut arrival = Arrival::default();
+        if self.codec != Some(packet.codec) {
+            self.codec = Some(packet.codec);
+            arrival.codec = Some(packet.codec);
+        }
+        let new = self.liveness.note(packet, ENCODING_TIMEOUT);
+        if new || self.check_liveness_at.is_none_or(|at| at <= now) {
+            self.check_liveness_at = Some(now + LIVENESS_INTERVAL);
+            arrival.live = Some(self.liveness.live(ENCODING_TIMEOUT));
+        }
+        Some(arrival)
+    }
+
+    /// The layers that are arriving.
+    pub(crate) fn live(&self) -> Layers {
+        self.liveness.live(ENCODING_TIMEOUT)
+    }
+
+    /// A packet for a resend.
+    pub(crate) fn packet(&self, encoding: Spatial, seq: u64) -> Option<&Arc<Packet>> {
+        self.encodings[encoding.index()].as_ref()?.history.get(seq)
+    }
+
+    /// The newest packets of an encoding after `seq`.
+    pub(crate) fn after(&self, encoding: Spatial, seq: u64) -> Vec<Arc<Packet>> {
+        let history = self.encodings[encoding.index()]
+            .as_ref()
+            .map(|e| &e.history);
+        history
+            .map(|history| history.after(seq).cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// A sender report of the publisher for one encoding.
+    pub(crate) fn report(&mut self, rid: Option<Rid>, report: SenderReport) {
+        if let Some(encoding) = self.encoding_of(rid) {
+            self.reports[encoding.index()] = Some(report);
+        }
+    }
+
+    /// Somebody needs a key frame of an encoding.
+    pub(crate) fn want_key_frame(&mut self, now: Instant, encoding: Spatial, interval: Duration) {
+        let Some(encoding) = &mut self.encodings[encoding.index()] else {
+            return; // its first packet is a part of a key frame
+        };
+        if let KeyFrameAsk::Idle { last } = encoding.ask {
+            let at = last.map_or(now, |last| now.max(last + interval));
+            encoding.ask = KeyFrameAsk::Wanted { at, attempts: 0 };
+        }
+    }
+
+    /// The key frame requests that are due.
+    pub(crate) fn due_requests(
+        &mut self,
+        now: Instant,
+        interval: Duration,
+    ) -> impl Iterator<Item = KeyFrameRequest> {
+        let mid = self.mid;
+        self.encodings
+            .iter_mut()
+            .flatten()
+            .filter_map(move |encoding| match encoding.ask {
+                KeyFrameAsk::Wanted { at, attempts } if at <= now => {
+                    encoding.ask = if attempts < KEY_FRAME_ATTEMPTS {
+                        KeyFrameAsk::Wanted {
+                            at: now + interval,
+                            attempts: attempts + 1,
+                        }
+                    } else {
+                        KeyFrameAsk::Idle { last: Some(now) }
+                    };
+                    encoding.key_frame_requests += 1;
+                    Some(KeyFrameRequest {
+                        mid,
+                        rid: encoding.rid,
+                    })
+                }
+                KeyFrameAsk::Wanted { .. } | KeyFrameAsk::Idle { .. } => None,
+            })
+    }
+
+    /// When [`Producer::due_requests`] has something to say.
+    pub(crate) fn next_request(&self) -> Option<Instant> {
+        let due = |encoding: &Encoding| match encoding.ask {
+            KeyFrameAsk::Wanted { at, .. } => Some(at),
+            KeyFrameAsk::Idle { .. } => None,
+        };
+        self.encodings.iter().flatten().filter_map(due).min()
+    }
+
+    pub(crate) fn statistics(&self, now: Instant) -> ProducerStatistics {
+        let last = self
+            .encodings
+            .iter()
+            .rposition(Option::is_some)
+            .map_or(0, |last| last + 1);
+        let encodings = self.encodings[..last]
+            .iter()
+            .map(|encoding| match encoding {
+                Some(encoding) => {
+                    let expected = match encoding.packets {
+                        0 => 0,
+                        _ => encoding.highest_seq - encoding.first_seq + 1,
+                    };
+                    EncodingStatistics {
+                        packets: encoding.packets,
+                        bytes: encoding.bytes,
+                        lost: expected.saturating_sub(encoding.packets),
+                        key_frame_requests: encoding.key_frame_requests,
+                        bitrate: encoding.meter.bits_per_second(now),
+                    }
+                }
+                None => EncodingStatistics::default(),
+            });
+        ProducerStatistics {
+            producer: self.id,
+            codec: self.codec,
+            encodings: encodings.collect(),
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! Orders of the owner, and what they and negotiations change.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use str0m::media::Mid;
+use umbrella_media::Delivery;
+
+use crate::api::{
+    Channel, ConsumerError, ConsumerId, ConsumerStatistics, Label, Negotiation as Mode, ProducerId,
+    Report, Request, Statistics, TransportId, TransportStatistics,
+};
+use crate::arena::Key;
+use crate::consumer::Consumer;
+use crate::producer::Producer;
+use crate::transport::Transport;
+use crate::transport::negotiation::Change;
+
+use super::Worker;
+
+impl Worker {
+    pub(super) fn handle_request(&mut self, now: Instant, request: Request) {
+        match request {
+            Request::OpenTransport {
+                transport,
+                negotiation,
+                channels,
+            } => {
+                self.open_transport(now, transport, negotiation, channels);
+            }
+            Request::RemoteOffer {
+                transport,
+                offer,
+                sdp,
+            } => {
+                self.remote_offer(now, transport, offer, &sdp);
+            }
+            Request::RemoteAnswer {
+                transport,
+                offer,
+                sdp,
+            } => {
+                self.remote_answer(now, transport, offer, &sdp);
+            }
+            // An ICE-lite agent has no use for them: the peer's checks tell its addresses.
+            Request::RemoteCandidate { .. } => {}
+            Request::RestartIce { transport } => {
+                if let Some(key) = self.transport_keys.get(&transport).copied()
+                    && let Some(transport) = self.transports.get_mut(key)
+                {
+                    transport.negotiation.restart_ice();
+                    self.touch(key);
+                }
+            }
+            Request::CloseTransport { transport } => {
+                if let Some(key) = self.transport_keys.get(&transport).copied() {
+                    self.remove_transport(now, key);
+                }
+            }
+            Request::OpenProducer {
+                producer,
+                transport,
+                mid,
+            } => {
+                self.open_producer(producer, transport, &mid);
+            }
+            Request::CloseProducer { producer } => {
+                if let Some(key) = self.producer_keys.get(&producer).copied() {
+                    self.close_producer(key);
+                }
+            }
+            Request::PauseProducer { producer, paused } => {
+                self.pause_producer(now, producer, paused);
+            }
+            Request::OpenConsumer {
+                consumer,
+                transport,
+                producer,
+                label,
+                delivery,
+            } => {
+                self.open_consumer(consumer, (transport, producer), label, delivery);
+            }
+            Request::ConfigureConsumer { consumer, delivery } => {
+                if let Some(key) = self.consumer_keys.get(&consumer).copied()
+                    && let Some(consumer) = self.consumers.get_mut(key)
+                {
+                    consumer.configure(delivery);
+                    self.want_for(now, key);
+                }
+            }
+            Request::CloseConsumer { consumer } => {
+                if let Some(key) = self.consumer_keys.get(&consumer).copied() {
+                    self.close_consumer(key);
+                }
+            }
+            Request::SendData {
+                transport,
+                channel,
+                data,
+            } => {
+                self.send_data(now, transport, channel, &data);
+            }
+            Request::Statistics => {
+                let statistics = Box::new(self.statistics(now));
+                self.reports.push_back(Report::Statistics(statistics));
+            }
+        }
+    }
+
+    /// Offers that are due, and requests for offers.
+    pub(super) fn negotiate(&mut self, now: Instant, key: Key<Transport>) {
+        let limits = &self.config.limits;
+        let Some(transport) = self.transports.get_mut(key) else {
+            return;
+        };
+        let id = transport.id;
+        if let Some((audio, video)) = transport.negotiation.sections_wanted(now, limits) {
+            self.reports.push_back(Report::SectionsWanted {
+                transport: id,
+                audio,
+                video,
+            });
+        }
+        let rtc = transport.connection.rtc();
+        if let Some((offer, sdp)) = transport.negotiation.offer(rtc, now, limits) {
+            let sections = transport.negotiation.report();
+            let ufrag = transport.ufrag();
+            self.demux.bind_ufrag(ufrag, key);
+            self.reports.push_back(Report::Offer {
+                transport: id,
+                offer,
+                sdp,
+                sections,
+            });
+        }
+        self.apply_changes(now, key);
+    }
+
+    /// A consumer may send in a section.
+    pub(super) fn bind_consumer(&mut self, now: Instant, key: Key<Consumer>, mid: Mid) {
+        let Some(consumer) = self.consumers.get_mut(key) else {
+            return;
+        };
+        let Some(transport) = self.transports.get_mut(consumer.transport) else {
+            return;
+        };
+        let producer = self.producers.get(consumer.producer);
+        let (Some(opened), Some(producer)) =
+            (transport.open_stream(now, mid, consumer.kind()), producer)
+        else {
+            self.fail_consumer(key, ConsumerError::SectionDeclined);
+            return;
+        };
+        transport.streams.insert(opened.stream, key);
+        consumer.bind(mid, opened);
+        consumer.set_live(producer.live());
+        self.want_for(now, key);
+    }
+
+    pub(super) fn fail_consumer(&mut self, key: Key<Consumer>, error: ConsumerError) {
+        if let Some(consumer) = self.consumers.get(key) {
+            let consumer = consumer.id;
+            self.reports
+                .push_back(Report::ConsumerFailed { consumer, error });
+            self.close_consumer(key);
+        }
+    }
+
+    pub(super) fn remove_transport(&mut self, now: Instant, key: Key<Transport>) {
+        let consumers = self.consumer_keys.values().copied();
+        let theirs = |k: &Key<Consumer>| {
+            self.consumers
+                .get(*k)
+                .is_some_and(|consumer| consumer.transport == key)
+        };
+        for consumer in consumers.filter(theirs).collect::<Vec<_>>() {
+            self.close_consumer(consumer);
+        }
+        let producers = self.producer_keys.values().copied();
+        let theirs = |k: &Key<Producer>| {
+            self.producers
+                .get(*k)
+                .is_some_and(|producer| producer.transport == key)
+        };
+        for producer in producers.filter(theirs).collect::<Vec<_>>() {
+            self.close_producer(producer);
+        }
+        let _ = now;
+        self.say_goodbye(key);
+        if let Some(transport) = self.transports.remove(key) {
+            self.transport_keys.remove(&transport.id);
+        }
+        self.demux.forget(key);
+        self.deadlines.forget(key);
+    }
+
+    fn open_transport(&mut self, now: Instant, id: TransportId, mode: Mode, channels: bool) {
+        if self.transport_keys.contains_key(&id) {
+            return;
+        }
+        let closed = |reason: String| Report::Closed {
+            transport: id,
+            reason,
+        };
+        if self.transports.len() >= self.config.limits.transports {
+            self.reports.push_back(closed("the server is full".into()));
+            return;
+        }
+        match Transport::new(id, mode, channels, &self.common(), now) {
+            Ok(mut transport) => {
+                let ufrag = transport.ufrag();
+                let key = self.transports.insert(transport);
+                self.transport_keys.insert(id, key);
+                self.demux.bind_ufrag(ufrag, key);
+                self.touch(key);
+            }
+            Err(error) => self.reports.push_back(closed(error.to_string())),
+        }
+    }
+
+    fn remote_offer(&mut self, now: Instant, id: TransportId, offer: u32, sdp: &str) {
+        let Some(key) = self.transport_keys.get(&id).copied() else {
+            return;
+        };
+        let limits = &self.config.limits;
+        let Some(transport) = self.transports.get_mut(key) else {
+            return;
+        };
+        let rtc = transport.connection.rtc();
+        match transport.negotiation.accept_offer(rtc, now, sdp, limits) {
+            Ok(sdp) => {
+                let sections = transport.negotiation.report();
+                let ufrag = transport.ufrag();
+                self.demux.bind_ufrag(ufrag, key);
+                self.reports.push_back(Report::Answer {
+                    transport: id,
+                    offer,
+                    sdp,
+                    sections,
+                });
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                self.reports.push_back(Report::Refused {
+                    transport: id,
+                    reason,
+                });
+            }
+        }
+        self.apply_changes(now, key);
+        self.touch(key);
+    }
+
+    fn remote_answer(&mut self, now: Instant, id: TransportId, offer: u32, sdp: &str) {
+        let Some(key) = self.transport_keys.get(&id).copied() else {
+            return;
+        };
+        let limits = &self.config.limits;
+        let Some(transport) = self.transports.get_mut(key) else {
+            return;
+        };
+        let rtc = transport.connection.rtc();
+        if let Err(error) = transport
+            .negotiation
+            .accept_answer(rtc, now, offer, sdp, limits)
+        {
+            let reason = error.to_string();
+            self.reports.push_back(Report::Refused {
+                transport: id,
+                reason,
+            });
+        }
+        let ufrag = transport.ufrag();
+        self.demux.bind_ufrag(ufrag, key);
+        self.apply_changes(now, key);
+        self.touch(key);
+    }
+
+    fn apply_changes(&mut self, now: Instant, key: Key<Transport>) {
+        let Some(transport) = self.transports.get_mut(key) else {
+            return;
+        };
+        let id = transport.id;
+        for change in transport.negotiation.take_changes() {
+            match change {
+                Change::Opened {
+                    mid,
+                    kind,
+                    track,
+                    codecs,
+                } => {
+                    let report = Report::SectionOpened {
+                        transport: id,
+                        mid,
+                        kind,
+                        track,
+                        codecs,
+                    };
+                    self.reports.push_back(report);
+                }
+                Change::Closed { mid, producer } => {
+                    let producer = producer.and_then(|key| {
+                        let id = self.producers.get(key).map(|producer| producer.id);
+                        self.close_producer(key);
+                        id
+                    });
+                    self.reports.push_back(Report::SectionClosed {
+                        transport: id,
+                        mid,
+                        producer,
+                    });
+                }
+                Change::Ready { consumer, mid } => {
+                    let transport = self.transports.get_mut(key);
+                    match transport.filter(|transport| !transport.is_connected()) {
+                        Some(transport) => transport.ready.push((consumer, mid)),
+                        None => self.bind_consumer(now, consumer, mid),
+                    }
+                }
+                Change::Lost { consumer } => self.unbind_consumer(consumer),
+                Change::Failed { consumer, error } => self.fail_consumer(consumer, error),
+            }
+        }
+    }
+
+    fn open_producer(&mut self, id: ProducerId, transport: TransportId, mid: &str) {
+        let Some(key) = self.transport_keys.get(&transport).copied() else {
+            return;
+        };
+        let Some(transport) = self.transports.get_mut(key) else {
+            return;
+        };
+        let known = self.producer_keys.contains_key(&id);
+        let Some((inbound, kind)) = transport.negotiation.inbound(mid) else {
+            return;
+        };
+        if known
+            || inbound
+                .producer
+                .is_some_and(|old| self.producers.get(old).is_some())
+        {
+            return;
+        }
+        let producer = Producer::new(id, key, mid.into(), kind, &inbound.rids, inbound.stereo);
+        let producer = self.producers.insert(producer);
+        inbound.producer = Some(producer);
+        self.producer_keys.insert(id, producer);
+    }
+
+    fn close_producer(&mut self, key: Key<Producer>) {
+        let Some(producer) = self.producers.remove(key) else {
+            return;
+        };
+        self.producer_keys.remove(&producer.id);
+        self.requests.forget(key);
+        if let Some(transport) = self.transports.get_mut(producer.transport) {
+            transport.sources.retain(|_, source| source.producer != key);
+        }
+        for consumer in producer.routes {
+            self.close_consumer(consumer);
+        }
+    }
+
+    fn pause_producer(&mut self, now: Instant, id: ProducerId, paused: bool) {
+        let Some(key) = self.producer_keys.get(&id).copied() else {
+            return;
+        };
+        let Some(producer) = self.producers.get_mut(key) else {
+            return;
+        };
+        if producer.paused == paused {
+            return;
+        }
+        producer.paused = paused;
+        for consumer in producer.routes.clone() {
+            if let Some(consumer) = self.consumers.get_mut(consumer) {
+                consumer.restart();
+            }
+            self.want_for(now, consumer);
+        }
+    }
+
+    fn open_consumer(
+        &mut self,
+        id: ConsumerId,
+        (transport, producer): (TransportId, ProducerId),
+        label: Label,
+        delivery: Delivery,
+    ) {
+        let transport = self.transport_keys.get(&transport).copied();
+        let producer = self.producer_keys.get(&producer).copied();
+        let (Some(transport_key), Some(producer_key)) = (transport, producer) else {
+            return;
+        };
+        let transport = self.transports.get_mut(transport_key);
+        let producer = self.producers.get_mut(producer_key);
+        let (Some(transport), Some(producer)) = (transport, producer) else {
+            return;
+        };
+        if self.consumer_keys.contains_key(&id) {
+            return;
+        }
+        let kind = producer.kind;
+        let consumer = Consumer::new(id, transport_key, producer_key, kind, delivery);
+        let key = self.consumers.insert(consumer);
+        self.consumer_keys.insert(id, key);
+        producer.routes.push(key);
+        transport
+            .negotiation
+            .want(key, label, kind, producer.codec, producer.stereo);
+        self.touch(transport_key);
+    }
+
+    fn close_consumer(&mut self, key: Key<Consumer>) {
+        let Some(mut consumer) = self.consumers.remove(key) else {
+            return;
+        };
+        self.consumer_keys.remove(&consumer.id);
+        if let Some(producer) = self.producers.get_mut(consumer.producer) {
+            producer.routes.retain(|route| *route != key);
+        }
+        let Some(transport) = self.transports.get_mut(consumer.transport) else {
+            return;
+        };
+        if let Some(stream) = consumer.unbind() {
+            transport.streams.remove(&stream);
+            transport.egress.close_stream(stream);
+        }
+        transport.ready.retain(|(waiting, _)| *waiting != key);
+        transport.negotiation.release(key);
+        self.touch(consumer.transport);
+    }
+
+    fn unbind_consumer(&mut self, key: Key<Consumer>) {
+        let Some(consumer) = self.consumers.get_mut(key) else {
+            return;
+        };
+        let stream = consumer.unbind();
+        if let (Some(transport), Some(stream)) =
+            (self.transports.get_mut(consumer.transport), stream)
+        {
+            transport.streams.remove(&stream);
+            transport.egress.close_stream(stream);
+        }
+    }
+
+    fn send_data(&mut self, now: Instant, id: TransportId, channel: Channel, data: &Arc<[u8]>) {
+        let Some(key) = self.transport_keys.get(&id).copied() else {
+            return;
+        };
+        let Some(transport) = self.transports.get_mut(key) else {
+            return;
+        };
+        let sent = transport
+            .channels
+            .send(transport.connection.rtc(), channel, data);
+        match sent {
+            Ok(()) => {
+                self.pump(now, key);
+                self.touch(key);
+            }
+            Err(_) => self.end(now, key, "the peer does not read its data channel"),
+        }
+    }
+
+    fn statistics(&self, now: Instant) -> Statistics {
+        let transports = self
+            .transports
+            .values()
+            .map(|transport| TransportStatistics {
+                transport: transport.id,
+                connected: transport.is_connected(),
+                path: transport.connection.path(),
+                rtt: transport.egress.round_trip(),
+            });
+        Statistics {
+            datagrams: self.counts.datagrams,
+            bytes: self.counts.bytes,
+            strays: self.counts.strays,
+            transports: transports.collect(),
+            producers: self.producers.values().map(|p| p.statistics(now)).collect(),
+            consumers: self
+                .consumers
+                .values()
+                .map(|c| self.consumer_statistics(now, c))
+                .collect(),
+        }
+    }
+
+    fn consumer_statistics(&self, now: Instant, consumer: &Consumer) -> ConsumerStatistics {
+        let egress = self
+            .transports
+            .get(consumer.transport)
+            .map(|transport| &transport.egress);
+        let stream = consumer.stream().zip(egress);
+        let figures = stream.and_then(|(stream, egress)| egress.statistics(now, stream));
+        let figures = figures.unwrap_or_default();
+        ConsumerStatistics {
+            consumer: consumer.id,
+            packets: figures.packets,
+            bytes: figures.bytes,
+            resent: figures.resent,
+            loss: figures.loss,
+            layer: consumer.layer(),
+            bitrate: figures.bitrate,
+        }
+    }
+}
