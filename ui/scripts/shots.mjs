@@ -5,6 +5,7 @@ import { chromium } from 'playwright-core';
 const base = process.env.PAGE ?? 'http://localhost:5173/';
 const out = process.env.OUT ?? 'shots';
 const only = process.argv[2] ?? '';
+const looks = (process.env.LOOKS ?? 'wide-light wide-dark phone-light phone-dark').split(' ');
 
 const sizes = { wide: { width: 1280, height: 800 }, phone: { width: 360, height: 740 } };
 
@@ -36,6 +37,30 @@ const scenes = {
   },
   keys: { hash: '#/admin/keys', admin: true },
   status: { hash: '#/admin/status', admin: true },
+  call1: { hash: 'mock/room.html?people=1' },
+  call2: { hash: 'mock/room.html?people=2' },
+  call5: { hash: 'mock/room.html?people=5&state=reconnecting' },
+  call30: { hash: 'mock/room.html?people=30' },
+  callSpeaker: {
+    hash: 'mock/room.html?people=6',
+    act: (page) => page.getByRole('button', { name: 'Speaker view' }).click(),
+  },
+  callChat: {
+    hash: 'mock/room.html?people=4',
+    act: (page) => page.getByRole('button', { name: 'Chat', exact: true }).click(),
+  },
+  callPeople: {
+    hash: 'mock/room.html?people=5',
+    act: (page) => page.getByRole('button', { name: 'Participants' }).click(),
+  },
+  callSettings: {
+    hash: 'mock/room.html?people=3',
+    act: (page) => page.getByRole('button', { name: 'Settings' }).click(),
+  },
+  callHelp: {
+    hash: 'mock/room.html?people=3',
+    act: (page) => page.getByRole('button', { name: 'Keyboard shortcuts' }).click(),
+  },
 };
 
 const browser = await chromium.launch({
@@ -53,6 +78,7 @@ const browser = await chromium.launch({
 mkdirSync(out, { recursive: true });
 for (const [sizeName, viewport] of Object.entries(sizes)) {
   for (const colorScheme of ['light', 'dark']) {
+    if (!looks.includes(`${sizeName}-${colorScheme}`)) continue;
     const context = await browser.newContext({ viewport, colorScheme });
     const page = await context.newPage();
     page.on('pageerror', (error) => console.error('page error:', error.message));
@@ -66,7 +92,7 @@ for (const [sizeName, viewport] of Object.entries(sizes)) {
         data: { password: 'umbrella' },
       });
       await page.goto(base + scene.hash);
-      await page.waitForTimeout(700);
+      await page.waitForTimeout(name.startsWith('call') ? 2000 : 700);
       await scene.act?.(page);
       await page.waitForTimeout(500);
       await page.screenshot({ path: `${out}/${name}-${sizeName}-${colorScheme}.png` });

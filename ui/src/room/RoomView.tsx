@@ -39,7 +39,8 @@ export function RoomView({ call, state, choices, onChange }: Props) {
   const [help, setHelp] = useState(false);
   const layout = useLayoutMode();
   const own = useOwnMedia(call);
-  const chat = useChat({ room: call.room });
+  // Without options: an object made anew on each render would set the chat up anew each time.
+  const chat = useChat();
   const unread = useUnread(chat.chatMessages, panel === 'chat');
   const openers = useRef(new Map<PanelName, HTMLElement | null>());
 

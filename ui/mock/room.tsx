@@ -1,0 +1,78 @@
+// A call whose participants the SDK makes up, to look at the call without a server:
+// /mock/room.html?people=5&state=reconnecting
+import { ConnectionState, type Participant, ParticipantEvent, RoomEvent } from 'livekit-client';
+import { useState } from 'react';
+import { createRoot } from 'react-dom/client';
+import { loadChoices } from '../src/lobby/choices.ts';
+import type { Call, CallState } from '../src/room/call.ts';
+import { createRoom } from '../src/room/createRoom.ts';
+import RoomPage from '../src/room/RoomPage.tsx';
+import '../src/styles/base.css';
+import '../src/styles/pieces.css';
+import '../src/styles/pages.css';
+
+// The SDK's made-up tracks need a receiver, which a page cannot make.
+class Receiver {
+  getStats = async () => new Map();
+}
+Object.assign(globalThis, { RTCRtpReceiver: Receiver });
+
+const query = new URLSearchParams(location.search);
+const people = Number(query.get('people') ?? '5');
+const NAMES = ['Ada Lovelace', 'Grace Hopper', 'Alan Turing', 'Front door', 'Hedy Lamarr'];
+
+const room = createRoom(loadChoices());
+const state: CallState = { kind: query.get('state') === 'connecting' ? 'connecting' : 'connected' };
+const call = {
+  room,
+  grant: { prefix: '', token: '', room: 'Workshop', identity: 'me', canPublish: true },
+  unsent: [],
+  subscribe: () => () => undefined,
+  getState: () => state,
+  leave: () => undefined,
+  attach: () => undefined,
+  detach: () => undefined,
+} as unknown as Call;
+
+function Mock() {
+  const [choices, setChoices] = useState(loadChoices);
+  return (
+    <RoomPage
+      call={call}
+      choices={choices}
+      onChange={(changed) => setChoices({ ...choices, ...changed })}
+      onLeave={() => undefined}
+    />
+  );
+}
+
+const root = document.getElementById('root');
+if (root !== null) createRoot(root).render(<Mock />);
+
+await room.simulateParticipants({
+  participants: { count: people, video: true, audio: true },
+  publish: { audio: true, video: true, useRealTracks: true },
+});
+[...room.remoteParticipants.values()].forEach((participant, index) => {
+  setName(participant, NAMES[index % NAMES.length] ?? '');
+  if (index % 3 === 1) {
+    for (const publication of participant.videoTrackPublications.values()) {
+      // @ts-expect-error: no server mutes it here, so reach into the SDK
+      publication.metadataMuted = true;
+    }
+    // @ts-expect-error: see above
+    participant.emit(ParticipantEvent.TrackMuted, [...participant.trackPublications.values()][0]);
+  }
+});
+setName(room.localParticipant, 'Katherine Johnson');
+const speaker = [...room.remoteParticipants.values()][0];
+if (speaker !== undefined) speaker.setIsSpeaking(true);
+if (query.get('state') === 'reconnecting') {
+  room.state = ConnectionState.Reconnecting;
+  room.emit(RoomEvent.ConnectionStateChanged, ConnectionState.Reconnecting);
+}
+
+function setName(participant: Participant, name: string): void {
+  participant.name = name;
+  participant.emit(ParticipantEvent.ParticipantNameChanged, name);
+}
