@@ -22,9 +22,9 @@ pub struct Descriptor {
     pub spatial: Spatial,
     /// The temporal layer; `BASE` if there is only one.
     pub temporal: Temporal,
-    /// From this frame on, temporal layers up to this one's can be decoded by somebody who only
-    /// had lower ones.
-    pub temporal_switch: bool,
+    /// From this frame on, temporal layers up to that one can be decoded by somebody who only had
+    /// lower ones.
+    pub temporal_switch: Option<Temporal>,
     /// The frame needs no earlier picture: from here on its spatial layer can be decoded by
     /// somebody who only has the next lower one of the same picture.
     pub spatial_switch: bool,
@@ -45,7 +45,7 @@ impl Descriptor {
         frame_end: false,
         spatial: Spatial::LOW,
         temporal: Temporal::BASE,
-        temporal_switch: false,
+        temporal_switch: None,
         spatial_switch: false,
         discardable: false,
         size: None,

@@ -1,9 +1,16 @@
 //! Codecs, and what a forwarder must know of a payload without decoding it.
 
+pub mod av1;
+mod bits;
 pub mod dependency;
 mod descriptor;
+pub mod h264;
+pub mod h265;
+pub mod opus;
 mod parser;
+pub mod red;
 pub mod vp8;
+pub mod vp9;
 
 pub use descriptor::{Descriptor, Detail, Size};
 pub use parser::Parser;

@@ -1,12 +1,21 @@
 //! The numbers that a consumer sees: sequence numbers, timestamps and picture ids that go on
 //! without a break whatever the selector does.
 
+mod clock;
+mod pictures;
+mod ranges;
 mod sent;
+mod window;
 
 use std::time::Duration;
 
 use crate::select::Verdict;
-use crate::{Packet, Spatial};
+use crate::{Detail, Packet, Spatial};
+
+use clock::Clock;
+use pictures::Pictures;
+use ranges::{Place, Ranges};
+use window::Window;
 
 pub use sent::{Sent, SequenceMap};
 
@@ -65,6 +74,13 @@ impl Patch {
         &self.bytes[..usize::from(self.len).min(Self::MAX)]
     }
 
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(usize::from(self.len)) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
     /// Writes the new bytes into a copy of the payload.
     pub fn apply(&self, payload: &mut [u8]) {
         let end = self.offset() + self.bytes().len();
@@ -74,22 +90,42 @@ impl Patch {
     }
 }
 
+/// A source that runs further ahead than this in one step has been interrupted: its lost packets
+/// are too old to be of use, and one missing number tells the receiver as much as thousands.
+const MAX_JUMP: u64 = 2048;
+
 /// Gives the packets of one consumer their outgoing numbers.
+///
+/// Sequence numbers have no gap where the selector dropped something, and have one where a packet
+/// has not come from the publisher: it fits in when it comes late.
 #[derive(Debug, Clone)]
 pub struct Rewriter {
     next_seq: u64,
-    offset: Option<(Spatial, u64, u32)>,
-    timestamp: u32,
+    next_timestamp: u32,
+    source: Option<Source>,
+    window: Window,
+    pictures: Pictures,
+    frames: Frames,
+}
+
+/// What is being sent.
+#[derive(Debug, Clone)]
+struct Source {
+    seqs: Ranges,
+    clock: Clock,
 }
 
 impl Rewriter {
     /// The first packet gets these numbers. To go on where another consumer of the same SSRC
-    /// ended, pass its [`Rewriter::next`].
+    /// ended, pass its [`Rewriter::next`], the timestamp advanced by the time since.
     pub fn new(seq: u64, timestamp: u32) -> Self {
         Rewriter {
             next_seq: seq,
-            offset: None,
-            timestamp,
+            next_timestamp: timestamp,
+            source: None,
+            window: Window::new(seq),
+            pictures: Pictures::default(),
+            frames: Frames::default(),
         }
     }
 
@@ -102,40 +138,137 @@ impl Rewriter {
         verdict: Verdict,
         reports: &Reports,
     ) -> Option<Outgoing> {
-        let _ = reports;
-        let marker = match verdict {
-            Verdict::Drop => return None,
-            Verdict::Forward { marker } => marker,
-            Verdict::Start { marker } => {
-                let seq = self.next_seq.wrapping_sub(packet.seq);
-                let timestamp = self.timestamp.wrapping_sub(packet.timestamp);
-                self.offset = Some((packet.encoding, seq, timestamp));
-                marker
+        match verdict {
+            Verdict::Drop => {
+                self.skip(packet);
+                None
             }
-        };
-        let (_, seq, timestamp) = self.offset.filter(|(e, ..)| *e == packet.encoding)?;
-        let seq = packet.seq.wrapping_add(seq);
-        self.next_seq = self.next_seq.max(seq + 1);
-        self.timestamp = packet.timestamp.wrapping_add(timestamp);
-        let timestamp = self.timestamp;
-        Some(Outgoing {
-            seq,
-            timestamp,
-            marker,
-            patch: Patch::NONE,
-            frame_number: None,
-        })
+            Verdict::Start { marker } => {
+                self.begin(packet, reports);
+                self.forward(packet, marker)
+            }
+            Verdict::Forward { marker } => self.forward(packet, marker),
+        }
     }
 
     /// Sequence number and timestamp with which another consumer of the same SSRC may go on.
     pub fn next(&self) -> (u64, u32) {
-        (self.next_seq, self.timestamp.wrapping_add(1))
+        let timestamp = self
+            .source
+            .as_ref()
+            .map(|source| source.clock.highest().wrapping_add(1));
+        (self.next_seq, timestamp.unwrap_or(self.next_timestamp))
     }
 
     /// The encoding that is being sent and what is added to its timestamps (modulo 2³²): to
     /// turn the publisher's sender reports into ours.
     pub fn timestamp_offset(&self) -> Option<(Spatial, u32)> {
-        self.offset
-            .map(|(encoding, _, timestamp)| (encoding, timestamp))
+        self.source
+            .as_ref()
+            .map(|source| (source.clock.encoding, source.clock.offset))
+    }
+
+    fn begin(&mut self, packet: &Packet, reports: &Reports) {
+        let clock = match &self.source {
+            Some(source) => source.clock.switch(packet, reports),
+            None => Clock::new(packet, self.next_timestamp),
+        };
+        self.source = Some(Source {
+            seqs: Ranges::new(packet.seq, self.next_seq),
+            clock,
+        });
+        match &packet.descriptor.detail {
+            Detail::Vp8(ids) => self.pictures.begin(ids),
+            Detail::Dependency(targets) => self.frames.begin(targets.frame_number),
+            Detail::None => {}
+        }
+    }
+
+    fn skip(&mut self, packet: &Packet) {
+        let Some(source) = self.source_of(packet) else {
+            return;
+        };
+        source.seqs.skip(packet.seq);
+        if let Detail::Vp8(ids) = &packet.descriptor.detail {
+            // An empty packet belongs to no picture, and has no such detail.
+            self.pictures.skip(ids);
+        }
+    }
+
+    fn forward(&mut self, packet: &Packet, marker: bool) -> Option<Outgoing> {
+        let source = self.source_of(packet)?;
+        let in_order = packet.seq >= source.seqs.highest();
+        let patch = match &packet.descriptor.detail {
+            Detail::Vp8(ids) => match self.pictures.place(ids, in_order) {
+                Some(patch) => patch,
+                None => {
+                    self.skip(packet);
+                    return None;
+                }
+            },
+            Detail::Dependency(_) | Detail::None => Patch::NONE,
+        };
+        let source = self.source_of(packet)?;
+        let Place::Out(seq) = source.seqs.place(packet.seq) else {
+            return None;
+        };
+        source.seqs.note(packet.seq);
+        if !self.window.claim(seq) {
+            return None;
+        }
+        self.next_seq = self.next_seq.max(seq + 1);
+        let timestamp = self.source_of(packet)?.clock.stamp(packet);
+        let frame_number = match &packet.descriptor.detail {
+            Detail::Dependency(targets) => self.frames.place(targets.frame_number),
+            Detail::Vp8(_) | Detail::None => None,
+        };
+        Some(Outgoing {
+            seq,
+            timestamp,
+            marker,
+            patch,
+            frame_number,
+        })
+    }
+
+    /// The source, if the packet is of it; put anew where it has jumped.
+    fn source_of(&mut self, packet: &Packet) -> Option<&mut Source> {
+        let next_seq = self.next_seq;
+        let source = self
+            .source
+            .as_mut()
+            .filter(|s| s.clock.encoding == packet.encoding)?;
+        if packet.seq > source.seqs.highest() + MAX_JUMP {
+            source.seqs = Ranges::new(packet.seq, next_seq + 1);
+        }
+        Some(source)
+    }
+}
+
+/// The frame numbers of dependency descriptors: a receiver refuses a key frame whose number is
+/// lower than that of the one before, so they go on over a switch. Gaps do no harm: frames name
+/// what they need by distance.
+#[derive(Debug, Clone, Copy, Default)]
+struct Frames {
+    offset: u16,
+    highest: Option<u16>,
+}
+
+impl Frames {
+    fn begin(&mut self, number: u16) {
+        if let Some(highest) = self.highest {
+            self.offset = highest.wrapping_add(1).wrapping_sub(number);
+        }
+    }
+
+    fn place(&mut self, number: u16) -> Option<u16> {
+        let out = number.wrapping_add(self.offset);
+        let newer = self
+            .highest
+            .is_none_or(|highest| out.wrapping_sub(highest) as i16 > 0);
+        if newer {
+            self.highest = Some(out);
+        }
+        (self.offset != 0).then_some(out)
     }
 }
