@@ -9,8 +9,11 @@
 )]
 
 mod cmd;
+mod fuzz;
 mod npm;
+mod parts;
 mod run;
+mod test;
 mod tidy;
 mod workspace;
 
@@ -26,12 +29,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Fuzz(fuzz::Args),
     Run(run::Args),
+    Test(test::Args),
     Tidy(tidy::Args),
 }
 
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
+        Command::Fuzz(args) => fuzz::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Run(args) => run::run(args),
         Command::Tidy(args) => tidy::run(&args),
     };

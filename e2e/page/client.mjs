@@ -1,0 +1,206 @@
+// A client inside a browser, driven by the tests through `window.client`. The native clients in
+// ../native have the same methods and the same snapshot.
+
+import { Room, RoomEvent, Track, VideoQuality } from 'livekit-client';
+
+const SOURCES = {
+  camera: Track.Source.Camera,
+  microphone: Track.Source.Microphone,
+  screen_share: Track.Source.ScreenShare,
+};
+
+class Client {
+  events = { data: [], chat: [], spoke: new Set(), disconnected: null, left: [] };
+  screens = [];
+
+  async connect({ url, token, single = true, adaptive = false, autoSubscribe = true, dynacast = false }) {
+    this.room = new Room({ singlePeerConnection: single, adaptiveStream: adaptive, dynacast });
+    this.listen();
+    const start = performance.now();
+    await this.room.connect(url, token, { autoSubscribe });
+    this.connectedMs = performance.now() - start;
+    this.start = start;
+    return { ms: this.connectedMs };
+  }
+
+  listen() {
+    const { room, events } = this;
+    room.on(RoomEvent.TrackSubscribed, (track, _publication, participant) => this.attach(track, participant));
+    room.on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((element) => element.remove()));
+    room.on(RoomEvent.DataReceived, (payload, participant, _kind, topic) => {
+      events.data.push({ from: participant?.identity, text: new TextDecoder().decode(payload), topic });
+    });
+    room.on(RoomEvent.ActiveSpeakersChanged, (all) => all.forEach(({ identity }) => events.spoke.add(identity)));
+    room.on(RoomEvent.Disconnected, (reason) => { events.disconnected = reason ?? 'unknown'; });
+    room.on(RoomEvent.ParticipantDisconnected, ({ identity }) => events.left.push(identity));
+    room.registerTextStreamHandler('lk.chat', async (reader, { identity }) => {
+      events.chat.push({ from: identity, text: await reader.readAll() });
+    });
+    room.registerRpcMethod('echo', async ({ callerIdentity, payload }) => `${callerIdentity}:${payload}`);
+  }
+
+  attach(track, { identity }) {
+    const element = track.attach();
+    element.dataset.track = `${identity}/${track.source}`;
+    element.style.width = '320px';
+    document.body.append(element);
+    if (track.kind === 'video') {
+      element.requestVideoFrameCallback?.(() => { this.firstFrameMs ??= performance.now() - this.start; });
+    }
+  }
+
+  async publish({ camera = false, microphone = false, width = 640, height = 360, simulcast = false, codec = 'vp8', maxBitrate }) {
+    const { localParticipant } = this.room;
+    const options = { simulcast, videoCodec: codec, backupCodec: false };
+    if (maxBitrate) options.videoEncoding = { maxBitrate, maxFramerate: 20 };
+    const wait = [];
+    if (camera) {
+      const resolution = { width, height, frameRate: 20 };
+      wait.push(localParticipant.setCameraEnabled(true, { resolution }, options));
+    }
+    if (microphone) wait.push(localParticipant.setMicrophoneEnabled(true, { echoCancellation: false }));
+    await Promise.all(wait);
+  }
+
+  /** Shares a screen: the real way where the browser can be told to accept, else a canvas. */
+  async publishScreen({ real = false } = {}) {
+    const { localParticipant } = this.room;
+    if (real) {
+      await localParticipant.setScreenShareEnabled(true, { audio: false });
+      return;
+    }
+    const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 360 });
+    const context = canvas.getContext('2d');
+    let hue = 0;
+    this.screens.push(setInterval(() => {
+      hue = (hue + 5) % 360;
+      context.fillStyle = `hsl(${hue} 80% 50%)`;
+      context.fillRect(0, 0, 640, 360);
+    }, 66));
+    const [track] = canvas.captureStream(15).getVideoTracks();
+    await localParticipant.publishTrack(track, { source: Track.Source.ScreenShare, simulcast: false });
+  }
+
+  async sendData({ text, topic = 'test', reliable = true, to = [] }) {
+    const payload = new TextEncoder().encode(text);
+    await this.room.localParticipant.publishData(payload, { topic, reliable, destinationIdentities: to });
+  }
+
+  async sendChat({ text }) {
+    await this.room.localParticipant.sendText(text, { topic: 'lk.chat' });
+  }
+
+  async rpc({ to, payload }) {
+    return this.room.localParticipant.performRpc({ destinationIdentity: to, method: 'echo', payload });
+  }
+
+  async update({ metadata, attributes, name }) {
+    const { localParticipant } = this.room;
+    if (metadata !== undefined) await localParticipant.setMetadata(metadata);
+    if (attributes !== undefined) await localParticipant.setAttributes(attributes);
+    if (name !== undefined) await localParticipant.setName(name);
+  }
+
+  async mute({ source, muted }) {
+    const publication = this.room.localParticipant.getTrackPublication(SOURCES[source]);
+    await (muted ? publication.mute() : publication.unmute());
+  }
+
+  async subscribe({ identity, source, on }) {
+    this.publication(identity, source).setSubscribed(on);
+  }
+
+  async quality({ identity, source, quality }) {
+    this.publication(identity, source).setVideoQuality(VideoQuality[quality]);
+  }
+
+  async enable({ identity, source, on }) {
+    this.publication(identity, source).setEnabled(on);
+  }
+
+  publication(identity, source) {
+    return this.room.remoteParticipants.get(identity).getTrackPublication(SOURCES[source]);
+  }
+
+  /** Gives somebody's picture a size in CSS pixels; 0 hides it. */
+  async resize({ identity, source, width }) {
+    const element = document.querySelector(`[data-track="${identity}/${source}"]`);
+    element.style.display = width ? 'block' : 'none';
+    element.style.width = `${width}px`;
+  }
+
+  async disconnect() {
+    this.screens.forEach(clearInterval);
+    await this.room?.disconnect();
+  }
+
+  /** What this client sees now. */
+  async snapshot() {
+    const { room, events } = this;
+    const participants = {};
+    for (const participant of room.remoteParticipants.values()) {
+      participants[participant.identity] = await describe(participant);
+    }
+    return {
+      state: room.state,
+      identity: room.localParticipant.identity,
+      firstFrameMs: this.firstFrameMs ?? null,
+      participants,
+      ...events,
+      spoke: [...events.spoke],
+      paths: await this.paths(),
+    };
+  }
+
+  /** The protocols over which media flows: `udp` or `tcp`, one for each peer connection in use. */
+  async paths() {
+    const manager = this.room.engine.pcManager;
+    const found = [];
+    for (const transport of [manager?.publisher, manager?.subscriber]) {
+      const report = await transport?.getStats?.();
+      for (const stat of report?.values() ?? []) {
+        if (stat.type === 'candidate-pair' && stat.nominated && stat.state === 'succeeded' && stat.bytesReceived > 0) {
+          found.push(report.get(stat.localCandidateId)?.protocol);
+        }
+      }
+    }
+    return found;
+  }
+}
+
+async function describe(participant) {
+  const tracks = {};
+  for (const publication of participant.trackPublications.values()) {
+    tracks[publication.source] = {
+      kind: publication.kind,
+      muted: publication.isMuted,
+      subscribed: publication.isSubscribed,
+      ...(publication.track ? await received(publication.track) : {}),
+    };
+  }
+  const { name, metadata, attributes } = participant;
+  return { name, metadata, attributes: { ...attributes }, tracks };
+}
+
+async function received(track) {
+  const report = await track.getRTCStatsReport();
+  for (const stat of report?.values() ?? []) {
+    if (stat.type !== 'inbound-rtp') continue;
+    const codec = report.get(stat.codecId)?.mimeType ?? '';
+    return {
+      frames: stat.framesDecoded ?? 0,
+      width: stat.frameWidth ?? 0,
+      height: stat.frameHeight ?? 0,
+      energy: stat.totalAudioEnergy ?? 0,
+      packets: stat.packetsReceived ?? 0,
+      keyFrames: stat.keyFramesDecoded ?? 0,
+      freezes: stat.freezeCount ?? 0,
+      lost: stat.packetsLost ?? 0,
+      codec,
+    };
+  }
+  return {};
+}
+
+window.client = new Client();
+window.call = (method, params) => window.client[method](params);

@@ -1,0 +1,144 @@
+//! What end-to-end tests are made of: browsers, a Python with the native SDK, a reverse proxy.
+
+use crate::cmd::{Cmd, which};
+use crate::workspace::{root, target_dir};
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+
+/// Where each part is; `None` only when the caller said that parts may be missing.
+pub(crate) struct Parts {
+    chromium: Option<PathBuf>,
+    firefox: Option<PathBuf>,
+    python: Option<PathBuf>,
+}
+
+impl Parts {
+    /// The variables by which the tests find the parts; a missing part has none.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        let named = [
+            ("CHROMIUM", &self.chromium),
+            ("FIREFOX", &self.firefox),
+            ("UMBRELLA_TEST_PYTHON", &self.python),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(name, part)| Some((name, part.clone()?)))
+            .collect()
+    }
+}
+
+/// A browser: the variable that names it, its usual names, its Debian packages.
+struct Browser {
+    variable: &'static str,
+    names: &'static [&'static str],
+    packages: &'static [&'static str],
+}
+
+const CHROMIUM: Browser = Browser {
+    variable: "CHROMIUM",
+    names: &["chromium", "chromium-browser", "google-chrome"],
+    packages: &["chromium", "fonts-dejavu-core"],
+};
+const FIREFOX: Browser = Browser {
+    variable: "FIREFOX",
+    names: &["firefox-esr", "firefox"],
+    packages: &["firefox-esr"],
+};
+
+/// Programs that make and look into the tests' own networks, and their Debian packages.
+const NETWORK: [(&str, &str); 2] = [("ip", "iproute2"), ("iptables", "iptables")];
+
+/// Finds the parts and installs what is missing, or says exactly what to install.
+pub(crate) fn prepare(skip_missing: bool) -> Result<Parts> {
+    let mut missing = Vec::new();
+    for browser in [&CHROMIUM, &FIREFOX] {
+        if find(browser).is_none() {
+            missing.extend(browser.packages);
+        }
+    }
+    for (program, package) in NETWORK {
+        if which(program).is_none() && PathBuf::from("/usr/sbin").join(program).exists() {
+            continue;
+        }
+        if which(program).is_none() {
+            missing.push(package);
+        }
+    }
+    if !missing.is_empty()
+        && let Err(error) = install_packages(&missing)
+    {
+        if !skip_missing {
+            return Err(error);
+        }
+        eprintln!("  ! {error:#}; going on without");
+    }
+    let python = match python() {
+        Err(error) if skip_missing => {
+            eprintln!("  ! {error:#}; going on without");
+            None
+        }
+        other => Some(other?),
+    };
+    Ok(Parts {
+        chromium: find(&CHROMIUM),
+        firefox: find(&FIREFOX),
+        python,
+    })
+}
+
+fn find(browser: &Browser) -> Option<PathBuf> {
+    match std::env::var_os(browser.variable) {
+        Some(path) if !path.is_empty() => Some(path.into()),
+        _ => browser.names.iter().find_map(|name| which(name)),
+    }
+}
+
+fn install_packages(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    let root = Cmd::new("user id", "id").arg("-u").probe().as_deref() == Some("0");
+    if !root || which("apt-get").is_none() {
+        bail!("missing: {list}. On Debian: apt-get install --no-install-recommends {list}");
+    }
+    let apt = |label: String| {
+        Cmd::new(label, "apt-get")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(["-o", "DPkg::Lock::Timeout=300", "-q", "-y"])
+    };
+    apt("apt-get update".into()).arg("update").quiet()?;
+    apt(format!("apt-get install {list}"))
+        .args(["install", "--no-install-recommends"])
+        .args(packages)
+        .quiet()
+        .map(drop)
+}
+
+/// A virtual environment with what `e2e/requirements.txt` lists; its interpreter.
+fn python() -> Result<PathBuf> {
+    let venv = target_dir().join("e2e-python");
+    let python = venv.join("bin/python3");
+    let wanted = crate::workspace::read(&root().join("e2e/requirements.txt"))?;
+    // Written last, so that an interrupted installation is repeated.
+    let stamp = venv.join("installed.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    if which("python3").is_none() {
+        bail!("`python3` is not in PATH: install Python 3.10 or newer with its venv module");
+    }
+    Cmd::new("Python environment", "python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&venv)
+        .quiet()?;
+    Cmd::new("pip install -r e2e/requirements.txt", &python)
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .args(["-r", "e2e/requirements.txt"])
+        .quiet()?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))?;
+    Ok(python)
+}
