@@ -58,9 +58,14 @@ class Server {
     };
   }
 
-  /** `https://…`, without a slash at the end; the prefix is part of it. */
+  /** `https://…`, without a slash at the end and without the prefix. */
+  get origin() {
+    return `${this.secure ? 'https' : 'http'}://${SERVER_IP}:${this.port}`;
+  }
+
+  /** The same with the prefix. */
   get url() {
-    return `${this.secure ? 'https' : 'http'}://${SERVER_IP}:${this.port}${this.prefix}`;
+    return this.origin + this.prefix;
   }
 
   /** What client SDKs connect to. */
@@ -87,15 +92,15 @@ class Server {
     if (gone) throw new Error(`the server ended at once (${JSON.stringify(gone)}):\n${this.log()}`);
   }
 
-  /** GET below the prefix, certificates unchecked. */
+  /** GET below the prefix (or `outside` it), certificates unchecked. */
   get(path, options = {}) {
     return this.request('GET', path, options);
   }
 
-  request(method, path, { headers = {}, body } = {}) {
+  request(method, path, { headers = {}, body, outside = false } = {}) {
     const request = this.secure ? httpsRequest : httpRequest;
     return new Promise((resolve, reject) => {
-      const url = new URL(this.url + path);
+      const url = new URL((outside ? this.origin : this.url) + path);
       const outgoing = request(url, { method, headers, rejectUnauthorized: false, timeout: 5_000 }, (response) => {
         const chunks = [];
         response.on('data', (chunk) => chunks.push(chunk));

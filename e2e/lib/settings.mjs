@@ -1,6 +1,6 @@
 // What the runner (run.mjs) found out and made, handed to every test file by environment.
 
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -25,10 +25,11 @@ export const NETWORK = process.env.UMBRELLA_TEST_NETWORK
 /** The address at which clients find the server. */
 export const SERVER_IP = NETWORK?.serverIp ?? '127.0.0.1';
 
+const found = (path) => (existsSync(path) ? path : null);
 /** Chromium's path, if there is one. */
-export const CHROMIUM = process.env.CHROMIUM || null;
+export const CHROMIUM = process.env.CHROMIUM || found('/usr/bin/chromium');
 /** Firefox's path, if there is one. */
-export const FIREFOX = process.env.FIREFOX || null;
+export const FIREFOX = process.env.FIREFOX || found('/usr/bin/firefox-esr');
 /** A Python with the native SDK, if there is one. */
 export const PYTHON = process.env.UMBRELLA_TEST_PYTHON || null;
 

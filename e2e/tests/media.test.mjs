@@ -1,0 +1,108 @@
+// What happens to media in a room with browsers: screens, latecomers, layers, subscriptions, codecs.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { missing } from '../lib/settings.mjs';
+import { suite, TOPOLOGIES } from '../lib/suite.mjs';
+import { sleep, until } from '../lib/wait.mjs';
+
+const things = suite('media');
+const join = (...all) => things.clients.join(...all);
+
+for (const { single, called } of TOPOLOGIES) {
+  describe(`by ${called}`, { skip: missing('chromium') }, () => {
+    test('a screen is shared beside the camera', async () => {
+      const room = things.newRoom();
+      const [ann, bob] = await Promise.all([join('chromium', room, 'ann', { single }), join('chromium', room, 'bob', { single })]);
+      await ann.publish({ camera: true });
+      await ann.publishScreen({ real: true });
+      await Promise.all([bob.seesMoving('ann', 'camera'), bob.seesMoving('ann', 'screen_share')]);
+    });
+
+    test('a latecomer gets a picture without waiting for a key frame to come by', async (t) => {
+      const room = things.newRoom();
+      const ann = await join('chromium', room, 'ann', { single });
+      await ann.publish({ camera: true, microphone: true });
+      const bob = await join('chromium', room, 'bob', { single });
+      await bob.seesMoving('ann');
+      const late = await join('chromium', room, 'late', { single });
+      const took = await until('the latecomer has a picture', async () => (await late.snapshot()).firstFrameMs, { every: 20 });
+      t.diagnostic(`first picture ${Math.round(took)} ms after connecting began`);
+      await late.seesMoving('ann');
+    });
+
+    test('a small tile gets a small layer, a large one a large layer', async (t) => {
+      const room = things.newRoom();
+      const [ann, bob] = await Promise.all([
+        join('chromium', room, 'ann', { single }),
+        join('chromium', room, 'bob', { single, adaptive: true }),
+      ]);
+      await ann.publish({ camera: true, width: 1280, height: 720, simulcast: true, maxBitrate: 1_500_000 });
+      await bob.show();
+      await bob.seesMoving('ann');
+      const size = (what, fits) => until(`bob's picture is ${what}`, async () => {
+        const track = await bob.track('ann', 'camera');
+        return fits(track.height) && track;
+      });
+      await bob.resize({ identity: 'ann', source: 'camera', width: 160 });
+      await size('small', (height) => height > 0 && height <= 180);
+      await bob.resize({ identity: 'ann', source: 'camera', width: 1280 });
+      await size('large', (height) => height >= 540);
+      await bob.resize({ identity: 'ann', source: 'camera', width: 160 });
+      const { freezes } = await size('small again', (height) => height <= 180);
+      t.diagnostic(`${freezes} freezes over the switches`);
+      await bob.seesMoving('ann');
+    });
+
+    test('a hidden tile stops its packets, and starts again when shown', async () => {
+      const room = things.newRoom();
+      const [ann, bob] = await Promise.all([
+        join('chromium', room, 'ann', { single }),
+        join('chromium', room, 'bob', { single, adaptive: true }),
+      ]);
+      await ann.publish({ camera: true });
+      await bob.show();
+      await bob.seesMoving('ann');
+      await bob.resize({ identity: 'ann', source: 'camera', width: 0 });
+      await until('packets stop', async () => {
+        const { packets } = await bob.track('ann', 'camera');
+        await sleep(1_000);
+        return (await bob.track('ann', 'camera')).packets === packets;
+      });
+      await bob.resize({ identity: 'ann', source: 'camera', width: 320 });
+      await bob.seesMoving('ann');
+    });
+
+    test('unsubscribing stops a track, subscribing brings it back', async () => {
+      const room = things.newRoom();
+      const [ann, bob] = await Promise.all([join('chromium', room, 'ann', { single }), join('chromium', room, 'bob', { single })]);
+      await ann.publish({ camera: true, microphone: true });
+      await bob.seesMoving('ann');
+      await bob.subscribe({ identity: 'ann', source: 'camera', on: false });
+      await until('the track is gone', async () => !(await bob.track('ann', 'camera')).subscribed);
+      await bob.hears('ann');
+      await bob.subscribe({ identity: 'ann', source: 'camera', on: true });
+      await bob.seesMoving('ann');
+    });
+
+    for (const codec of ['h264', 'vp9', 'av1']) {
+      test(`${codec} arrives as it was sent`, async () => {
+        const room = things.newRoom();
+        const [ann, bob] = await Promise.all([join('chromium', room, 'ann', { single }), join('chromium', room, 'bob', { single })]);
+        await ann.publish({ camera: true, codec, width: 320, height: 180 });
+        const track = await bob.seesMoving('ann');
+        assert.equal(track.codec.toLowerCase(), `video/${codec}`);
+      });
+    }
+
+    test('five people see each other', async () => {
+      const room = things.newRoom();
+      const names = ['ann', 'bob', 'cat', 'dan', 'eve'];
+      const people = await Promise.all(names.map((name) => join('chromium', room, name, { single })));
+      await Promise.all(people.map((person) => person.publish({ camera: true, microphone: true, width: 320, height: 180 })));
+      await Promise.all(people.flatMap((person) => names
+        .filter((name) => name !== person.identity)
+        .flatMap((name) => [person.seesMoving(name), person.hears(name)])));
+    });
+  });
+}
