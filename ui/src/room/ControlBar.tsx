@@ -1,14 +1,12 @@
 import type { ReactNode } from 'react';
 import { Icon, type IconName } from '../ui/Icon.tsx';
 import type { PanelName } from './RoomView.tsx';
-import type { Layout } from './useLayoutMode.ts';
 import type { OwnDevice, OwnMedia } from './useOwnMedia.ts';
 
 type Props = {
   own: OwnMedia;
   panel: PanelName | null;
   unread: number;
-  layout: Layout;
   /** Where the buttons put themselves, so that focus can come back to them. */
   openers: Map<PanelName, HTMLElement | null>;
   onPanel: (panel: PanelName) => void;
@@ -17,7 +15,7 @@ type Props = {
 
 /** The buttons below the pictures. */
 export function ControlBar(props: Props) {
-  const { own, layout } = props;
+  const { own } = props;
   return (
     <div className="controls" role="toolbar" aria-label="Call controls">
       <MediaButton
@@ -34,12 +32,6 @@ export function ControlBar(props: Props) {
       />
       <ScreenButton device={own.screen} />
       <span className="controls-gap" />
-      <ControlButton
-        icon={layout.mode === 'grid' ? 'speakerLayout' : 'grid'}
-        label={layout.mode === 'grid' ? 'Speaker view' : 'Grid view'}
-        shortcut="l"
-        onClick={layout.toggle}
-      />
       <PanelButton {...props} name="people" icon="people" label="Participants" shortcut="p" />
       <PanelButton {...props} name="chat" icon="chat" label="Chat" shortcut="c">
         {props.unread > 0 && (

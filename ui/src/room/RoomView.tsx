@@ -90,7 +90,7 @@ export function RoomView({ call, state, choices, onChange }: Props) {
       data-state={roomState(state, connection)}
       data-room={call.grant.room}
     >
-      <RoomHead name={call.grant.room} onHelp={() => setHelp(true)} />
+      <RoomHead name={call.grant.room} layout={layout} onHelp={() => setHelp(true)} />
       <Banner state={state} connection={connection} />
       <SoundBanner />
       <div className={panel === null ? 'room-body' : 'room-body with-panel'}>
@@ -112,7 +112,6 @@ export function RoomView({ call, state, choices, onChange }: Props) {
         own={own}
         panel={panel}
         unread={unread}
-        layout={layout}
         openers={openers.current}
         onPanel={toggle}
         onLeave={call.leave}

@@ -7,7 +7,7 @@ import {
 import { Track } from 'livekit-client';
 import { type CSSProperties, useEffect, useRef, useState } from 'react';
 import { Icon } from '../ui/Icon.tsx';
-import { fitGrid, tilesPerPage } from './layout.ts';
+import { fitGrid, tileAspect, tilesPerPage } from './layout.ts';
 import { Tile } from './Tile.tsx';
 import { mainTile, tileKey } from './tiles.ts';
 import type { Layout } from './useLayoutMode.ts';
@@ -54,7 +54,11 @@ function GridLayout({ tiles, layout }: LayoutProps) {
   const page = Math.min(wanted, pages - 1);
   const shown = sorted.slice(page * perPage, (page + 1) * perPage);
   const { columns, tileWidth } = fitGrid(shown.length, width, height, GAP);
-  const style = { '--columns': columns, '--tile-width': `${tileWidth}px` } as CSSProperties;
+  const style = {
+    '--columns': columns,
+    '--tile-width': `${tileWidth}px`,
+    '--aspect': tileAspect(width, height),
+  } as CSSProperties;
 
   return (
     <div className="grid-box">

@@ -26,8 +26,11 @@ export function nextLayout(state: LayoutState, event: LayoutEvent): LayoutState 
   }
 }
 
-/** Width over height of a tile. */
-const ASPECT = 16 / 9;
+/** Width over height of a tile: cameras' own shape, but square where the room is tall. */
+export function tileAspect(width: number, height: number): number {
+  return width < height ? 1 : 16 / 9;
+}
+
 /** The smallest tile in which a face can be seen, in CSS pixels. */
 const TILE_MIN_WIDTH = 156;
 /** More pictures at once overload phones and people. */
@@ -40,11 +43,12 @@ export function fitGrid(
   height: number,
   gap: number,
 ): { columns: number; tileWidth: number } {
+  const aspect = tileAspect(width, height);
   let best = { columns: 1, tileWidth: 0 };
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);
     const byWidth = (width - gap * (columns - 1)) / columns;
-    const byHeight = ((height - gap * (rows - 1)) / rows) * ASPECT;
+    const byHeight = ((height - gap * (rows - 1)) / rows) * aspect;
     const tileWidth = Math.max(0, Math.floor(Math.min(byWidth, byHeight)));
     if (tileWidth > best.tileWidth) best = { columns, tileWidth };
   }
@@ -54,6 +58,6 @@ export function fitGrid(
 /** How many tiles a page holds before they become too small. */
 export function tilesPerPage(width: number, height: number, gap: number): number {
   const columns = Math.floor((width + gap) / (TILE_MIN_WIDTH + gap));
-  const rows = Math.floor((height + gap) / (TILE_MIN_WIDTH / ASPECT + gap));
+  const rows = Math.floor((height + gap) / (TILE_MIN_WIDTH / tileAspect(width, height) + gap));
   return Math.min(TILES_MAX, Math.max(1, columns * rows));
 }

@@ -14,11 +14,11 @@ const NOTICE_MS = 7_000;
 /** More at once would cover the call: the oldest goes. */
 const NOTICES_MAX = 3;
 
-type Notice = { id: number; text: string };
+type Notice = { id: number; text: string; group: string | null };
 
 export type Notices = {
-  /** Shows a text for a while, and reads it out. */
-  show: (text: string) => void;
+  /** Shows a text for a while, and reads it out. One of a group takes the former one's place. */
+  show: (text: string, group?: string) => void;
   /** Only reads it out: for what everybody else can see anyway. */
   announce: (text: string) => void;
 };
@@ -45,9 +45,12 @@ export function NoticeProvider(props: { children: ReactNode }) {
   }, []);
 
   const show = useCallback(
-    (text: string) => {
+    (text: string, group: string | null = null) => {
       const id = next.current++;
-      setNotices((all) => [...all.slice(1 - NOTICES_MAX), { id, text }]);
+      setNotices((all) => {
+        const others = all.filter((notice) => group === null || notice.group !== group);
+        return [...others.slice(1 - NOTICES_MAX), { id, text, group }];
+      });
       announce(text);
       setTimeout(() => close(id), NOTICE_MS);
     },

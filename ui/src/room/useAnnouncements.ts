@@ -8,8 +8,8 @@ export function useAnnouncements(call: Call): void {
   const { show, announce } = useNotices();
   useEffect(() => {
     const { room } = call;
-    const joined = (participant: Participant) => show(`${nameOf(participant)} joined`);
-    const left = (participant: Participant) => show(`${nameOf(participant)} left`);
+    const joined = (participant: Participant) => show(`${nameOf(participant)} joined`, 'presence');
+    const left = (participant: Participant) => show(`${nameOf(participant)} left`, 'presence');
     const lost = () => announce('Connection interrupted. Reconnecting.');
     const back = () => announce('Connected again.');
     const connected = () => announce(`You are in ${call.grant.room}.`);
