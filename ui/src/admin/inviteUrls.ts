@@ -6,11 +6,19 @@ import type { CreatedInvite } from '../api/types.ts';
  */
 export function inviteUrls(created: CreatedInvite, origin: string): string[] {
   const own = origin + created.path;
-  const all = [...new Set([own, ...created.urls])].filter((url) => URL.canParse(url));
+  const all = [...new Set([own, ...created.urls])].filter((url) => hostOf(url) !== '');
   return all.sort((a, b) => Number(isLocal(a)) - Number(isLocal(b)));
 }
 
 function isLocal(url: string): boolean {
-  const { hostname } = new URL(url);
+  const hostname = hostOf(url);
   return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+}
+
+function hostOf(url: string): string {
+  try {
+    return new URL(url).hostname;
+  } catch {
+    return '';
+  }
 }

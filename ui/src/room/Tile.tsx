@@ -8,7 +8,7 @@ import {
   VideoTrack,
 } from '@livekit/components-react';
 import { ConnectionQuality, type Participant, Track } from 'livekit-client';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { Icon } from '../ui/Icon.tsx';
 import { Spinner } from '../ui/Spinner.tsx';
 import { hueOf, initials } from './initials.ts';
@@ -32,8 +32,14 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
   const isScreen = source === Track.Source.ScreenShare;
   const label = useLabel(participant, isScreen);
 
+  // After a pause, the first new frame has to be waited for again.
+  const off = picture === 'muted';
+  useEffect(() => {
+    if (off) setShown(null);
+  }, [off]);
+
   return (
-    <section
+    <figure
       className={`tile ${speaking && !isScreen ? 'speaking' : ''} ${isScreen ? 'tile-screen' : ''} ${className}`}
       aria-label={label}
       data-testid="tile"
@@ -44,7 +50,7 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
       data-speaking={speaking}
       onDoubleClick={() => onPin?.(pinned ? null : tileKey(track))}
     >
-      {isTrackReference(track) && picture !== 'muted' && (
+      {isTrackReference(track) && !off && (
         <VideoTrack
           trackRef={track}
           manageSubscription={false}
@@ -53,12 +59,12 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
         />
       )}
       <Cover participant={participant} picture={picture} isScreen={isScreen} />
-      <footer className="tile-foot">
+      <figcaption className="tile-foot">
         {!isScreen && <MicState participant={participant} />}
         {isScreen && <Icon name="screen" />}
         <span className="tile-name">{label}</span>
         <Quality participant={participant} />
-      </footer>
+      </figcaption>
       {onPin !== null && (
         <button
           type="button"
@@ -70,7 +76,7 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
           <Icon name="pin" />
         </button>
       )}
-    </section>
+    </figure>
   );
 }
 
