@@ -1,3 +1,7 @@
-//! The `umbrella` binary.
+//! The `umbrella` binary: a thin shell around the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    umbrella_server::cli::main()
+}

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use umbrella_engine::{LocalAddress, Protocol};
 
-use crate::config::MediaConfig;
+use crate::config::{Config, Listen, MediaConfig, PublicHost};
+use crate::tls::Names;
 
 /// Most addresses that are advertised: machines full of bridges have dozens, and every one
 /// costs each client connectivity checks.
@@ -166,6 +167,119 @@ fn base_of(public: IpAddr, interfaces: &[IpAddr]) -> Option<IpAddr> {
         .find(|ip| ip.is_ipv4() == public.is_ipv4())
 }
 
+/// Where the page can be opened. Interfaces come and go, so that this is asked anew each time.
+#[derive(Debug)]
+pub struct PageAddresses {
+    listen: Listen,
+    port: u16,
+    cloud: bool,
+    public_host: Option<PublicHost>,
+    public_ips: Vec<IpAddr>,
+    prefix: String,
+    host_name: Option<String>,
+}
+
+impl PageAddresses {
+    /// `port` is the one that is listened on, which the configuration may have left open.
+    pub fn new(config: &Config, port: u16) -> Self {
+        Self {
+            listen: config.http.listen,
+            port,
+            cloud: config.cloud,
+            public_host: config.http.public_host.clone(),
+            public_ips: config.media.public_ips.clone(),
+            prefix: config.http.prefix.clone(),
+            host_name: host_name(),
+        }
+    }
+
+    /// The page's URLs, the one for people outside first.
+    pub fn urls(&self) -> Vec<String> {
+        self.urls_with(&interface_addresses().unwrap_or_default())
+    }
+
+    /// What the server's own certificate has to be for.
+    pub fn names(&self) -> Names {
+        let mut names = Names::default();
+        names.hosts.insert("localhost".to_owned());
+        if let Some(host) = &self.host_name {
+            names.hosts.insert(host.clone());
+            names.hosts.insert(format!("{host}.local"));
+        }
+        if let Some(public) = &self.public_host {
+            match public.host.parse::<IpAddr>() {
+                Ok(ip) => names.addresses.insert(ip),
+                Err(_) => names.hosts.insert(public.host.clone()),
+            };
+        }
+        names.addresses.extend(&self.public_ips);
+        names.addresses.extend([
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ]);
+        names.addresses.extend(interface_addresses().unwrap_or_default());
+        names
+    }
+
+    fn urls_with(&self, interfaces: &[IpAddr]) -> Vec<String> {
+        let mut urls = Vec::new();
+        if let Some(PublicHost { host, port }) = &self.public_host {
+            // A proxy in front usually serves at the usual port; without one we serve ourselves.
+            let port = port.unwrap_or(if self.cloud { 443 } else { self.port });
+            urls.push(self.url("https", &bracketed(host), port));
+        }
+        let scheme = if self.cloud { "http" } else { "https" };
+        urls.extend(
+            self.local_hosts(interfaces)
+                .iter()
+                .map(|host| self.url(scheme, host, self.port)),
+        );
+        urls
+    }
+
+    fn local_hosts(&self, interfaces: &[IpAddr]) -> Vec<String> {
+        if let Listen::One(address) = self.listen
+            && !address.ip().is_unspecified()
+        {
+            return if address.ip().is_loopback() {
+                vec!["localhost".to_owned(), bracketed(&address.ip().to_string())]
+            } else {
+                vec![bracketed(&address.ip().to_string())]
+            };
+        }
+        let mut hosts = vec!["localhost".to_owned()];
+        if self.cloud {
+            return hosts;
+        }
+        hosts.extend(self.host_name.iter().map(|name| format!("{name}.local")));
+        let lan: Vec<&IpAddr> = interfaces.iter().filter(|ip| !ip.is_loopback()).collect();
+        let has_v4 = lan.iter().any(|ip| ip.is_ipv4());
+        // Nobody types IPv6 addresses where there are others.
+        let shown = lan.iter().filter(|ip| ip.is_ipv4() || !has_v4);
+        hosts.extend(shown.map(|ip| bracketed(&ip.to_string())));
+        hosts
+    }
+
+    fn url(&self, scheme: &str, host: &str, port: u16) -> String {
+        let usual = if scheme == "https" { 443 } else { 80 };
+        let port = if port == usual {
+            String::new()
+        } else {
+            format!(":{port}")
+        };
+        format!("{scheme}://{host}{port}{}/sfu", self.prefix)
+    }
+}
+
+/// An IPv6 address as it stands in a URL.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
+}
+
 /// The name of this machine without its domain, if it has one that can be used in a URL.
 pub fn host_name() -> Option<String> {
     let full = std::fs::read_to_string("/proc/sys/kernel/hostname")
@@ -293,6 +407,49 @@ mod tests {
             reachable(found.into_iter()),
             ips(&["10.0.0.5", "fd00::1", "127.0.0.1"])
         );
+    }
+
+    fn page(cloud: bool, listen: Listen, public_host: Option<PublicHost>) -> PageAddresses {
+        PageAddresses {
+            listen,
+            port: 8081,
+            cloud,
+            public_host,
+            public_ips: Vec::new(),
+            prefix: "/u".to_owned(),
+            host_name: Some("box".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_page_is_found_on_the_lan_by_name_and_address() {
+        let urls = page(false, Listen::All(8081), None)
+            .urls_with(&ips(&["10.0.0.5", "fd00::5", "127.0.0.1"]));
+        assert_eq!(
+            urls,
+            [
+                "https://localhost:8081/u/sfu",
+                "https://box.local:8081/u/sfu",
+                "https://10.0.0.5:8081/u/sfu"
+            ]
+        );
+    }
+
+    #[test]
+    fn in_the_cloud_the_public_name_comes_first_without_our_port() {
+        let host = PublicHost {
+            host: "meet.example.org".to_owned(),
+            port: None,
+        };
+        let urls = page(true, Listen::All(8081), Some(host)).urls_with(&ips(&["10.0.0.5"]));
+        assert_eq!(urls, ["https://meet.example.org/u/sfu", "http://localhost:8081/u/sfu"]);
+    }
+
+    #[test]
+    fn only_the_address_that_is_listened_on_is_told() {
+        let listen = Listen::One("[fd00::5]:8081".parse().unwrap());
+        let urls = page(false, listen, None).urls_with(&ips(&["10.0.0.5", "fd00::5"]));
+        assert_eq!(urls, ["https://[fd00::5]:8081/u/sfu"]);
     }
 
     #[test]

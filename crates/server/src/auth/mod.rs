@@ -1,7 +1,16 @@
 //! Who may do what: access tokens of clients, the admin's password and sessions, invites.
 
+mod accounts;
 mod claims;
+mod invites;
+mod keys;
+mod rate;
+mod secret;
 mod token;
 
+pub use accounts::{AccountError, Accounts, SESSION_LIFETIME_S, Session};
 pub use claims::{Claims, Grants};
+pub use invites::{InviteError, Invites, NewInvite, room_grants, stable_identity};
+pub use keys::{KeyError, Keys};
+pub use rate::{TooMany, group};
 pub use token::{Authority, INTERNAL_KEY_PREFIX, TokenError};

@@ -1,6 +1,24 @@
 //! HTTP: the page, its API, and the listener on which signalling arrives too.
 
+mod admin;
 pub mod api;
+mod assets;
+mod body;
+mod client;
+mod connection;
+mod error;
+mod guest;
+mod router;
+mod serve;
+mod session;
+mod state;
+mod trust;
 
 #[cfg(test)]
 mod page_types;
+
+pub use assets::Page;
+pub use client::ClientInfo;
+pub use router::router;
+pub use serve::{Service, bind, serve};
+pub use state::{App, Phase};

@@ -31,9 +31,7 @@ fn types() -> String {
             let docs = <api::$name as TS>::docs().unwrap_or_default();
             text.push('\n');
             text.push_str(&docs);
-            text.push_str("export ");
-            text.push_str(&<api::$name as TS>::decl());
-            text.push('\n');
+            text.push_str(&layout(&<api::$name as TS>::decl()));
         )*};
     }
     add!(
@@ -60,5 +58,25 @@ fn types() -> String {
         Status,
         WorkerStatus,
     );
+    text
+}
+
+/// One field a line, indented, as the page's formatter wants it.
+fn layout(declaration: &str) -> String {
+    let mut text = String::from("export ");
+    for line in declaration.lines().map(str::trim) {
+        if line.ends_with('{') {
+            text.push_str(line);
+        } else if line.starts_with("/*") || line.starts_with('*') {
+            let lead = if line.starts_with('*') { "   " } else { "  " };
+            text.push_str(lead);
+            text.push_str(line);
+        } else {
+            let last = line.ends_with("};");
+            let field = line.trim_end_matches("};").trim_end().trim_end_matches(',');
+            text.push_str(&format!("  {field};{}", if last { "\n};" } else { "" }));
+        }
+        text.push('\n');
+    }
     text
 }

@@ -1,0 +1,205 @@
+//! The socket in the data directory by which subcommands ask the running server: one line of
+//! JSON there, one line back. Only this user can reach it.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream as ClientStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::auth::{Accounts, Claims, Keys, TokenError, room_grants};
+use crate::clock::unix_seconds;
+use crate::net::PageAddresses;
+
+const NAME: &str = "umbrella.sock";
+
+/// Bytes of the longest line.
+const MAX_LINE: u64 = 64 * 1024;
+
+/// How long either side waits for the other.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a subcommand asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Request {
+    AdminLink,
+    Token {
+        room: String,
+        identity: String,
+        name: String,
+        watch_only: bool,
+        ttl_s: u64,
+        key: Option<String>,
+    },
+}
+
+/// What the server answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// To be printed.
+    Done(String),
+    /// Why not.
+    Refused(String),
+}
+
+/// Asks the server that runs with this data directory.
+pub(super) fn ask(data_dir: &Path, request: &Request) -> anyhow::Result<Answer> {
+    let path = data_dir.join(NAME);
+    let mut stream = ClientStream::connect(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => anyhow::anyhow!(
+            "no umbrella is running with the data directory {}; start it, or say which one by \
+             --data-dir or UMBRELLA_DATA_DIR",
+            data_dir.display()
+        ),
+        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
+            "the umbrella of {} belongs to another user; run this as that user",
+            data_dir.display()
+        ),
+        _ => anyhow::Error::new(error).context(format!("cannot reach {}", path.display())),
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes()).context("the server does not listen")?;
+    let mut answer = String::new();
+    BufReader::new(stream.take(MAX_LINE))
+        .read_line(&mut answer)
+        .context("the server does not answer")?;
+    serde_json::from_str(&answer).context("the server's answer makes no sense; is it another version?")
+}
+
+/// The server's side.
+#[derive(Debug)]
+pub(super) struct Local {
+    listener: UnixListener,
+    path: PathBuf,
+    accounts: Accounts,
+    keys: Keys,
+    addresses: std::sync::Arc<PageAddresses>,
+}
+
+impl Local {
+    /// Opens the socket. What is left of a server that did not end well is removed; the data
+    /// directory's lock has shown that none is running.
+    pub(super) fn open(
+        data_dir: &Path,
+        accounts: Accounts,
+        keys: Keys,
+        addresses: std::sync::Arc<PageAddresses>,
+    ) -> anyhow::Result<Self> {
+        let path = data_dir.join(NAME);
+        let what = || format!("cannot open the socket {}", path.display());
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(what);
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(&path).with_context(|| {
+            format!("{} (a path of more than 107 bytes is too long)", what())
+        })?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).with_context(what)?;
+        Ok(Self {
+            listener,
+            path,
+            accounts,
+            keys,
+            addresses,
+        })
+    }
+
+    /// Answers for as long as the server runs, one after the other.
+    pub(super) async fn serve(self) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let _ = tokio::time::timeout(PATIENCE, self.answer(stream)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a subcommand could not be heard");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, stream: UnixStream) -> anyhow::Result<()> {
+        let (reader, mut writer) = stream.into_split();
+        let mut line = String::new();
+        tokio::io::BufReader::new(reader.take(MAX_LINE)).read_line(&mut line).await?;
+        let answer = match serde_json::from_str(&line) {
+            Ok(request) => match self.handle(request).await {
+                Ok(text) => Answer::Done(text),
+                Err(error) => Answer::Refused(format!("{error:#}")),
+            },
+            Err(error) => Answer::Refused(format!("the server does not understand: {error}")),
+        };
+        let mut line = serde_json::to_string(&answer)?;
+        line.push('\n');
+        writer.write_all(line.as_bytes()).await?;
+        Ok(())
+    }
+
+    async fn handle(&self, request: Request) -> anyhow::Result<String> {
+        match request {
+            Request::AdminLink => admin_link(&self.accounts, &self.addresses).await,
+            Request::Token {
+                room,
+                identity,
+                name,
+                watch_only,
+                ttl_s,
+                key,
+            } => {
+                anyhow::ensure!(!room.trim().is_empty(), "the room's name is empty");
+                anyhow::ensure!(!identity.trim().is_empty(), "the identity is empty");
+                let mut video = room_grants(&room, !watch_only);
+                video.can_update_own_metadata = Some(true);
+                let key = match key {
+                    Some(key) => key,
+                    None => self.keys.preferred().await?.unwrap_or_default(),
+                };
+                let claims = Claims {
+                    iss: key,
+                    name: if name.is_empty() { identity.clone() } else { name },
+                    sub: identity,
+                    exp: unix_seconds().saturating_add(ttl_s),
+                    video,
+                    ..Claims::default()
+                };
+                self.keys.authority().issue(claims).map_err(|error| match error {
+                    TokenError::UnknownKey => anyhow::anyhow!("there is no such API key"),
+                    TokenError::Malformed
+                    | TokenError::BadSignature
+                    | TokenError::NoExpiry
+                    | TokenError::Expired
+                    | TokenError::NotYetValid => error.into(),
+                })
+            }
+        }
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A new one-time link for the admin.
+pub(super) async fn admin_link(
+    accounts: &Accounts,
+    addresses: &PageAddresses,
+) -> anyhow::Result<String> {
+    let code = accounts.new_setup_code().await?;
+    let page = addresses.urls().into_iter().next().unwrap_or_default();
+    Ok(format!("{page}#/setup/{code}"))
+}

@@ -1,0 +1,202 @@
+//! The command line.
+
+mod local;
+mod serve;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, default_toml, unknown_variables};
+use local::{Answer, Request};
+
+/// Calls, cameras and trunks between sites in one binary.
+///
+/// Without a subcommand the server starts. Nothing needs to be configured: it prints the
+/// addresses to open and, until a password is set, a one-time link for the admin.
+#[derive(Debug, Parser)]
+#[command(name = "umbrella", version, max_term_width = 100)]
+struct Cli {
+    /// Configuration file [default: umbrella.toml in the working directory, if it is there].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Data directory, in place of the configured one (UMBRELLA_DATA_DIR).
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print an access token with which a client can join a room.
+    ///
+    /// Asks the running server, which is found through the data directory.
+    Token(TokenArgs),
+    /// Print a one-time link with which the admin's password can be set.
+    ///
+    /// Valid for 15 minutes and for one use; earlier links are void. Asks the running server,
+    /// which is found through the data directory.
+    AdminLink,
+    /// Check the configuration, or print it with its defaults.
+    Config(ConfigArgs),
+}
+
+#[derive(Debug, Args)]
+struct TokenArgs {
+    /// The room to join.
+    #[arg(long)]
+    room: String,
+    /// Who joins; a second one with the same identity replaces the first.
+    #[arg(long)]
+    identity: String,
+    /// The name that others see [default: the identity].
+    #[arg(long)]
+    name: Option<String>,
+    /// Without the right to send camera, microphone and screen.
+    #[arg(long)]
+    watch_only: bool,
+    /// How long the token can be used to join: a number with s, m, h or d.
+    #[arg(long, default_value = "1h", value_parser = parse_duration)]
+    ttl: Duration,
+    /// The API key to sign with [default: the first configured one, else the newest one made on
+    /// the page, else the server's own].
+    #[arg(long)]
+    key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// Print a documented umbrella.toml with every key at its default.
+    #[arg(long)]
+    print_defaults: bool,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed; there is nobody else to tell.
+            let _ = writeln!(io::stderr(), "umbrella: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Some(Command::Config(ConfigArgs {
+        print_defaults: true,
+    })) = cli.command
+    {
+        return print(default_toml().trim_end());
+    }
+    let mut env = Config::process_environment();
+    if let Some(dir) = &cli.data_dir {
+        env.insert("UMBRELLA_DATA_DIR".to_owned(), dir.to_string_lossy().into_owned());
+    }
+    let config = Config::load(cli.config.as_deref(), &env)?;
+    match cli.command {
+        None => {
+            start_log(&config)?;
+            for name in unknown_variables(&env) {
+                tracing::warn!(name, "this environment variable means nothing to umbrella");
+            }
+            serve::serve(config)
+        }
+        Some(Command::Token(args)) => ask(&config, &args.into()),
+        Some(Command::AdminLink) => ask(&config, &Request::AdminLink),
+        Some(Command::Config(_)) => print("The configuration is valid."),
+    }
+}
+
+impl From<TokenArgs> for Request {
+    fn from(args: TokenArgs) -> Self {
+        Self::Token {
+            room: args.room,
+            identity: args.identity,
+            name: args.name.unwrap_or_default(),
+            watch_only: args.watch_only,
+            ttl_s: args.ttl.as_secs(),
+            key: args.key,
+        }
+    }
+}
+
+fn ask(config: &Config, request: &Request) -> anyhow::Result<()> {
+    match local::ask(&config.data_dir, request)? {
+        Answer::Done(text) => print(&text),
+        Answer::Refused(reason) => anyhow::bail!(reason),
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        // `umbrella config --print-defaults | head` is no fault.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+fn start_log(config: &Config) -> anyhow::Result<()> {
+    // The media engine's own messages name peers' credentials; they are for whoever asks.
+    let filter = if config.log.contains("str0m") {
+        config.log.clone()
+    } else {
+        format!("{},str0m=warn", config.log)
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init()
+        .map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time; write a number with s, m, h or d, as 90m");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let seconds = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
+    match seconds {
+        Some(seconds) if (1..=10 * 365 * 86_400).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        Some(_) => Err(format!("`{text}` is not between a second and ten years")),
+        None => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_written_with_a_unit() {
+        let seconds = |text: &str| parse_duration(text).map(|d| d.as_secs()).ok();
+        assert_eq!(seconds("90"), Some(90));
+        assert_eq!(seconds("90s"), Some(90));
+        assert_eq!(seconds("2m"), Some(120));
+        assert_eq!(seconds("1h"), Some(3600));
+        assert_eq!(seconds("2d"), Some(172_800));
+        for wrong in ["", "h", "1w", "-1s", "0s", "1.5h", "99999999999999999999d", "20000d"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+}

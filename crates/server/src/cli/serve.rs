@@ -1,0 +1,235 @@
+//! The life of the server, from its configuration to the signal that ends it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::local::{Local, admin_link};
+use crate::auth::{Accounts, Invites, Keys};
+use crate::config::{Config, LimitsConfig};
+use crate::control::{self, AdminError};
+use crate::http::{self, App, Page, Phase};
+use crate::net::{PageAddresses, interface_addresses};
+use crate::signal::livekit;
+use crate::store::{self, DataDir, Store};
+use crate::tls::Tls;
+use crate::worker;
+
+/// How long connections have to end after clients were told; the whole end takes 5 s at most.
+const LAST_REQUESTS: Duration = Duration::from_millis(1200);
+
+/// How long work on other threads, such as hashing, is waited for.
+const LAST_THREADS: Duration = Duration::from_millis(300);
+
+/// Serves until SIGTERM or SIGINT.
+pub(super) fn serve(config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(async {
+        let server = Server::start(config).await?;
+        server.run().await
+    });
+    runtime.shutdown_timeout(LAST_THREADS);
+    result
+}
+
+/// A server that is up.
+struct Server {
+    app: App,
+    phase: watch::Sender<Phase>,
+    /// How the page is served, for the start message.
+    certificate: String,
+    http: JoinHandle<()>,
+    local: JoinHandle<()>,
+    data_dir: DataDir,
+}
+
+impl Server {
+    async fn start(config: Config) -> anyhow::Result<Self> {
+        let started = Instant::now();
+        let data_dir = DataDir::claim(&config.data_dir)?;
+        let store = Store::open(&data_dir)?;
+        let keys = Keys::load(store.clone(), &config.keys).await?;
+        let listener = http::bind(config.http.listen).await?;
+        let port = listener.local_addr().context("the listener has no address")?.port();
+        let addresses = Arc::new(PageAddresses::new(&config, port));
+        let tls = start_tls(&config, data_dir.path(), &addresses)?;
+        let control = start_media(&config)?;
+        for room in store::rooms::list(&store).await? {
+            match control.create_room(&room, true).await {
+                Ok(_) | Err(AdminError::RoomExists) => {}
+                Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
+            }
+        }
+        let (phase, phases) = watch::channel(Phase::Starting);
+        let app = App {
+            accounts: Accounts::new(store.clone()),
+            invites: Invites::new(store.clone()),
+            page: Page::new(&config.http.prefix),
+            authority: tls.as_ref().and_then(Tls::authority_certificate),
+            addresses: Arc::clone(&addresses),
+            config: Arc::new(config),
+            store,
+            keys,
+            control,
+            phase: phases.clone(),
+            started,
+        };
+        let local = Local::open(
+            data_dir.path(),
+            app.accounts.clone(),
+            app.keys.clone(),
+            Arc::clone(&addresses),
+        )?;
+        let service = service(&app, tls.as_ref());
+        let certificate = describe(tls.as_ref());
+        let http = tokio::spawn(http::serve(listener, service, phases));
+        if let Some(tls) = tls {
+            tokio::spawn(tls.keep_current(move || addresses.names()));
+        }
+        Ok(Self {
+            local: tokio::spawn(local.serve()),
+            app,
+            phase,
+            certificate,
+            http,
+            data_dir,
+        })
+    }
+
+    async fn run(self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+        self.phase.send_replace(Phase::Running);
+        self.greet().await?;
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "stopping");
+        self.stop().await;
+        Ok(())
+    }
+
+    async fn stop(self) {
+        self.phase.send_replace(Phase::Stopping);
+        self.app.control.shutdown().await;
+        if tokio::time::timeout(LAST_REQUESTS, self.http).await.is_err() {
+            tracing::debug!("some connections were cut");
+        }
+        self.local.abort();
+        // Removes the socket before the data directory is free for the next server.
+        let _ = self.local.await;
+        tracing::info!("stopped");
+    }
+
+    /// What a person at the terminal needs, and no more.
+    async fn greet(&self) -> anyhow::Result<()> {
+        let config = &self.app.config;
+        let mut text = format!("Umbrella {}\n\n", env!("CARGO_PKG_VERSION"));
+        push(&mut text, "Open", &self.app.addresses.urls());
+        push(&mut text, "Media", self.app.control.media_addresses());
+        push(&mut text, "TLS", std::slice::from_ref(&self.certificate));
+        push(&mut text, "Data", &[self.data_dir.path().display().to_string()]);
+        if !self.app.accounts.password_set().await? {
+            let link = admin_link(&self.app.accounts, &self.app.addresses).await?;
+            push(&mut text, "Admin", &[link]);
+            text.push_str(
+                "           (sets the admin's password; valid once, for 15 minutes, at any address \
+                 above;\n           `umbrella admin-link` prints a new one)\n",
+            );
+        }
+        // Nobody may be reading: that is no reason not to serve.
+        let _ = writeln!(std::io::stdout(), "{text}");
+        tracing::info!(
+            data_dir = %self.data_dir.path().display(),
+            cloud = config.cloud,
+            startup_ms = u64::try_from(self.app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "ready"
+        );
+        Ok(())
+    }
+}
+
+fn push(text: &mut String, title: &str, lines: &[String]) {
+    for (index, line) in lines.iter().enumerate() {
+        let title = if index == 0 { title } else { "" };
+        text.push_str(&format!("  {title:<8} {line}\n"));
+    }
+}
+
+fn start_tls(
+    config: &Config,
+    data_dir: &Path,
+    addresses: &PageAddresses,
+) -> anyhow::Result<Option<Tls>> {
+    if config.cloud {
+        return Ok(None);
+    }
+    Ok(Some(Tls::start(config, data_dir, &addresses.names())?))
+}
+
+fn describe(tls: Option<&Tls>) -> String {
+    tls.map_or_else(
+        || "none: plain HTTP for a reverse proxy (cloud mode)".to_owned(),
+        |tls| match tls.authority_certificate() {
+            Some(_) => format!("{}; how devices come to trust it: /trust", tls.describe()),
+            None => tls.describe(),
+        },
+    )
+}
+
+fn service(app: &App, tls: Option<&Tls>) -> http::Service {
+    let signalling = livekit::router(
+        app.control.clone(),
+        Arc::clone(app.keys.authority()),
+        app.config.limits.clone(),
+    );
+    http::Service {
+        router: http::router(app.clone(), signalling),
+        tls: tls.map(Tls::server_config),
+        max_connections: app.config.http.max_connections,
+        trusted: app.config.http.trusted_proxies.clone(),
+    }
+}
+
+fn start_media(config: &Config) -> anyhow::Result<control::Handle> {
+    let limits = &config.limits;
+    let interfaces = interface_addresses().context("cannot list this machine's addresses")?;
+    let workers = worker::start(&worker::Settings {
+        media: config.media.clone(),
+        interfaces,
+        limits: umbrella_engine::Limits {
+            data_message: limits.data_message_bytes as usize,
+            sdp: limits.message_bytes as usize,
+            ..umbrella_engine::Limits::default()
+        },
+        tcp: worker::TcpLimits {
+            connections: limits.tcp_connections as usize,
+            per_address: limits.tcp_connections_per_address as usize,
+        },
+    })?;
+    let settings = control::Settings {
+        rooms: config.rooms.clone(),
+        max_rooms: limits.rooms,
+        limits: room_limits(limits),
+    };
+    Ok(control::start(settings, workers))
+}
+
+fn room_limits(limits: &LimitsConfig) -> umbrella_room::Limits {
+    umbrella_room::Limits {
+        participants: limits.participants_per_room,
+        tracks: limits.tracks_per_participant as usize,
+        data_message: limits.data_message_bytes as usize,
+        ..umbrella_room::Limits::default()
+    }
+}

@@ -1,0 +1,159 @@
+//! Refusals of the page's API.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::api::ApiError;
+use crate::auth::{AccountError, InviteError, KeyError, TooMany};
+use crate::control::AdminError;
+use crate::store::StoreError;
+
+/// Why a call was refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    retry_after_s: Option<u32>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            retry_after_s: None,
+        }
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid", message)
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Sign in first.")
+    }
+
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    fn gone(code: &'static str, error: &impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::GONE, code, sentence(error))
+    }
+
+    fn internal(error: &impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "a call failed");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The server could not do it; its log says why.",
+        )
+    }
+}
+
+/// An error's text as a sentence.
+fn sentence(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), chars.as_str())
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = ApiError {
+            code: self.code.to_owned(),
+            message: self.message,
+            retry_after_s: self.retry_after_s,
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<TooMany> for Refusal {
+    fn from(error: TooMany) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            code: "rate_limited",
+            message: sentence(&error),
+            retry_after_s: Some(error.retry_after_s),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<AccountError> for Refusal {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::WrongPassword => {
+                Self::new(StatusCode::UNAUTHORIZED, "unauthorized", sentence(&error))
+            }
+            AccountError::WrongCode => Self::gone("expired", &error),
+            AccountError::UnfitPassword => Self::invalid(sentence(&error)),
+            AccountError::TooMany(many) => many.into(),
+            AccountError::Store(error) => error.into(),
+            AccountError::Hashing => Self::internal(&error),
+        }
+    }
+}
+
+impl From<InviteError> for Refusal {
+    fn from(error: InviteError) -> Self {
+        match error {
+            InviteError::NotFound => Self::not_found(sentence(&error)),
+            InviteError::Expired => Self::gone("expired", &error),
+            InviteError::UsedUp => Self::gone("used_up", &error),
+            InviteError::TooManyInvites => {
+                Self::new(StatusCode::CONFLICT, "conflict", sentence(&error))
+            }
+            InviteError::TooMany(many) => many.into(),
+            InviteError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::NotFound => Self::not_found(sentence(&error)),
+            KeyError::Configured | KeyError::TooMany => {
+                Self::new(StatusCode::CONFLICT, "conflict", sentence(&error))
+            }
+            KeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AdminError> for Refusal {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::NoSuchRoom | AdminError::NoSuchParticipant | AdminError::NoSuchTrack => {
+                Self::not_found(sentence(&error))
+            }
+            AdminError::RoomExists | AdminError::TooManyRooms => {
+                Self::new(StatusCode::CONFLICT, "conflict", sentence(&error))
+            }
+            AdminError::ShuttingDown => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", sentence(&error))
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a guest with an invite link can call.
+
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+
+use super::api::{InviteInfo, JoinGrant, JoinRequest};
+use super::body::Body;
+use super::client::ClientInfo;
+use super::error::Refusal;
+use super::state::App;
+use crate::auth::Claims;
+
+const NAME_CHARS: std::ops::RangeInclusive<usize> = 1..=64;
+const CLIENT_ID_CHARS: std::ops::RangeInclusive<usize> = 8..=64;
+
+pub(super) async fn look(
+    State(app): State<App>,
+    Extension(client): Extension<ClientInfo>,
+    Path(token): Path<String>,
+) -> Result<Json<InviteInfo>, Refusal> {
+    let invite = app.invites.look(&token, client.ip).await?;
+    let room = app.control.room(&invite.room).await;
+    Ok(Json(InviteInfo {
+        participants: room.map_or(0, |room| room.summary.participants),
+        room: invite.room,
+        can_publish: invite.can_publish,
+        server_name: app.config.name.clone(),
+    }))
+}
+
+pub(super) async fn join(
+    State(app): State<App>,
+    Extension(client): Extension<ClientInfo>,
+    Path(token): Path<String>,
+    Body(request): Body<JoinRequest>,
+) -> Result<Json<JoinGrant>, Refusal> {
+    let (name, client_id) = check_join(&request)?;
+    let claims = app.invites.join(&token, name, client_id, client.ip).await?;
+    Ok(Json(grant(&app, claims)?))
+}
+
+pub(super) fn check_join(request: &JoinRequest) -> Result<(&str, &str), Refusal> {
+    let name = request.name.trim();
+    if !NAME_CHARS.contains(&name.chars().count()) || name.chars().any(char::is_control) {
+        return Err(Refusal::invalid("A name has 1 to 64 characters."));
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let id = request.client_id.as_str();
+    if !CLIENT_ID_CHARS.contains(&id.len()) || !id.bytes().all(plain) {
+        return Err(Refusal::invalid("The client id has 8 to 64 letters, digits, - or _."));
+    }
+    Ok((name, id))
+}
+
+pub(super) fn grant(app: &App, claims: Claims) -> Result<JoinGrant, Refusal> {
+    let (room, identity) = (claims.video.room.clone(), claims.sub.clone());
+    let can_publish = claims.video.can_publish.unwrap_or(true);
+    let token = app
+        .keys
+        .authority()
+        .issue(claims)
+        .map_err(|error| Refusal::forbidden(error.to_string()))?;
+    Ok(JoinGrant {
+        prefix: app.config.http.prefix.clone(),
+        token,
+        room,
+        identity,
+        can_publish,
+    })
+}

@@ -1,0 +1,52 @@
+//! What the handlers of HTTP share.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
+
+use super::assets::Page;
+use crate::auth::{Accounts, Invites, Keys};
+use crate::config::Config;
+use crate::control;
+use crate::net::PageAddresses;
+use crate::store::Store;
+
+/// Whether new clients are let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not everything is up.
+    Starting,
+    /// Everything is up.
+    Running,
+    /// Going down.
+    Stopping,
+}
+
+/// What the handlers share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The database.
+    pub store: Store,
+    /// The admin.
+    pub accounts: Accounts,
+    /// Invite links.
+    pub invites: Invites,
+    /// API keys.
+    pub keys: Keys,
+    /// The rooms.
+    pub control: control::Handle,
+    /// The page.
+    pub page: Page,
+    /// The own authority's certificate, if there is one.
+    pub authority: Option<CertificateDer<'static>>,
+    /// Where the page can be opened.
+    pub addresses: Arc<PageAddresses>,
+    /// Whether new clients are let in.
+    pub phase: watch::Receiver<Phase>,
+    /// When the server started.
+    pub started: Instant,
+}

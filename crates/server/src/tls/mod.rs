@@ -1,0 +1,361 @@
+//! TLS: the operator's own certificate, or one by a local authority that the server makes.
+
+mod local;
+mod trust;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::config::{CertificateFiles, Config};
+
+pub use local::{LocalAuthority, Names};
+pub use trust::mobile_profile;
+
+/// How often files are looked at.
+const FILES_INTERVAL: Duration = Duration::from_secs(3);
+
+/// How often names, addresses and expiry of the own certificate are looked at.
+const LOCAL_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Files that are used without configuration if they are in the working directory.
+const USUAL_CERTIFICATE: &str = "service.crt";
+const USUAL_PRIVATE_KEY: &str = "service.key";
+
+/// Why there is no certificate to serve with.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be used.
+    #[error("cannot use {path}: {problem}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Certificate and key do not belong together.
+    #[error("{certificate} and {private_key} do not belong together: {problem}")]
+    Mismatch {
+        /// The chain's file.
+        certificate: PathBuf,
+        /// The key's file.
+        private_key: PathBuf,
+        /// What the library said.
+        problem: String,
+    },
+    /// The own certificate cannot be made.
+    #[error("cannot make a certificate: {0}")]
+    Making(String),
+}
+
+impl TlsError {
+    fn file(path: &Path, problem: impl fmt::Display) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// Where certificates come from.
+#[derive(Debug)]
+pub enum Source {
+    /// Files of the operator.
+    Files(CertificateFiles),
+    /// The server's own authority.
+    Local(Box<LocalAuthority>),
+}
+
+/// Serves with the current certificate and replaces it when it changes.
+#[derive(Debug)]
+pub struct Tls {
+    source: Source,
+    current: Arc<Current>,
+    server_config: Arc<ServerConfig>,
+}
+
+impl Tls {
+    /// Chooses the source and loads, or makes, the certificate.
+    ///
+    /// # Errors
+    ///
+    /// If files are there and cannot be used, or none can be made.
+    pub fn start(config: &Config, data_dir: &Path, names: &Names) -> Result<Self, TlsError> {
+        let files = match &config.tls.files {
+            Some(files) => Some(files.clone()),
+            None => usual_files(Path::new("."))?,
+        };
+        let (source, key) = match files {
+            Some(files) => {
+                let key = load(&files)?;
+                (Source::Files(files), key)
+            }
+            None => {
+                let mut authority = LocalAuthority::open(&data_dir.join("tls"))?;
+                let files = authority.renew_if_needed(names, SystemTime::now())?;
+                let key = load(&files)?;
+                (Source::Local(Box::new(authority)), key)
+            }
+        };
+        let current = Arc::new(Current(RwLock::new(Arc::new(key))));
+        let server_config = server_config(Arc::clone(&current))?;
+        Ok(Self {
+            source,
+            current,
+            server_config,
+        })
+    }
+
+    /// What connections are accepted with.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server_config)
+    }
+
+    /// The own authority's certificate (DER), if there is one.
+    pub fn authority_certificate(&self) -> Option<CertificateDer<'static>> {
+        match &self.source {
+            Source::Files(_) => None,
+            Source::Local(authority) => Some(authority.certificate()),
+        }
+    }
+
+    /// For the start message.
+    pub fn describe(&self) -> String {
+        match &self.source {
+            Source::Files(files) => format!("certificate {}", files.certificate.display()),
+            Source::Local(_) => "local certificate authority".to_owned(),
+        }
+    }
+
+    /// Replaces the certificate when it has changed, for as long as the server runs. `names` says
+    /// what the own certificate should be for at the moment.
+    pub async fn keep_current(self, names: impl Fn() -> Names + Send + Sync + 'static) {
+        match self.source {
+            Source::Files(files) => watch_files(files, &self.current).await,
+            Source::Local(authority) => renew(authority, &self.current, names).await,
+        }
+    }
+}
+
+fn usual_files(dir: &Path) -> Result<Option<CertificateFiles>, TlsError> {
+    let files = CertificateFiles {
+        certificate: dir.join(USUAL_CERTIFICATE),
+        private_key: dir.join(USUAL_PRIVATE_KEY),
+    };
+    match (files.certificate.exists(), files.private_key.exists()) {
+        (true, true) => Ok(Some(files)),
+        (false, false) => Ok(None),
+        (true, false) => Err(TlsError::file(
+            &files.private_key,
+            "it is missing, though service.crt is in the working directory; add it or remove that",
+        )),
+        (false, true) => Err(TlsError::file(
+            &files.certificate,
+            "it is missing, though service.key is in the working directory; add it or remove that",
+        )),
+    }
+}
+
+fn load(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
+    let CertificateFiles {
+        certificate,
+        private_key,
+    } = files;
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| TlsError::file(certificate, error))?;
+    if chain.is_empty() {
+        return Err(TlsError::file(certificate, "there is no certificate in it (PEM)"));
+    }
+    let key = PrivateKeyDer::from_pem_file(private_key)
+        .map_err(|error| TlsError::file(private_key, error))?;
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| {
+        TlsError::Mismatch {
+            certificate: certificate.clone(),
+            private_key: private_key.clone(),
+            problem: error.to_string(),
+        }
+    })
+}
+
+fn server_config(current: Arc<Current>) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::Making(error.to_string()))?
+        .with_no_client_auth()
+        .with_cert_resolver(current);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The certificate in use.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl Current {
+    fn replace(&self, key: CertifiedKey) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// What tells that a file has changed.
+type Stamp = (Option<SystemTime>, u64);
+
+fn stamp(files: &CertificateFiles) -> [Stamp; 2] {
+    [&files.certificate, &files.private_key].map(|path| {
+        std::fs::metadata(path).map_or((None, 0), |m| (m.modified().ok(), m.len()))
+    })
+}
+
+/// Notices when files change.
+#[derive(Debug)]
+struct FileWatch {
+    files: CertificateFiles,
+    seen: [Stamp; 2],
+}
+
+impl FileWatch {
+    fn new(files: CertificateFiles) -> Self {
+        let seen = stamp(&files);
+        Self { files, seen }
+    }
+
+    /// The new certificate if the files have changed since they were last loaded.
+    fn look(&mut self) -> Result<Option<CertifiedKey>, TlsError> {
+        let now = stamp(&self.files);
+        if now == self.seen {
+            return Ok(None);
+        }
+        // Perhaps half written: it is tried again until it fits.
+        let key = load(&self.files)?;
+        self.seen = now;
+        Ok(Some(key))
+    }
+}
+
+async fn watch_files(files: CertificateFiles, current: &Current) {
+    let mut watch = FileWatch::new(files);
+    loop {
+        tokio::time::sleep(FILES_INTERVAL).await;
+        match watch.look() {
+            Ok(None) => {}
+            Ok(Some(key)) => {
+                current.replace(key);
+                tracing::info!(file = %watch.files.certificate.display(), "certificate reloaded");
+            }
+            Err(error) => tracing::warn!(%error, "the old certificate stays in use"),
+        }
+    }
+}
+
+async fn renew(
+    mut authority: Box<LocalAuthority>,
+    current: &Current,
+    names: impl Fn() -> Names + Send + Sync + 'static,
+) {
+    let names = Arc::new(names);
+    loop {
+        tokio::time::sleep(LOCAL_INTERVAL).await;
+        let names = Arc::clone(&names);
+        let done = tokio::task::spawn_blocking(move || {
+            let result = authority.refresh(&names(), SystemTime::now());
+            (authority, result)
+        })
+        .await;
+        let Ok((back, result)) = done else {
+            tracing::error!("the renewal of the certificate has ended");
+            return;
+        };
+        authority = back;
+        match result.and_then(|files| files.map(|files| load(&files)).transpose()) {
+            Ok(None) => {}
+            Ok(Some(key)) => {
+                current.replace(key);
+                tracing::info!("certificate renewed");
+            }
+            Err(error) => tracing::warn!(%error, "the old certificate stays in use"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write_pair(dir: &Path, host: &str) -> CertificateFiles {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let files = CertificateFiles {
+            certificate: dir.join(USUAL_CERTIFICATE),
+            private_key: dir.join(USUAL_PRIVATE_KEY),
+        };
+        std::fs::write(&files.certificate, certificate.pem()).unwrap();
+        std::fs::write(&files.private_key, key.serialize_pem()).unwrap();
+        files
+    }
+
+    #[test]
+    fn files_in_the_working_directory_win() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(usual_files(dir.path()).unwrap(), None);
+        let files = write_pair(dir.path(), "localhost");
+        assert_eq!(usual_files(dir.path()).unwrap(), Some(files.clone()));
+        load(&files).unwrap();
+    }
+
+    #[test]
+    fn a_missing_half_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = write_pair(dir.path(), "localhost");
+        std::fs::remove_file(&files.private_key).unwrap();
+        let error = usual_files(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("service.key") && error.contains("missing"), "{error}");
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_refused_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = write_pair(dir.path(), "localhost");
+        let other = tempfile::tempdir().unwrap();
+        let strange = write_pair(other.path(), "localhost");
+        let mixed = CertificateFiles {
+            certificate: files.certificate.clone(),
+            private_key: strange.private_key,
+        };
+        assert!(matches!(load(&mixed), Err(TlsError::Mismatch { .. })));
+        std::fs::write(&files.certificate, "rubbish").unwrap();
+        let error = load(&files).unwrap_err().to_string();
+        assert!(error.contains("service.crt"), "{error}");
+    }
+
+    #[test]
+    fn a_changed_file_is_served_without_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = write_pair(dir.path(), "localhost");
+        let old = load(&files).unwrap();
+        let mut watch = FileWatch::new(files.clone());
+        assert!(watch.look().unwrap().is_none());
+        std::fs::write(&files.certificate, "half written").unwrap();
+        assert!(watch.look().is_err());
+        write_pair(dir.path(), "another-name-of-another-length.local");
+        let new = watch.look().unwrap().unwrap();
+        assert_ne!(old.cert[0], new.cert[0]);
+        assert!(watch.look().unwrap().is_none());
+    }
+}
