@@ -132,7 +132,8 @@ pub fn media_addresses(
         let others = interfaces.iter().any(|ip| !ip.is_loopback()) || !pairs.is_empty();
         for ip in interfaces {
             let known = pairs.iter().any(|(advertised, _)| advertised == ip);
-            if !known && !(others && ip.is_loopback()) {
+            let wanted = !ip.is_loopback() || !others;
+            if wanted && !known {
                 pairs.push((*ip, *ip));
             }
         }
@@ -217,7 +218,9 @@ impl PageAddresses {
             IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
         ]);
-        names.addresses.extend(interface_addresses().unwrap_or_default());
+        names
+            .addresses
+            .extend(interface_addresses().unwrap_or_default());
         names
     }
 
@@ -423,8 +426,11 @@ mod tests {
 
     #[test]
     fn the_page_is_found_on_the_lan_by_name_and_address() {
-        let urls = page(false, Listen::All(8081), None)
-            .urls_with(&ips(&["10.0.0.5", "fd00::5", "127.0.0.1"]));
+        let urls = page(false, Listen::All(8081), None).urls_with(&ips(&[
+            "10.0.0.5",
+            "fd00::5",
+            "127.0.0.1",
+        ]));
         assert_eq!(
             urls,
             [
@@ -442,7 +448,13 @@ mod tests {
             port: None,
         };
         let urls = page(true, Listen::All(8081), Some(host)).urls_with(&ips(&["10.0.0.5"]));
-        assert_eq!(urls, ["https://meet.example.org/u/sfu", "http://localhost:8081/u/sfu"]);
+        assert_eq!(
+            urls,
+            [
+                "https://meet.example.org/u/sfu",
+                "http://localhost:8081/u/sfu"
+            ]
+        );
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use argon2::Argon2;
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::Argon2;
 use rusqlite::OptionalExtension as _;
 use tokio::sync::Semaphore;
 
@@ -16,7 +16,7 @@ use crate::clock::unix_seconds;
 use crate::store::{Store, StoreError, to_sql};
 
 /// How long a one-time link can be used, in seconds.
-pub const SETUP_CODE_LIFETIME_S: u64 = 15 * 60;
+const SETUP_CODE_LIFETIME_S: u64 = 15 * 60;
 
 /// How long a session lasts, in seconds.
 pub const SESSION_LIFETIME_S: u64 = 30 * 24 * 3600;
@@ -45,8 +45,10 @@ pub enum AccountError {
     #[error("the password is wrong")]
     WrongPassword,
     /// The one-time link was used, is too old, or never existed.
-    #[error("this link has been used or is older than 15 minutes; `umbrella admin-link` prints a \
-             new one")]
+    #[error(
+        "this link has been used or is older than 15 minutes; `umbrella admin-link` prints a \
+             new one"
+    )]
     WrongCode,
     /// The new password cannot be used.
     #[error("a password has 8 to 1024 characters")]
@@ -201,7 +203,10 @@ impl Accounts {
         if password.chars().count() > *PASSWORD_CHARS.end() {
             return Err(AccountError::WrongPassword);
         }
-        let kept = self.password_hash().await?.ok_or(AccountError::WrongPassword)?;
+        let kept = self
+            .password_hash()
+            .await?
+            .ok_or(AccountError::WrongPassword)?;
         if !self.verify(password, kept).await? {
             return Err(AccountError::WrongPassword);
         }
@@ -308,7 +313,9 @@ impl Accounts {
     async fn verify(&self, password: String, kept: String) -> Result<bool, AccountError> {
         self.hashing_thread(move || {
             let kept = PasswordHash::new(&kept).map_err(|_| AccountError::Hashing)?;
-            Ok(Argon2::default().verify_password(password.as_bytes(), &kept).is_ok())
+            Ok(Argon2::default()
+                .verify_password(password.as_bytes(), &kept)
+                .is_ok())
         })
         .await
     }
@@ -318,7 +325,10 @@ impl Accounts {
         work: impl FnOnce() -> Result<T, AccountError> + Send + 'static,
     ) -> Result<T, AccountError> {
         let hashing = Arc::clone(&self.hashing);
-        let permit = hashing.acquire_owned().await.map_err(|_| AccountError::Hashing)?;
+        let permit = hashing
+            .acquire_owned()
+            .await
+            .map_err(|_| AccountError::Hashing)?;
         // The permit goes along: an impatient client does not free it before the work is done.
         tokio::task::spawn_blocking(move || {
             let result = work();
@@ -354,7 +364,10 @@ mod tests {
         let refused = a.set_up(&code, "short".into(), WHO).await.unwrap_err();
         assert!(matches!(refused, AccountError::UnfitPassword));
         a.set_up(&code, "long enough".into(), WHO).await.unwrap();
-        let refused = a.set_up(&code, "another one".into(), WHO).await.unwrap_err();
+        let refused = a
+            .set_up(&code, "another one".into(), WHO)
+            .await
+            .unwrap_err();
         assert!(matches!(refused, AccountError::WrongCode));
         assert!(a.log_in("another one".into(), WHO).await.is_err());
         a.log_in("long enough".into(), WHO).await.unwrap();
@@ -372,7 +385,9 @@ mod tests {
         assert!(a.session(first.token()).await.unwrap().is_none());
         assert!(a.session(second.token()).await.unwrap().is_some());
         let code = a.new_setup_code().await.unwrap();
-        a.set_up(&code, "long enough too".into(), WHO).await.unwrap();
+        a.set_up(&code, "long enough too".into(), WHO)
+            .await
+            .unwrap();
         assert!(a.session(second.token()).await.unwrap().is_none());
         for rubbish in ["", "x", &"y".repeat(1000)] {
             assert!(a.session(rubbish).await.unwrap().is_none());

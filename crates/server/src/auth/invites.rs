@@ -93,7 +93,8 @@ impl Invites {
     pub async fn list(&self) -> Result<Vec<Invite>, StoreError> {
         self.store
             .run(|db| {
-                let sql = format!("SELECT {COLUMNS} FROM invites ORDER BY created_at DESC, rowid DESC");
+                let sql =
+                    format!("SELECT {COLUMNS} FROM invites ORDER BY created_at DESC, rowid DESC");
                 let mut statement = db.prepare_cached(&sql)?;
                 let rows = statement.query_map([], read)?;
                 rows.collect()
@@ -300,10 +301,13 @@ pub fn room_grants(room: &str, can_publish: bool) -> Grants {
 pub fn stable_identity(kind: &str, scope: &str, client_id: &str) -> String {
     use std::fmt::Write as _;
     let digest = hash("identity", &format!("{kind}\0{scope}\0{client_id}"));
-    digest.iter().take(8).fold(format!("{kind}-"), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest
+        .iter()
+        .take(8)
+        .fold(format!("{kind}-"), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -341,7 +345,10 @@ mod tests {
         assert!(claims.video.room_join && claims.video.room == "kitchen");
         assert!(all.revoke(invite.id.clone()).await.unwrap());
         assert!(!all.revoke(invite.id).await.unwrap());
-        assert!(matches!(all.look(&secret, WHO).await, Err(InviteError::NotFound)));
+        assert!(matches!(
+            all.look(&secret, WHO).await,
+            Err(InviteError::NotFound)
+        ));
     }
 
     #[tokio::test]
@@ -366,7 +373,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let all = invites(&dir);
         let (_, secret) = all.create(new(Some(0), None)).await.unwrap();
-        assert!(matches!(all.look(&secret, WHO).await, Err(InviteError::Expired)));
+        assert!(matches!(
+            all.look(&secret, WHO).await,
+            Err(InviteError::Expired)
+        ));
         let refused = all.join(&secret, "Ann", "tab-aaaa", WHO).await;
         assert!(matches!(refused, Err(InviteError::Expired)));
         let (never, _) = all.create(new(Some(u64::MAX), None)).await.unwrap();
@@ -394,7 +404,13 @@ mod tests {
         other.room = "attic".to_owned();
         all.create(other).await.unwrap();
         all.revoke_room("kitchen".to_owned()).await.unwrap();
-        let rooms: Vec<String> = all.list().await.unwrap().into_iter().map(|i| i.room).collect();
+        let rooms: Vec<String> = all
+            .list()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|i| i.room)
+            .collect();
         assert_eq!(rooms, ["attic"]);
     }
 }

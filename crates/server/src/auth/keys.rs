@@ -240,8 +240,14 @@ mod tests {
         let again = Keys::load(store, &[]).await.unwrap();
         again.authority().verify(&token).unwrap();
         again.revoke(&key.key).await.unwrap();
-        assert_eq!(again.authority().verify(&token).unwrap_err(), TokenError::UnknownKey);
-        assert!(matches!(again.revoke(&key.key).await, Err(KeyError::NotFound)));
+        assert_eq!(
+            again.authority().verify(&token).unwrap_err(),
+            TokenError::UnknownKey
+        );
+        assert!(matches!(
+            again.revoke(&key.key).await,
+            Err(KeyError::NotFound)
+        ));
     }
 
     #[tokio::test]
@@ -262,8 +268,14 @@ mod tests {
             secret: "0123456789abcdef".into(),
         };
         let keys = Keys::load(store(&dir), &[configured]).await.unwrap();
-        assert!(matches!(keys.revoke("dev").await, Err(KeyError::Configured)));
+        assert!(matches!(
+            keys.revoke("dev").await,
+            Err(KeyError::Configured)
+        ));
         assert!(keys.list().await.unwrap()[0].configured);
-        assert!(matches!(keys.revoke("umbrella-page").await, Err(KeyError::NotFound)));
+        assert!(matches!(
+            keys.revoke("umbrella-page").await,
+            Err(KeyError::NotFound)
+        ));
     }
 }

@@ -11,11 +11,11 @@ const MAX_ADDRESSES: usize = 4096;
 
 /// So many at once, and so many in the long run.
 #[derive(Debug, Clone, Copy)]
-pub struct Rate {
+pub(super) struct Rate {
     /// At once.
-    pub burst: f64,
+    pub(super) burst: f64,
     /// Per second, on average.
-    pub per_second: f64,
+    pub(super) per_second: f64,
 }
 
 /// Too many attempts.
@@ -28,7 +28,7 @@ pub struct TooMany {
 
 /// Counts attempts.
 #[derive(Debug)]
-pub struct Limiter {
+pub(super) struct Limiter {
     each: Rate,
     all: Rate,
     buckets: Mutex<Buckets>,
@@ -66,7 +66,7 @@ impl Bucket {
 
 impl Limiter {
     /// `each` bounds one address (one /64 of IPv6), `all` everybody together.
-    pub fn new(each: Rate, all: Rate, now: Instant) -> Self {
+    pub(super) fn new(each: Rate, all: Rate, now: Instant) -> Self {
         Self {
             each,
             all,
@@ -85,7 +85,7 @@ impl Limiter {
     /// # Errors
     ///
     /// If there is none left; nothing is taken then.
-    pub fn attempt(&self, who: IpAddr, now: Instant) -> Result<(), TooMany> {
+    pub(super) fn attempt(&self, who: IpAddr, now: Instant) -> Result<(), TooMany> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let Buckets { common, addresses } = &mut *buckets;
         common.refill(self.all, now);
@@ -106,7 +106,7 @@ impl Limiter {
     }
 
     /// Gives an attempt back: it was a good one.
-    pub fn refund(&self, who: IpAddr) {
+    pub(super) fn refund(&self, who: IpAddr) {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let Buckets { common, addresses } = &mut *buckets;
         common.left = (common.left + 1.0).min(self.all.burst);
@@ -170,16 +170,23 @@ mod tests {
         for _ in 0..3 {
             limiter.attempt(ip(1), now).unwrap();
         }
-        assert_eq!(limiter.attempt(ip(1), now), Err(TooMany { retry_after_s: 2 }));
+        assert_eq!(
+            limiter.attempt(ip(1), now),
+            Err(TooMany { retry_after_s: 2 })
+        );
         limiter.attempt(ip(2), now).unwrap();
-        limiter.attempt(ip(1), now + Duration::from_secs(2)).unwrap();
+        limiter
+            .attempt(ip(1), now + Duration::from_secs(2))
+            .unwrap();
     }
 
     #[test]
     fn guessing_from_many_addresses_is_slowed_down_too() {
         let now = Instant::now();
         let limiter = limiter(now);
-        let passed = (0..100).filter(|i| limiter.attempt(ip(*i), now).is_ok()).count();
+        let passed = (0..100)
+            .filter(|i| limiter.attempt(ip(*i), now).is_ok())
+            .count();
         assert_eq!(passed, 5);
     }
 
@@ -198,9 +205,15 @@ mod tests {
         let now = Instant::now();
         let limiter = limiter(now);
         for i in 0..3 {
-            limiter.attempt(format!("2001:db8::{i}").parse().unwrap(), now).unwrap();
+            limiter
+                .attempt(format!("2001:db8::{i}").parse().unwrap(), now)
+                .unwrap();
         }
-        assert!(limiter.attempt("2001:db8::ffff".parse().unwrap(), now).is_err());
+        assert!(
+            limiter
+                .attempt("2001:db8::ffff".parse().unwrap(), now)
+                .is_err()
+        );
     }
 
     #[test]

@@ -52,28 +52,39 @@ pub(super) enum Answer {
 /// Asks the server that runs with this data directory.
 pub(super) fn ask(data_dir: &Path, request: &Request) -> anyhow::Result<Answer> {
     let path = data_dir.join(NAME);
-    let mut stream = ClientStream::connect(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => anyhow::anyhow!(
-            "no umbrella is running with the data directory {}; start it, or say which one by \
-             --data-dir or UMBRELLA_DATA_DIR",
-            data_dir.display()
-        ),
-        io::ErrorKind::PermissionDenied => anyhow::anyhow!(
-            "the umbrella of {} belongs to another user; run this as that user",
-            data_dir.display()
-        ),
-        _ => anyhow::Error::new(error).context(format!("cannot reach {}", path.display())),
-    })?;
+    let mut stream = ClientStream::connect(&path).map_err(|error| no_server(data_dir, error))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
-    stream.write_all(line.as_bytes()).context("the server does not listen")?;
+    stream
+        .write_all(line.as_bytes())
+        .context("the server does not listen")?;
     let mut answer = String::new();
     BufReader::new(stream.take(MAX_LINE))
         .read_line(&mut answer)
         .context("the server does not answer")?;
-    serde_json::from_str(&answer).context("the server's answer makes no sense; is it another version?")
+    serde_json::from_str(&answer)
+        .context("the server's answer makes no sense; is it another version?")
+}
+
+fn no_server(data_dir: &Path, error: io::Error) -> anyhow::Error {
+    let dir = data_dir.display();
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return anyhow::anyhow!(
+            "the umbrella of {dir} belongs to another user; run this as that user"
+        );
+    }
+    if matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    ) {
+        return anyhow::anyhow!(
+            "no umbrella is running with the data directory {dir}; start it, or say which one by \
+             --data-dir or UMBRELLA_DATA_DIR"
+        );
+    }
+    anyhow::Error::new(error).context(format!("cannot reach the umbrella of {dir}"))
 }
 
 /// The server's side.
@@ -103,10 +114,10 @@ impl Local {
             }
             Ok(()) | Err(_) => {}
         }
-        let listener = UnixListener::bind(&path).with_context(|| {
-            format!("{} (a path of more than 107 bytes is too long)", what())
-        })?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).with_context(what)?;
+        let listener = UnixListener::bind(&path)
+            .with_context(|| format!("{} (a path of more than 107 bytes is too long)", what()))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+            .with_context(what)?;
         Ok(Self {
             listener,
             path,
@@ -134,7 +145,9 @@ impl Local {
     async fn answer(&self, stream: UnixStream) -> anyhow::Result<()> {
         let (reader, mut writer) = stream.into_split();
         let mut line = String::new();
-        tokio::io::BufReader::new(reader.take(MAX_LINE)).read_line(&mut line).await?;
+        tokio::io::BufReader::new(reader.take(MAX_LINE))
+            .read_line(&mut line)
+            .await?;
         let answer = match serde_json::from_str(&line) {
             Ok(request) => match self.handle(request).await {
                 Ok(text) => Answer::Done(text),
@@ -169,20 +182,27 @@ impl Local {
                 };
                 let claims = Claims {
                     iss: key,
-                    name: if name.is_empty() { identity.clone() } else { name },
+                    name: if name.is_empty() {
+                        identity.clone()
+                    } else {
+                        name
+                    },
                     sub: identity,
                     exp: unix_seconds().saturating_add(ttl_s),
                     video,
                     ..Claims::default()
                 };
-                self.keys.authority().issue(claims).map_err(|error| match error {
-                    TokenError::UnknownKey => anyhow::anyhow!("there is no such API key"),
-                    TokenError::Malformed
-                    | TokenError::BadSignature
-                    | TokenError::NoExpiry
-                    | TokenError::Expired
-                    | TokenError::NotYetValid => error.into(),
-                })
+                self.keys
+                    .authority()
+                    .issue(claims)
+                    .map_err(|error| match error {
+                        TokenError::UnknownKey => anyhow::anyhow!("there is no such API key"),
+                        TokenError::Malformed
+                        | TokenError::BadSignature
+                        | TokenError::NoExpiry
+                        | TokenError::Expired
+                        | TokenError::NotYetValid => error.into(),
+                    })
             }
         }
     }

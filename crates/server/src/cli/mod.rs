@@ -99,7 +99,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
     let mut env = Config::process_environment();
     if let Some(dir) = &cli.data_dir {
-        env.insert("UMBRELLA_DATA_DIR".to_owned(), dir.to_string_lossy().into_owned());
+        env.insert(
+            "UMBRELLA_DATA_DIR".to_owned(),
+            dir.to_string_lossy().into_owned(),
+        );
     }
     let config = Config::load(cli.config.as_deref(), &env)?;
     match cli.command {
@@ -171,7 +174,9 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     };
     let seconds = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
     match seconds {
-        Some(seconds) if (1..=10 * 365 * 86_400).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        Some(seconds) if (1..=10 * 365 * 86_400).contains(&seconds) => {
+            Ok(Duration::from_secs(seconds))
+        }
         Some(_) => Err(format!("`{text}` is not between a second and ten years")),
         None => Err(wrong()),
     }
@@ -195,7 +200,16 @@ mod tests {
         assert_eq!(seconds("2m"), Some(120));
         assert_eq!(seconds("1h"), Some(3600));
         assert_eq!(seconds("2d"), Some(172_800));
-        for wrong in ["", "h", "1w", "-1s", "0s", "1.5h", "99999999999999999999d", "20000d"] {
+        for wrong in [
+            "",
+            "h",
+            "1w",
+            "-1s",
+            "0s",
+            "1.5h",
+            "99999999999999999999d",
+            "20000d",
+        ] {
             assert_eq!(seconds(wrong), None, "{wrong}");
         }
     }

@@ -16,7 +16,6 @@ use crate::config::{Config, LimitsConfig};
 use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
 use crate::net::{PageAddresses, interface_addresses};
-use crate::signal::livekit;
 use crate::store::{self, DataDir, Store};
 use crate::tls::Tls;
 use crate::worker;
@@ -59,7 +58,10 @@ impl Server {
         let store = Store::open(&data_dir)?;
         let keys = Keys::load(store.clone(), &config.keys).await?;
         let listener = http::bind(config.http.listen).await?;
-        let port = listener.local_addr().context("the listener has no address")?.port();
+        let port = listener
+            .local_addr()
+            .context("the listener has no address")?
+            .port();
         let addresses = Arc::new(PageAddresses::new(&config, port));
         let tls = start_tls(&config, data_dir.path(), &addresses)?;
         let control = start_media(&config)?;
@@ -122,7 +124,10 @@ impl Server {
     async fn stop(self) {
         self.phase.send_replace(Phase::Stopping);
         self.app.control.shutdown().await;
-        if tokio::time::timeout(LAST_REQUESTS, self.http).await.is_err() {
+        if tokio::time::timeout(LAST_REQUESTS, self.http)
+            .await
+            .is_err()
+        {
             tracing::debug!("some connections were cut");
         }
         self.local.abort();
@@ -138,7 +143,11 @@ impl Server {
         push(&mut text, "Open", &self.app.addresses.urls());
         push(&mut text, "Media", self.app.control.media_addresses());
         push(&mut text, "TLS", std::slice::from_ref(&self.certificate));
-        push(&mut text, "Data", &[self.data_dir.path().display().to_string()]);
+        push(
+            &mut text,
+            "Data",
+            &[self.data_dir.path().display().to_string()],
+        );
         if !self.app.accounts.password_set().await? {
             let link = admin_link(&self.app.accounts, &self.app.addresses).await?;
             push(&mut text, "Admin", &[link]);
@@ -188,11 +197,7 @@ fn describe(tls: Option<&Tls>) -> String {
 }
 
 fn service(app: &App, tls: Option<&Tls>) -> http::Service {
-    let signalling = livekit::router(
-        app.control.clone(),
-        Arc::clone(app.keys.authority()),
-        app.config.limits.clone(),
-    );
+    let signalling = axum::Router::new();
     http::Service {
         router: http::router(app.clone(), signalling),
         tls: tls.map(Tls::server_config),

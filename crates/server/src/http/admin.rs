@@ -60,9 +60,7 @@ pub(super) async fn room(
     Path(room): Path<String>,
 ) -> Answer<RoomDetail> {
     let found = app.control.room(&room).await;
-    found
-        .map(Json)
-        .ok_or_else(|| AdminError::NoSuchRoom.into())
+    found.map(Json).ok_or_else(|| AdminError::NoSuchRoom.into())
 }
 
 pub(super) async fn join_room(
@@ -168,7 +166,9 @@ pub(super) async fn create_key(
 ) -> Answer<CreatedKey> {
     let note = request.note.trim();
     if note.chars().count() > 200 || note.chars().any(char::is_control) {
-        return Err(Refusal::invalid("A note has at most 200 characters, on one line."));
+        return Err(Refusal::invalid(
+            "A note has at most 200 characters, on one line.",
+        ));
     }
     let (key, secret) = app.keys.create(note.to_owned()).await?;
     tracing::info!(key = key.key, "API key created");
@@ -206,7 +206,9 @@ fn room_name(text: &str) -> Result<String, Refusal> {
         && !name.chars().any(char::is_control)
         && !name.contains('/');
     if !fits {
-        return Err(Refusal::invalid("A room's name has 1 to 64 characters and no slash."));
+        return Err(Refusal::invalid(
+            "A room's name has 1 to 64 characters and no slash.",
+        ));
     }
     Ok(name.to_owned())
 }

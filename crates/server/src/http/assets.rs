@@ -63,16 +63,24 @@ impl Page {
             (&self.plain, false)
         };
         let body = bytes::Bytes::from_owner(Arc::clone(bytes));
-        respond(headers, Body::from(body), "text/html; charset=utf-8", &self.etag, REVALIDATE, compressed)
+        respond(
+            headers,
+            Body::from(body),
+            "text/html; charset=utf-8",
+            &self.etag,
+            REVALIDATE,
+            compressed,
+        )
     }
 }
 
 /// The first page; also what clients probe, from any origin.
 pub(super) async fn page(State(app): State<App>, headers: HeaderMap) -> Response {
     let mut response = app.page.answer(&headers);
-    response
-        .headers_mut()
-        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response.headers_mut().insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
     response
 }
 
@@ -88,7 +96,14 @@ pub(super) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Respo
         (true, false) => (Body::from(decompress(asset.bytes)), false),
         (false, _) => (Body::from(asset.bytes), false),
     };
-    respond(&headers, body, kind(&path), &etag(asset.hash), cache, compressed)
+    respond(
+        &headers,
+        body,
+        kind(&path),
+        &etag(asset.hash),
+        cache,
+        compressed,
+    )
 }
 
 fn respond(
@@ -140,8 +155,12 @@ fn has_hash(path: &str) -> bool {
         .and_then(|(stem, _)| stem.get(stem.len().checked_sub(9)?..))
         .is_some_and(|end| {
             end.starts_with('-')
-                && end[1..].bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-                && end[1..].bytes().any(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+                && end[1..]
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+                && end[1..]
+                    .bytes()
+                    .any(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
         })
 }
 
@@ -197,7 +216,12 @@ mod tests {
     fn only_names_that_change_are_cached_forever() {
         assert!(has_hash("assets/index-B3kd9_x2.js"));
         assert!(has_hash("assets/worker-AbCdEfGh.min.js"));
-        for name in ["assets/icon.svg", "assets/some-longname.svg", "assets/x", "assets/é-1.js"] {
+        for name in [
+            "assets/icon.svg",
+            "assets/some-longname.svg",
+            "assets/x",
+            "assets/é-1.js",
+        ] {
             assert!(!has_hash(name), "{name}");
         }
     }

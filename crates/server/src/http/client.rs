@@ -140,10 +140,22 @@ mod tests {
     #[test]
     fn what_the_client_wrote_before_the_proxy_is_ignored() {
         let headers = [("x-forwarded-for", "6.6.6.6, 203.0.113.9, 10.0.0.2")];
-        assert_eq!(info("10.0.0.1", &["10.0.0.0/8"], &headers).ip.to_string(), "203.0.113.9");
-        let headers = [("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "203.0.113.9:555")];
-        assert_eq!(info("10.0.0.1", &["10.0.0.0/8"], &headers).ip.to_string(), "203.0.113.9");
+        assert_eq!(
+            info("10.0.0.1", &["10.0.0.0/8"], &headers).ip.to_string(),
+            "203.0.113.9"
+        );
+        let headers = [
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-for", "203.0.113.9:555"),
+        ];
+        assert_eq!(
+            info("10.0.0.1", &["10.0.0.0/8"], &headers).ip.to_string(),
+            "203.0.113.9"
+        );
         let headers = [("x-forwarded-for", "6.6.6.6, unknown")];
-        assert_eq!(info("10.0.0.1", &["10.0.0.0/8"], &headers).ip.to_string(), "10.0.0.1");
+        assert_eq!(
+            info("10.0.0.1", &["10.0.0.0/8"], &headers).ip.to_string(),
+            "10.0.0.1"
+        );
     }
 }

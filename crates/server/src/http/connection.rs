@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 
 use super::client::Arrival;
 use super::serve::Service;
-use super::state::Phase;
+use super::state::{Phase, stopping};
 use crate::auth::group;
 
 /// How long a connection may take to show its first byte, and then to finish the TLS handshake.
@@ -59,7 +59,11 @@ impl Place {
     /// counted.
     pub(super) fn take(connections: &Arc<Connections>, ip: IpAddr) -> Option<Self> {
         let address = group(ip);
-        let trusted = connections.service.trusted.iter().any(|net| net.contains(ip));
+        let trusted = connections
+            .service
+            .trusted
+            .iter()
+            .any(|net| net.contains(ip));
         let mut by_address = connections.counts();
         let count = by_address.entry(address).or_insert(0);
         if *count >= connections.share && !trusted {
@@ -97,7 +101,9 @@ impl Connections {
     }
 
     fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves one connection to its end. Its errors are its own: they are logged and forgotten.
@@ -105,7 +111,8 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.service.tls else {
             let arrival = Arrival { peer, tls: false };
-            self.http(stream, arrival, self.service.router.clone()).await;
+            self.http(stream, arrival, self.service.router.clone())
+                .await;
             return;
         };
         let mut first = [0];
@@ -115,14 +122,16 @@ impl Connections {
         }
         if first[0] != TLS_HANDSHAKE {
             let arrival = Arrival { peer, tls: false };
-            self.http(stream, arrival, Router::new().fallback(use_tls)).await;
+            self.http(stream, arrival, Router::new().fallback(use_tls))
+                .await;
             return;
         }
         let acceptor = TlsAcceptor::from(Arc::clone(tls));
         match timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let arrival = Arrival { peer, tls: true };
-                self.http(stream, arrival, self.service.router.clone()).await;
+                self.http(stream, arrival, self.service.router.clone())
+                    .await;
             }
             // Mostly browsers that do not trust the certificate yet.
             Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
@@ -149,7 +158,7 @@ impl Connections {
         let mut phase = self.phase.clone();
         tokio::select! {
             result = connection.as_mut() => log_end(result, arrival.peer),
-            _ = phase.wait_for(|phase| *phase == Phase::Stopping) => {
+            () = stopping(&mut phase) => {
                 connection.as_mut().graceful_shutdown();
                 log_end(connection.await, arrival.peer);
             }
@@ -173,7 +182,9 @@ fn log_end(result: Result<(), hyper::Error>, peer: SocketAddr) {
 /// What plain HTTP gets at a TLS port: the way to the right door. The query is kept, for links;
 /// it has come in the clear already.
 async fn use_tls(headers: HeaderMap, request: Request) -> Response {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let readable = *request.method() == Method::GET || *request.method() == Method::HEAD;
     match (host, request.uri().path_and_query()) {
         (Some(host), Some(path)) if readable && is_host(host) => {
@@ -188,5 +199,8 @@ async fn use_tls(headers: HeaderMap, request: Request) -> Response {
 }
 
 fn is_host(host: &str) -> bool {
-    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+    !host.is_empty()
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
 }

@@ -151,9 +151,11 @@ impl From<AdminError> for Refusal {
             AdminError::RoomExists | AdminError::TooManyRooms => {
                 Self::new(StatusCode::CONFLICT, "conflict", sentence(&error))
             }
-            AdminError::ShuttingDown => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", sentence(&error))
-            }
+            AdminError::ShuttingDown => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                sentence(&error),
+            ),
         }
     }
 }

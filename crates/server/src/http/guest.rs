@@ -47,7 +47,9 @@ pub(super) fn check_join(request: &JoinRequest) -> Result<(&str, &str), Refusal>
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     let id = request.client_id.as_str();
     if !CLIENT_ID_CHARS.contains(&id.len()) || !id.bytes().all(plain) {
-        return Err(Refusal::invalid("The client id has 8 to 64 letters, digits, - or _."));
+        return Err(Refusal::invalid(
+            "The client id has 8 to 64 letters, digits, - or _.",
+        ));
     }
     Ok((name, id))
 }

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::connection::{Connections, Place};
-use super::state::Phase;
+use super::state::{Phase, stopping};
 use crate::config::Listen;
 use crate::net::Cidr;
 
@@ -38,23 +38,33 @@ pub async fn bind(listen: Listen) -> anyhow::Result<TcpListener> {
             }
         }
     }
-    let (address, error) = last.ok_or_else(|| anyhow::anyhow!("there is no address to listen on"))?;
-    let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program uses it: stop that one, or choose another port"
-        }
-        io::ErrorKind::PermissionDenied => "ports below 1024 need rights: choose another port",
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address: choose another one",
-        _ => "choose another address",
-    };
+    let (address, error) =
+        last.ok_or_else(|| anyhow::anyhow!("there is no address to listen on"))?;
+    let hint = hint(error.kind());
     anyhow::bail!(
         "cannot listen on TCP {address}: {error}; {hint} by UMBRELLA_HTTP_SERVE_ADDR or http.listen"
     )
 }
 
+fn hint(kind: io::ErrorKind) -> &'static str {
+    if kind == io::ErrorKind::AddrInUse {
+        "another program uses it: stop that one, or choose another port"
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "ports below 1024 need rights: choose another port"
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        "this machine has no such address: choose another one"
+    } else {
+        "choose another address"
+    }
+}
+
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
@@ -87,7 +97,7 @@ pub async fn serve(listener: TcpListener, service: Service, mut phase: watch::Re
     let connections = Arc::new(Connections::new(service, share, phase.clone()));
     loop {
         let accepted = tokio::select! {
-            _ = phase.wait_for(|phase| *phase == Phase::Stopping) => break,
+            () = stopping(&mut phase) => break,
             accepted = accept(&listener, &permits) => accepted,
         };
         let Some((stream, peer, permit)) = accepted else {

@@ -25,7 +25,9 @@ impl FromRequestParts<App> for Admin {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
-        let session = session_of(&parts.headers, app).await?.ok_or_else(Refusal::unauthorized)?;
+        let session = session_of(&parts.headers, app)
+            .await?
+            .ok_or_else(Refusal::unauthorized)?;
         if !is_safe(&parts.method) {
             let given = parts.headers.get(CSRF_HEADER).and_then(|v| v.to_str().ok());
             if !given.is_some_and(|given| session.csrf_matches(given)) {
@@ -59,10 +61,10 @@ fn is_safe(method: &Method) -> bool {
 }
 
 fn origin_is_ours(origin: &HeaderValue, host: Option<&str>) -> bool {
-    let authority = origin
-        .to_str()
-        .ok()
-        .and_then(|o| o.strip_prefix("https://").or_else(|| o.strip_prefix("http://")));
+    let authority = origin.to_str().ok().and_then(|o| {
+        o.strip_prefix("https://")
+            .or_else(|| o.strip_prefix("http://"))
+    });
     match (authority, host) {
         (Some(authority), Some(host)) => {
             without_usual_port(authority).eq_ignore_ascii_case(without_usual_port(host))
@@ -91,7 +93,10 @@ pub(super) async fn set_up(
     axum::Extension(client): axum::Extension<ClientInfo>,
     Body(request): Body<SetupRequest>,
 ) -> Result<Response, Refusal> {
-    let session = app.accounts.set_up(&request.code, request.password, client.ip).await?;
+    let session = app
+        .accounts
+        .set_up(&request.code, request.password, client.ip)
+        .await?;
     tracing::info!(client = %client.ip, "the admin's password was set by a one-time link");
     signed_in(&app, &session).await
 }
@@ -140,10 +145,7 @@ async fn describe(app: &App, session: Option<&Session>) -> Result<AdminSession, 
     })
 }
 
-pub(super) async fn session_of(
-    headers: &HeaderMap,
-    app: &App,
-) -> Result<Option<Session>, Refusal> {
+pub(super) async fn session_of(headers: &HeaderMap, app: &App) -> Result<Option<Session>, Refusal> {
     for token in cookies(headers) {
         if let Some(session) = app.accounts.session(token).await? {
             return Ok(Some(session));
@@ -192,13 +194,19 @@ mod tests {
         assert!(!ours("https://evil.example", "meet.example.org"));
         assert!(!ours("https://meet.example.org:444", "meet.example.org"));
         assert!(!ours("null", "meet.example.org"));
-        assert!(!origin_is_ours(&HeaderValue::from_static("https://x"), None));
+        assert!(!origin_is_ours(
+            &HeaderValue::from_static("https://x"),
+            None
+        ));
     }
 
     #[test]
     fn the_cookie_is_found_among_others() {
         let mut headers = HeaderMap::new();
-        headers.insert(header::COOKIE, "a=b; umbrella_session=one; c".parse().unwrap());
+        headers.insert(
+            header::COOKIE,
+            "a=b; umbrella_session=one; c".parse().unwrap(),
+        );
         headers.append(header::COOKIE, "umbrella_session=two".parse().unwrap());
         assert_eq!(cookies(&headers).collect::<Vec<_>>(), ["one", "two"]);
     }

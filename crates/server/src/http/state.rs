@@ -50,3 +50,9 @@ pub struct App {
     /// When the server started.
     pub started: Instant,
 }
+
+/// Waits until the server goes down.
+pub(super) async fn stopping(phase: &mut watch::Receiver<Phase>) {
+    // An error means that the sender is gone, and the server with it.
+    drop(phase.wait_for(|phase| *phase == Phase::Stopping).await);
+}

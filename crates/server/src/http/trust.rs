@@ -15,7 +15,10 @@ pub(super) async fn certificate(State(app): State<App>) -> Response {
         Some(authority) => (
             [
                 (header::CONTENT_TYPE, "application/x-x509-ca-cert"),
-                (header::CONTENT_DISPOSITION, "attachment; filename=\"umbrella-ca.crt\""),
+                (
+                    header::CONTENT_DISPOSITION,
+                    "attachment; filename=\"umbrella-ca.crt\"",
+                ),
                 (header::CACHE_CONTROL, "no-cache"),
             ],
             authority.to_vec(),
@@ -31,7 +34,10 @@ pub(super) async fn profile(State(app): State<App>) -> Response {
         Some(authority) => (
             [
                 (header::CONTENT_TYPE, "application/x-apple-aspen-config"),
-                (header::CONTENT_DISPOSITION, "attachment; filename=\"umbrella.mobileconfig\""),
+                (
+                    header::CONTENT_DISPOSITION,
+                    "attachment; filename=\"umbrella.mobileconfig\"",
+                ),
                 (header::CACHE_CONTROL, "no-cache"),
             ],
             mobile_profile(authority),

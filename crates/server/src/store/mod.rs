@@ -28,8 +28,10 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The data directory cannot be used.
-    #[error("cannot use the data directory {path}: {error}; make it writable for this user or \
-             choose another one by UMBRELLA_DATA_DIR")]
+    #[error(
+        "cannot use the data directory {path}: {error}; make it writable for this user or \
+             choose another one by UMBRELLA_DATA_DIR"
+    )]
     Directory {
         /// The directory, or the file in it.
         path: PathBuf,
@@ -37,15 +39,19 @@ pub enum StoreError {
         error: io::Error,
     },
     /// Another server uses the data directory.
-    #[error("the data directory {path} is in use by another umbrella; stop that one or choose \
-             another directory by UMBRELLA_DATA_DIR")]
+    #[error(
+        "the data directory {path} is in use by another umbrella; stop that one or choose \
+             another directory by UMBRELLA_DATA_DIR"
+    )]
     InUse {
         /// The directory.
         path: PathBuf,
     },
     /// The database was written by a newer version.
-    #[error("the database {path} is of version {found}, this umbrella knows {known}; use the \
-             newer umbrella or another data directory")]
+    #[error(
+        "the database {path} is of version {found}, this umbrella knows {known}; use the \
+             newer umbrella or another data directory"
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -83,7 +89,11 @@ impl DataDir {
         if path.is_dir() {
             close_to_others(path).map_err(failed)?;
         } else {
-            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(failed)?;
         }
         let lock = private_file()
             .create(true)
@@ -143,8 +153,13 @@ impl Store {
             error,
         };
         // Made before SQLite does, whose files get the mode of this one.
-        let file = private_file().create(true).truncate(false).open(&path).map_err(failed)?;
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+        let file = private_file()
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        file.set_permissions(Permissions::from_mode(0o600))
+            .map_err(failed)?;
         drop(file);
         let mut connection = Connection::open(&path)?;
         schema::prepare(&mut connection, &path)?;
@@ -240,7 +255,10 @@ mod tests {
     fn two_servers_do_not_share_a_directory() {
         let dir = tempfile::tempdir().unwrap();
         let first = DataDir::claim(dir.path()).unwrap();
-        assert!(matches!(DataDir::claim(dir.path()), Err(StoreError::InUse { .. })));
+        assert!(matches!(
+            DataDir::claim(dir.path()),
+            Err(StoreError::InUse { .. })
+        ));
         drop(first);
         DataDir::claim(dir.path()).unwrap();
     }
@@ -253,13 +271,21 @@ mod tests {
         let connection = Connection::open(dir.path().join(FILE_NAME)).unwrap();
         connection.pragma_update(None, "user_version", 999).unwrap();
         let error = Store::open(&dir).unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found: 999, .. }), "{error}");
+        assert!(
+            matches!(error, StoreError::Newer { found: 999, .. }),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_directory_that_cannot_be_made_is_named() {
-        let error = DataDir::claim(Path::new("/proc/no/such")).unwrap_err().to_string();
-        assert!(error.contains("/proc/no/such") && error.contains("UMBRELLA_DATA_DIR"), "{error}");
+        let error = DataDir::claim(Path::new("/proc/no/such"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("/proc/no/such") && error.contains("UMBRELLA_DATA_DIR"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

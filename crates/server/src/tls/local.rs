@@ -145,8 +145,8 @@ impl LocalAuthority {
 
     fn make_leaf(&self, names: &Names, now: SystemTime) -> Result<(), TlsError> {
         let key_path = self.dir.join("ca.key");
-        let text = std::fs::read_to_string(&key_path)
-            .map_err(|error| TlsError::file(&key_path, error))?;
+        let text =
+            std::fs::read_to_string(&key_path).map_err(|error| TlsError::file(&key_path, error))?;
         let key = KeyPair::from_pem(&text).map_err(|error| TlsError::file(&key_path, error))?;
         let issuer = Issuer::from_ca_cert_der(&self.certificate, key).map_err(making)?;
         let leaf_key = KeyPair::generate().map_err(making)?;
@@ -172,7 +172,10 @@ fn make_authority(dir: &Path, now: SystemTime) -> Result<CertificateDer<'static>
     let mut name = DistinguishedName::new();
     let host = crate::net::host_name().unwrap_or_else(|| "this network".to_owned());
     name.push(DnType::CommonName, format!("Umbrella on {host}"));
-    name.push(DnType::OrganizationName, "Umbrella local certificate authority");
+    name.push(
+        DnType::OrganizationName,
+        "Umbrella local certificate authority",
+    );
     params.distinguished_name = name;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -211,8 +214,8 @@ fn remaining(
     certificate: &CertificateDer<'_>,
     now: SystemTime,
 ) -> Result<Duration, TlsError> {
-    let (_, parsed) = X509Certificate::from_der(certificate)
-        .map_err(|error| TlsError::file(path, error))?;
+    let (_, parsed) =
+        X509Certificate::from_der(certificate).map_err(|error| TlsError::file(path, error))?;
     let end = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
     let end = SystemTime::UNIX_EPOCH + Duration::from_secs(end);
     Ok(end.duration_since(now).unwrap_or_default())
@@ -287,7 +290,9 @@ mod tests {
         let now = rustls::pki_types::UnixTime::now();
         for name in names {
             let name = rustls::pki_types::ServerName::try_from(*name).unwrap();
-            verifier.verify_server_cert(leaf, &[], &name, &[], now).unwrap();
+            verifier
+                .verify_server_cert(leaf, &[], &name, &[], now)
+                .unwrap();
         }
     }
 
@@ -299,9 +304,17 @@ mod tests {
         let now = SystemTime::now();
         let leaf = leaf(&authority.renew_if_needed(&wanted, now).unwrap());
         let (_, parsed) = X509Certificate::from_der(&leaf).unwrap();
-        let lifetime = parsed.validity().not_after.timestamp() - parsed.validity().not_before.timestamp();
+        let lifetime =
+            parsed.validity().not_after.timestamp() - parsed.validity().not_before.timestamp();
         assert!(lifetime <= 397 * 86_400, "{lifetime}");
-        assert!(parsed.extended_key_usage().unwrap().unwrap().value.server_auth);
+        assert!(
+            parsed
+                .extended_key_usage()
+                .unwrap()
+                .unwrap()
+                .value
+                .server_auth
+        );
         assert!(!parsed.is_ca());
         assert_eq!(names_in(&leaf).unwrap(), wanted);
         let der = authority.certificate();
@@ -310,7 +323,8 @@ mod tests {
         assert!(ca.key_usage().unwrap().unwrap().value.key_cert_sign());
         verify_as_a_client_would(&der, &leaf, &["box.local", "192.168.1.2", "::1"]);
         assert_eq!(parsed.issuer(), ca.subject());
-        let years = (ca.validity().not_after.timestamp() - ca.validity().not_before.timestamp()) / 31_536_000;
+        let years = (ca.validity().not_after.timestamp() - ca.validity().not_before.timestamp())
+            / 31_536_000;
         assert_eq!(years, 10);
     }
 
@@ -319,12 +333,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut authority = LocalAuthority::open(dir.path()).unwrap();
         let now = SystemTime::now();
-        let before = leaf(&authority.renew_if_needed(&names(&["10.0.0.1"]), now).unwrap());
-        assert!(authority.refresh(&names(&["10.0.0.1"]), now).unwrap().is_none());
+        let before = leaf(
+            &authority
+                .renew_if_needed(&names(&["10.0.0.1"]), now)
+                .unwrap(),
+        );
+        assert!(
+            authority
+                .refresh(&names(&["10.0.0.1"]), now)
+                .unwrap()
+                .is_none()
+        );
         let ca = authority.certificate();
         let mut authority = LocalAuthority::open(dir.path()).unwrap();
         assert_eq!(authority.certificate(), ca);
-        let files = authority.refresh(&names(&["10.0.0.2"]), now).unwrap().unwrap();
+        let files = authority
+            .refresh(&names(&["10.0.0.2"]), now)
+            .unwrap()
+            .unwrap();
         assert_ne!(leaf(&files), before);
     }
 
@@ -334,17 +360,32 @@ mod tests {
         let mut authority = LocalAuthority::open(dir.path()).unwrap();
         let now = SystemTime::now();
         authority.renew_if_needed(&names(&[]), now).unwrap();
-        assert!(authority.refresh(&names(&[]), now + DAY * 300).unwrap().is_none());
-        assert!(authority.refresh(&names(&[]), now + DAY * 340).unwrap().is_some());
+        assert!(
+            authority
+                .refresh(&names(&[]), now + DAY * 300)
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            authority
+                .refresh(&names(&[]), now + DAY * 340)
+                .unwrap()
+                .is_some()
+        );
     }
 
     #[test]
     fn keys_are_readable_by_their_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let mut authority = LocalAuthority::open(dir.path()).unwrap();
-        authority.renew_if_needed(&names(&[]), SystemTime::now()).unwrap();
+        authority
+            .renew_if_needed(&names(&[]), SystemTime::now())
+            .unwrap();
         for name in ["ca.key", "server.key"] {
-            let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+            let mode = std::fs::metadata(dir.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
     }

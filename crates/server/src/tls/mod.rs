@@ -173,7 +173,10 @@ fn load(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| TlsError::file(certificate, error))?;
     if chain.is_empty() {
-        return Err(TlsError::file(certificate, "there is no certificate in it (PEM)"));
+        return Err(TlsError::file(
+            certificate,
+            "there is no certificate in it (PEM)",
+        ));
     }
     let key = PrivateKeyDer::from_pem_file(private_key)
         .map_err(|error| TlsError::file(private_key, error))?;
@@ -209,7 +212,9 @@ impl Current {
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(Arc::clone(
+            &self.0.read().unwrap_or_else(PoisonError::into_inner),
+        ))
     }
 }
 
@@ -217,9 +222,8 @@ impl ResolvesServerCert for Current {
 type Stamp = (Option<SystemTime>, u64);
 
 fn stamp(files: &CertificateFiles) -> [Stamp; 2] {
-    [&files.certificate, &files.private_key].map(|path| {
-        std::fs::metadata(path).map_or((None, 0), |m| (m.modified().ok(), m.len()))
-    })
+    [&files.certificate, &files.private_key]
+        .map(|path| std::fs::metadata(path).map_or((None, 0), |m| (m.modified().ok(), m.len())))
 }
 
 /// Notices when files change.
@@ -325,7 +329,10 @@ mod tests {
         let files = write_pair(dir.path(), "localhost");
         std::fs::remove_file(&files.private_key).unwrap();
         let error = usual_files(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("service.key") && error.contains("missing"), "{error}");
+        assert!(
+            error.contains("service.key") && error.contains("missing"),
+            "{error}"
+        );
     }
 
     #[test]

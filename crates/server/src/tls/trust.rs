@@ -50,7 +50,15 @@ fn uuid(purpose: &str, encoded: &str) -> String {
     let second = stable_identity(purpose, encoded, "2");
     let hex = |text: &str| text.rsplit('-').next().unwrap_or_default().to_owned();
     let (a, b) = (hex(&first), hex(&second));
-    format!("{}-{}-8{}-8{}-{}", &a[..8], &a[8..12], &a[13..16], &b[..3], &b[4..16]).to_uppercase()
+    format!(
+        "{}-{}-8{}-8{}-{}",
+        &a[..8],
+        &a[8..12],
+        &a[13..16],
+        &b[..3],
+        &b[4..16]
+    )
+    .to_uppercase()
 }
 
 #[cfg(test)]
