@@ -5,6 +5,7 @@ mod data;
 mod harness;
 mod joining;
 mod moderating;
+mod properties;
 mod publishing;
 mod speaking;
 mod subscribing;

@@ -126,7 +126,10 @@ fn lively_debate_is_told_a_few_times_a_second_at_most() {
     let mut room = two_microphones();
     let mut lists = 0;
     for i in 0..50u32 {
-        let effects = room.hear(&[("m", (i * 37 % 60) as u8, 1.0), ("n", (i * 53 % 60) as u8, 1.0)]);
+        let effects = room.hear(&[
+            ("m", (i * 37 % 60) as u8, 1.0),
+            ("n", (i * 53 % 60) as u8, 1.0),
+        ]);
         lists += told(&effects, "a").len();
     }
     assert!(lists <= 50 * 200 / 300 + 1, "{lists} in ten seconds");
