@@ -104,7 +104,7 @@ fn between(
 }
 
 fn ticks(time: Duration, rate: u32) -> i64 {
-    let ticks = time.as_nanos() * u128::from(rate) / 1_000_000_000;
+    let ticks = (time.as_nanos() * u128::from(rate) + 500_000_000) / 1_000_000_000;
     // Beyond a quarter of the timestamps' range, later and earlier cannot be told apart.
     ticks.min(1 << 30) as i64
 }

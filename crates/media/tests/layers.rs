@@ -1,0 +1,260 @@
+//! The selector on streams with layers inside of them, and on streams that it cannot read.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::packet;
+use umbrella_media::{
+    Codec, Delivery, Descriptor, Kind, Layer, Layers, Liveness, Packet, Selector, Spatial,
+    Temporal, Verdict,
+};
+
+const SPATIALS: [Spatial; 3] = [Spatial::LOW, Spatial::MEDIUM, Spatial::HIGH];
+
+/// One packet per layer frame of a picture with three spatial layers.
+fn picture(number: u64, key: bool, temporal: u8, up: bool) -> [Packet; 3] {
+    let start = Instant::now();
+    SPATIALS.map(|spatial| {
+        let seq = 100 + number * 3 + spatial.index() as u64;
+        let marker = spatial == Spatial::HIGH;
+        let descriptor = Descriptor {
+            key_frame: key && spatial == Spatial::LOW,
+            frame_start: true,
+            frame_end: true,
+            spatial,
+            temporal: Temporal::new(temporal),
+            temporal_switch: (up || key).then_some(Temporal::ALL),
+            spatial_switch: key,
+            ..Descriptor::PLAIN
+        };
+        let timestamp = 3000 * number as u32;
+        Packet {
+            timestamp,
+            marker,
+            descriptor,
+            ..packet(Codec::Vp9, seq, &[1], start)
+        }
+    })
+}
+
+fn want(spatial: Spatial, temporal: u8) -> Delivery {
+    Delivery {
+        paused: false,
+        layer: Layer {
+            spatial,
+            temporal: Temporal::new(temporal),
+        },
+    }
+}
+
+/// Which of a picture's spatial layers are forwarded, and with which marker bits.
+fn forwarded(selector: &mut Selector, picture: &[Packet]) -> Vec<(usize, bool)> {
+    picture
+        .iter()
+        .filter_map(|packet| match selector.admit(packet) {
+            Verdict::Drop => None,
+            Verdict::Forward { marker } | Verdict::Start { marker } => {
+                Some((packet.descriptor.spatial.index(), marker))
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn picture_without_its_upper_layers_ends_with_a_marker() {
+    let mut selector = Selector::new(Kind::Video, want(Spatial::MEDIUM, 7));
+    let shown = forwarded(&mut selector, &picture(0, true, 0, false));
+    assert_eq!(shown, [(0, false), (1, true)]);
+    selector.configure(want(Spatial::LOW, 7));
+    assert_eq!(
+        forwarded(&mut selector, &picture(1, false, 0, false)),
+        [(0, true)]
+    );
+    assert_eq!(selector.needs_key_frame(), None);
+}
+
+#[test]
+fn upper_spatial_layers_come_back_at_a_key_picture_only() {
+    let mut selector = Selector::new(Kind::Video, want(Spatial::LOW, 7));
+    forwarded(&mut selector, &picture(0, true, 0, false));
+    selector.configure(want(Spatial::HIGH, 7));
+    assert_eq!(selector.needs_key_frame(), Some(Spatial::LOW));
+    assert_eq!(
+        forwarded(&mut selector, &picture(1, false, 0, true)),
+        [(0, true)]
+    );
+    let all = [(0, false), (1, false), (2, true)];
+    assert_eq!(forwarded(&mut selector, &picture(2, true, 0, false)), all);
+    assert_eq!(selector.needs_key_frame(), None);
+    assert_eq!(
+        selector.layer().map(|layer| layer.spatial),
+        Some(Spatial::HIGH)
+    );
+}
+
+#[test]
+fn pictures_are_never_cut_by_a_wish_that_comes_in_their_middle() {
+    let mut selector = Selector::new(Kind::Video, Delivery::FULL);
+    forwarded(&mut selector, &picture(0, true, 0, false));
+    let next = picture(1, false, 2, true);
+    assert_eq!(forwarded(&mut selector, &next[..1]), [(0, false)]);
+    selector.configure(want(Spatial::LOW, 0));
+    assert_eq!(
+        forwarded(&mut selector, &next[1..]),
+        [(1, false), (2, true)]
+    );
+    assert_eq!(forwarded(&mut selector, &picture(2, false, 2, true)), []);
+    assert_eq!(
+        forwarded(&mut selector, &picture(3, false, 0, false)),
+        [(0, true)]
+    );
+}
+
+#[test]
+fn frame_rate_rises_at_a_switching_point() {
+    let mut selector = Selector::new(Kind::Video, want(Spatial::HIGH, 0));
+    forwarded(&mut selector, &picture(0, true, 0, false));
+    selector.configure(Delivery::FULL);
+    assert_eq!(forwarded(&mut selector, &picture(1, false, 2, false)), []);
+    assert_eq!(
+        forwarded(&mut selector, &picture(2, false, 1, true)).len(),
+        3
+    );
+    assert_eq!(
+        forwarded(&mut selector, &picture(3, false, 2, false)).len(),
+        3
+    );
+}
+
+#[test]
+fn layer_that_nobody_sends_is_not_asked_for_again_and_again() {
+    let mut selector = Selector::new(Kind::Video, want(Spatial::HIGH, 7));
+    forwarded(&mut selector, &picture(0, true, 0, false)[..2]);
+    assert_eq!(selector.needs_key_frame(), None);
+    selector.configure(want(Spatial::LOW, 7));
+    forwarded(&mut selector, &picture(1, false, 0, false)[..2]);
+    selector.configure(want(Spatial::HIGH, 7));
+    assert_eq!(
+        selector.needs_key_frame(),
+        Some(Spatial::LOW),
+        "the middle one is sent"
+    );
+}
+
+fn single(encoding: Spatial, seq: u64, descriptor: Descriptor) -> Packet {
+    let plain = packet(Codec::H264, seq, &[1], Instant::now());
+    Packet {
+        encoding,
+        timestamp: seq as u32,
+        marker: true,
+        descriptor,
+        ..plain
+    }
+}
+
+fn key() -> Descriptor {
+    Descriptor {
+        key_frame: true,
+        frame_start: true,
+        frame_end: true,
+        ..Descriptor::PLAIN
+    }
+}
+
+#[test]
+fn stopped_encoding_is_left_for_another_and_kept_if_there_is_none() {
+    let mut selector = Selector::new(Kind::Video, Delivery::FULL);
+    selector.admit(&single(Spatial::HIGH, 1, key()));
+    selector.set_live(Layers::NONE);
+    assert_eq!(selector.encoding(), Some(Spatial::HIGH));
+    let mut low = Layers::NONE;
+    low.insert(Spatial::LOW, Spatial::LOW);
+    selector.set_live(low);
+    assert_eq!(
+        (selector.encoding(), selector.needs_key_frame()),
+        (None, Some(Spatial::LOW))
+    );
+    let start = selector.admit(&single(Spatial::LOW, 9, key()));
+    assert!(matches!(start, Verdict::Start { .. }));
+}
+
+#[test]
+fn any_lower_encoding_is_shown_while_the_wanted_one_is_awaited() {
+    let mut selector = Selector::new(Kind::Video, Delivery::FULL);
+    let mut all = Layers::NONE;
+    SPATIALS
+        .into_iter()
+        .for_each(|encoding| all.insert(encoding, Spatial::LOW));
+    selector.set_live(all);
+    assert_eq!(selector.needs_key_frame(), Some(Spatial::HIGH));
+    assert!(matches!(
+        selector.admit(&single(Spatial::LOW, 1, key())),
+        Verdict::Start { .. }
+    ));
+    assert_eq!(selector.needs_key_frame(), Some(Spatial::HIGH));
+    let delta = single(Spatial::HIGH, 1, Descriptor::PLAIN);
+    assert_eq!(selector.admit(&delta), Verdict::Drop);
+    assert!(matches!(
+        selector.admit(&single(Spatial::LOW, 2, Descriptor::PLAIN)),
+        Verdict::Forward { .. }
+    ));
+    assert!(matches!(
+        selector.admit(&single(Spatial::HIGH, 2, key())),
+        Verdict::Start { .. }
+    ));
+    assert_eq!(
+        selector.admit(&single(Spatial::LOW, 3, key())),
+        Verdict::Drop
+    );
+}
+
+#[test]
+fn stream_that_cannot_be_read_is_forwarded_as_it_is() {
+    let mut selector = Selector::new(Kind::Video, want(Spatial::LOW, 0));
+    for seq in 1..4 {
+        let verdict = selector.admit(&single(Spatial::LOW, seq, Descriptor::OPAQUE));
+        assert_ne!(verdict, Verdict::Drop, "{seq}");
+    }
+    selector.configure(Delivery::FULL);
+    // The other encoding is taken up after the end of a picture.
+    let mut seen = Vec::new();
+    for seq in 10..13 {
+        seen.push(selector.admit(&single(Spatial::HIGH, seq, Descriptor::OPAQUE)));
+    }
+    assert_eq!(seen[0], Verdict::Drop);
+    assert!(matches!(
+        seen[1..],
+        [Verdict::Start { .. }, Verdict::Forward { .. }]
+    ));
+}
+
+#[test]
+fn empty_packets_are_not_forwarded() {
+    let mut selector = Selector::new(Kind::Video, Delivery::FULL);
+    selector.admit(&single(Spatial::LOW, 1, key()));
+    let probe = Packet {
+        payload: [].into(),
+        ..single(Spatial::LOW, 2, Descriptor::OPAQUE)
+    };
+    assert_eq!(selector.admit(&probe), Verdict::Drop);
+}
+
+#[test]
+fn encoding_is_live_until_others_have_gone_on_without_it() {
+    let timeout = Duration::from_secs(2);
+    let start = Instant::now();
+    let at = |encoding, seconds| Packet {
+        received: start + Duration::from_secs(seconds),
+        ..single(encoding, seconds, key())
+    };
+    let mut liveness = Liveness::new();
+    assert!(liveness.note(&at(Spatial::LOW, 0), timeout));
+    assert!(liveness.note(&at(Spatial::HIGH, 0), timeout));
+    assert!(!liveness.note(&at(Spatial::LOW, 1), timeout));
+    assert!(liveness.live(timeout).has_encoding(Spatial::HIGH));
+    liveness.note(&at(Spatial::LOW, 2), timeout);
+    assert!(!liveness.live(timeout).has_encoding(Spatial::HIGH));
+    assert!(liveness.note(&at(Spatial::HIGH, 3), timeout), "it is back");
+    assert!(liveness.live(timeout).has_encoding(Spatial::LOW));
+}
