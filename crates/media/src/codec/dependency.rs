@@ -424,9 +424,9 @@ pub(crate) mod tests {
         // References: none, 2 back, 1 back, 2 back.
         writer
             .put(0, 1)
-            .put(0b1_0001_0, 6)
-            .put(0b1_0000_0, 6)
-            .put(0b1_0001_0, 6);
+            .put(0b10_0010, 6)
+            .put(0b10_0000, 6)
+            .put(0b10_0010, 6);
         // Two chains (ns(3) = 2: 11), a target each (ns(2): 1 bit), four templates.
         writer.put(0b11, 2).put(0, 1).put(1, 1).put(0, 32);
         writer
@@ -486,7 +486,7 @@ pub(crate) mod tests {
         let mut reader = Reader::new();
         reader.read(&key_l2t1(7)).unwrap();
         let mut writer = mandatory(63, 9);
-        writer.put(0b00110, 5).put(0b0001, 4).put(0b01_0000_00, 8);
+        writer.put(0b00110, 5).put(0b0001, 4).put(0b0100_0000, 8);
         let delta = reader.read(&writer.bytes()).unwrap();
         assert!(!delta.targets.needed(layer(0, 0)) && delta.targets.needed(layer(1, 0)));
         assert!(!delta.targets.switch(layer(1, 0)));

@@ -10,9 +10,9 @@ use umbrella_media::{Codec, Packet, SenderReport, Spatial};
 
 /// One VP8 encoding with three temporal layers (0, 2, 1, 2), of which the publisher's key frames
 /// can be asked for.
-pub struct Vp8 {
-    pub encoding: Spatial,
-    pub packets_per_frame: u64,
+pub(crate) struct Vp8 {
+    pub(crate) encoding: Spatial,
+    pub(crate) packets_per_frame: u64,
     parser: Parser,
     seq: u64,
     timestamp: u32,
@@ -25,7 +25,7 @@ pub struct Vp8 {
 }
 
 impl Vp8 {
-    pub fn new(encoding: Spatial, seed: u64) -> Vp8 {
+    pub(crate) fn new(encoding: Spatial, seed: u64) -> Vp8 {
         Vp8 {
             encoding,
             packets_per_frame: 1 + encoding.index() as u64,
@@ -41,12 +41,12 @@ impl Vp8 {
         }
     }
 
-    pub fn request_key_frame(&mut self) {
+    pub(crate) fn request_key_frame(&mut self) {
         self.want_key = true;
     }
 
     /// What a sender report of this encoding says, on a clock shared by all encodings.
-    pub fn report(&self) -> SenderReport {
+    pub(crate) fn report(&self) -> SenderReport {
         SenderReport {
             time: frame_time(self.frame),
             rtp: self.timestamp,
@@ -54,7 +54,7 @@ impl Vp8 {
     }
 
     /// The packets of the next frame, 30 a second.
-    pub fn frame(&mut self, start: Instant) -> Vec<Packet> {
+    pub(crate) fn frame(&mut self, start: Instant) -> Vec<Packet> {
         let key = std::mem::take(&mut self.want_key);
         if key {
             self.cycle = 0;
@@ -108,7 +108,7 @@ impl Vp8 {
 }
 
 /// A packet with nothing special about it.
-pub fn packet(codec: Codec, seq: u64, payload: &[u8], received: Instant) -> Packet {
+pub(crate) fn packet(codec: Codec, seq: u64, payload: &[u8], received: Instant) -> Packet {
     Packet {
         seq,
         timestamp: 0,
@@ -127,22 +127,22 @@ pub fn packet(codec: Codec, seq: u64, payload: &[u8], received: Instant) -> Pack
 }
 
 /// When a frame was captured.
-pub fn frame_time(frame: u64) -> Duration {
+pub(crate) fn frame_time(frame: u64) -> Duration {
     Duration::from_nanos(1_000_000_000 / 30 * frame)
 }
 
 /// A generator of numbers that are the same for the same seed.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % end.max(1)
     }
 
-    pub fn percent(&mut self, percent: u64) -> bool {
+    pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 }
