@@ -1,0 +1,318 @@
+//! A worker and stock str0m peers on a seeded network with a virtual clock.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use umbrella_engine::{
+    ConsumerId, Identity, Input, Label, Limits, LocalAddress, Negotiation, Output, Path,
+    ProducerId, Protocol, Report, Request, TransportId, Worker, WorkerConfig,
+};
+use umbrella_media::{Codec, Delivery, Kind};
+
+use super::peer::{Peer, Publish};
+
+/// What travels.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct InFlight {
+    arrives: Instant,
+    order: u64,
+    /// `None` is the worker.
+    to: Option<usize>,
+    protocol: Protocol,
+    from: SocketAddr,
+    at: SocketAddr,
+    data: Vec<u8>,
+}
+
+pub struct Network {
+    pub now: Instant,
+    pub worker: Worker,
+    pub peers: Vec<Peer>,
+    /// Everything that was reported, in order.
+    pub reports: Vec<Report>,
+    /// Tracks: who sends them, in which section, and their producer.
+    pub tracks: Vec<Track>,
+    /// Share of datagrams that are lost, of all but handshakes.
+    pub loss: f64,
+    pub latency: Duration,
+    /// Producers are opened as soon as the worker says that there is a section.
+    pub accept_tracks: bool,
+    /// A peer that does not answer offers.
+    pub deaf: Option<TransportId>,
+    /// Calls of `poll` so far.
+    pub polls: u64,
+    flying: BinaryHeap<Reverse<InFlight>>,
+    order: u64,
+    random: u64,
+    worker_at: Instant,
+    next_id: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Track {
+    pub peer: usize,
+    pub transport: TransportId,
+    pub mid: String,
+    pub kind: Kind,
+    pub name: String,
+    pub codecs: Vec<Codec>,
+    pub producer: ProducerId,
+}
+
+pub fn udp() -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1], 40_000))
+}
+
+impl Network {
+    pub fn new(seed: u64) -> Network {
+        Network::with_limits(seed, Limits::default())
+    }
+
+    pub fn with_limits(seed: u64, limits: Limits) -> Network {
+        let now = Instant::now() + Duration::from_secs(3600);
+        let address = |protocol| LocalAddress { protocol, advertised: udp(), base: udp() };
+        let config = WorkerConfig {
+            addresses: vec![address(Protocol::Udp), address(Protocol::Tcp)],
+            limits,
+            identity: Identity::generate().unwrap(),
+        };
+        Network {
+            now,
+            worker: Worker::new(config, now, SystemTime::now()),
+            peers: Vec::new(),
+            reports: Vec::new(),
+            tracks: Vec::new(),
+            loss: 0.0,
+            latency: Duration::from_millis(10),
+            accept_tracks: true,
+            deaf: None,
+            polls: 0,
+            flying: BinaryHeap::new(),
+            order: 0,
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            worker_at: now,
+            next_id: 1,
+        }
+    }
+
+    /// A peer that offers: data channels, what it publishes, and free sections.
+    pub fn join(&mut self, publish: &[Publish], audio: usize, video: usize) -> usize {
+        self.join_over(Protocol::Udp, publish, audio, video)
+    }
+
+    pub fn join_over(
+        &mut self,
+        protocol: Protocol,
+        publish: &[Publish],
+        audio: usize,
+        video: usize,
+    ) -> usize {
+        let peer = self.add_peer(protocol, Negotiation::PeerOffers);
+        let offer = self.peers[peer].first_offer(publish, audio, video);
+        self.send_offer(peer, offer);
+        peer
+    }
+
+    /// A peer to which we offer.
+    pub fn subscribe_peer(&mut self) -> usize {
+        self.add_peer(Protocol::Udp, Negotiation::WeOffer)
+    }
+
+    pub fn add_peer(&mut self, protocol: Protocol, negotiation: Negotiation) -> usize {
+        let index = self.peers.len();
+        let transport = TransportId(index as u64 + 1);
+        let (ip, port) = ([10, 0, 1 + (index / 200) as u8, (index % 200) as u8 + 1], 5000);
+        self.peers.push(Peer::new(transport, protocol, SocketAddr::from((ip, port)), self.now));
+        let channels = true;
+        self.request(Request::OpenTransport { transport, negotiation, channels });
+        index
+    }
+
+    pub fn send_offer(&mut self, peer: usize, sdp: String) {
+        let transport = self.peers[peer].transport;
+        let offer = self.peers[peer].offers;
+        self.request(Request::RemoteOffer { transport, offer, sdp });
+    }
+
+    pub fn request(&mut self, request: Request) {
+        self.worker.handle(self.now, Input::Request(request));
+        self.worker_at = self.now;
+    }
+
+    pub fn consume(&mut self, peer: usize, track: &Track, delivery: Delivery) -> ConsumerId {
+        let consumer = ConsumerId(self.id());
+        let label = Label {
+            stream: format!("PA_{}", track.peer),
+            track: format!("TR_{}", track.producer),
+        };
+        let (transport, producer) = (self.peers[peer].transport, track.producer);
+        self.request(Request::OpenConsumer { consumer, transport, producer, label, delivery });
+        consumer
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Runs until it is so, at most for `limit`.
+    pub fn until(&mut self, limit: Duration, done: impl Fn(&Network) -> bool) -> bool {
+        let end = self.now + limit;
+        while !done(self) {
+            if self.now >= end {
+                return false;
+            }
+            self.step(end);
+        }
+        true
+    }
+
+    pub fn run(&mut self, time: Duration) {
+        self.until(time, |_| false);
+    }
+
+    /// Bytes from anywhere to the worker.
+    pub fn throw(&mut self, from: SocketAddr, data: &[u8]) {
+        let path = Path { protocol: Protocol::Udp, local: udp(), remote: from };
+        self.worker.handle(self.now, Input::Datagram { path, data });
+        self.worker_at = self.now;
+    }
+
+    fn step(&mut self, end: Instant) {
+        let flying = self.flying.peek().map(|next| next.0.arrives);
+        let peers = self.peers.iter().map(Peer::due);
+        let next = peers.chain(flying).chain([self.worker_at]).min().unwrap_or(end);
+        self.now = next.clamp(self.now, end);
+        while self.flying.peek().is_some_and(|next| next.0.arrives <= self.now) {
+            if let Some(Reverse(packet)) = self.flying.pop() {
+                self.deliver(packet);
+            }
+        }
+        if self.worker_at <= self.now {
+            self.worker.handle(self.now, Input::Timeout);
+            self.drive_worker();
+        }
+        for peer in 0..self.peers.len() {
+            if self.peers[peer].due() <= self.now {
+                self.drive_peer(peer);
+            }
+        }
+    }
+
+    fn deliver(&mut self, packet: InFlight) {
+        let InFlight { to, protocol, from, at, data, .. } = packet;
+        match to {
+            None => {
+                let path = Path { protocol, local: at, remote: from };
+                self.worker.handle(self.now, Input::Datagram { path, data: &data });
+                self.worker_at = self.now;
+            }
+            Some(peer) => self.peers[peer].receive(self.now, from, at, &data),
+        }
+    }
+
+    fn drive_worker(&mut self) {
+        loop {
+            self.polls += 1;
+            match self.worker.poll(self.now) {
+                Output::Timeout(at) => {
+                    assert!(at > self.now, "the worker wants to be called at once, for ever");
+                    self.worker_at = at;
+                    break;
+                }
+                Output::Report(report) => self.on_report(report),
+            }
+        }
+        let mut sent = Vec::new();
+        self.worker.drain_transmits(|transmit| {
+            sent.extend(transmit.datagrams().map(|data| (transmit.path, data.to_vec())));
+        });
+        for (path, data) in sent {
+            let to = self.peers.iter().position(|peer| peer.address == path.remote);
+            if let Some(to) = to {
+                self.fly(Some(to), path.protocol, path.local, path.remote, data);
+            }
+        }
+    }
+
+    fn drive_peer(&mut self, peer: usize) {
+        let (protocol, address) = (self.peers[peer].protocol, self.peers[peer].address);
+        for (to, data) in self.peers[peer].drive(self.now) {
+            self.fly(None, protocol, address, to, data);
+        }
+    }
+
+    fn fly(
+        &mut self,
+        to: Option<usize>,
+        protocol: Protocol,
+        from: SocketAddr,
+        at: SocketAddr,
+        data: Vec<u8>,
+    ) {
+        let media = data.first().is_some_and(|first| (128..192).contains(first));
+        if media && protocol == Protocol::Udp && self.chance() < self.loss {
+            return;
+        }
+        self.order += 1;
+        let arrives = self.now + self.latency;
+        let order = self.order;
+        self.flying.push(Reverse(InFlight { arrives, order, to, protocol, from, at, data }));
+    }
+
+    fn chance(&mut self) -> f64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn peer_of(&self, transport: TransportId) -> usize {
+        transport.0 as usize - 1
+    }
+
+    /// What the server would do.
+    fn on_report(&mut self, report: Report) {
+        match &report {
+            Report::Answer { transport, sdp, .. } => {
+                let peer = self.peer_of(*transport);
+                self.peers[peer].take_answer(sdp);
+            }
+            Report::Offer { transport, .. } if self.deaf == Some(*transport) => {}
+            Report::Offer { transport, offer, sdp, .. } => {
+                let peer = self.peer_of(*transport);
+                let sdp = self.peers[peer].answer(sdp);
+                let (transport, offer) = (*transport, *offer);
+                self.request(Request::RemoteAnswer { transport, offer, sdp });
+            }
+            Report::SectionsWanted { transport, audio, video } => {
+                let peer = self.peer_of(*transport);
+                let offer = self.peers[peer].next_offer(*audio as usize, *video as usize);
+                self.send_offer(peer, offer);
+            }
+            Report::SectionOpened { transport, mid, kind, track, codecs } => {
+                if self.accept_tracks {
+                    let (transport, mid, kind) = (*transport, mid.clone(), *kind);
+                    let (name, codecs) = (track.clone(), codecs.clone());
+                    let peer = self.peer_of(transport);
+                    let producer = ProducerId(self.id());
+                    let section = mid.clone();
+                    self.tracks.push(Track {
+                        peer,
+                        transport,
+                        mid,
+                        kind,
+                        name,
+                        codecs,
+                        producer,
+                    });
+                    self.request(Request::OpenProducer { producer, transport, mid: section });
+                }
+            }
+            _ => {}
+        }
+        self.reports.push(report);
+    }
+}

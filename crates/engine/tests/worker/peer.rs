@@ -1,0 +1,449 @@
+//! A stock str0m peer that publishes, and notes what it gets.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Rid, Simulcast, SimulcastLayer};
+use str0m::net::Receive;
+use str0m::rtp::{ExtensionValues, RtpWrite};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+use umbrella_engine::{Protocol, TransportId};
+
+/// A track to publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publish {
+    Audio,
+    Video,
+    Simulcast,
+}
+
+/// A media packet as the peer got it.
+#[derive(Debug, Clone)]
+pub struct Got {
+    pub at: Instant,
+    pub mid: Mid,
+    pub ssrc: u32,
+    pub seq: u64,
+    pub timestamp: u32,
+    pub marker: bool,
+    pub payload_type: u8,
+    pub payload: Vec<u8>,
+    pub audio_level: Option<i8>,
+}
+
+impl Got {
+    /// The encoding and the frame that the sender has written into the payload.
+    pub fn stamp(&self) -> (u8, u32) {
+        let tail = &self.payload[self.payload.len() - 5..];
+        (tail[0], u32::from_be_bytes([tail[1], tail[2], tail[3], tail[4]]))
+    }
+
+    pub fn is_key_frame(&self) -> bool {
+        self.payload.get(4).is_some_and(|byte| byte & 1 == 0)
+    }
+}
+
+/// What it sends in one section.
+#[derive(Debug)]
+pub struct Sending {
+    pub mid: Mid,
+    pub what: Publish,
+    pub paused: bool,
+    encodings: Vec<Encoding>,
+    due: Instant,
+}
+
+impl Sending {
+    /// The encoder gives up an encoding, the last one.
+    pub fn drop_encoding(&mut self, encoding: usize) {
+        self.encodings.truncate(encoding);
+    }
+}
+
+#[derive(Debug)]
+struct Encoding {
+    rid: Option<Rid>,
+    seq: u64,
+    frame: u32,
+    key_frame: bool,
+    requests: u32,
+}
+
+pub struct Peer {
+    pub rtc: Rtc,
+    pub transport: TransportId,
+    pub protocol: Protocol,
+    pub address: SocketAddr,
+    pub got: Vec<Got>,
+    pub data: Vec<(String, Vec<u8>)>,
+    pub open: HashMap<String, ChannelId>,
+    pub sending: Vec<Sending>,
+    pub connected: bool,
+    pub closed: bool,
+    pub offers: u32,
+    /// `a=msid` of the sections in the last answer or offer that it got.
+    pub named: HashMap<String, String>,
+    pub last_description: String,
+    /// Packets of each frame.
+    pub packets_per_frame: usize,
+    pending: Option<SdpPendingOffer>,
+    unsent: Vec<(SocketAddr, Vec<u8>)>,
+    due: Instant,
+    now: Instant,
+}
+
+const LABELS: [&str; 2] = ["_reliable", "_lossy"];
+
+impl Peer {
+    pub fn new(
+        transport: TransportId,
+        protocol: Protocol,
+        address: SocketAddr,
+        now: Instant,
+    ) -> Peer {
+        let mut rtc = Rtc::builder()
+            .set_rtp_mode(true)
+            .set_crypto_provider(str0m::crypto::from_feature_flags().into())
+            .build(now);
+        let candidate = match protocol {
+            Protocol::Udp => Candidate::host(address, "udp").unwrap(),
+            Protocol::Tcp => Candidate::host(address, "tcp").unwrap(),
+        };
+        rtc.add_local_candidate(candidate);
+        Peer {
+            rtc,
+            transport,
+            protocol,
+            address,
+            got: Vec::new(),
+            data: Vec::new(),
+            open: HashMap::new(),
+            sending: Vec::new(),
+            connected: false,
+            closed: false,
+            offers: 0,
+            named: HashMap::new(),
+            last_description: String::new(),
+            packets_per_frame: 2,
+            pending: None,
+            unsent: Vec::new(),
+            due: now,
+            now,
+        }
+    }
+
+    pub fn first_offer(&mut self, publish: &[Publish], audio: usize, video: usize) -> String {
+        let mut api = self.rtc.sdp_api();
+        api.add_channel(LABELS[0].into());
+        api.add_channel_with_config(ChannelConfig {
+            label: LABELS[1].into(),
+            ordered: false,
+            reliability: Reliability::MaxRetransmits { retransmits: 0 },
+            ..Default::default()
+        });
+        for what in publish {
+            let kind = match what {
+                Publish::Audio => MediaKind::Audio,
+                Publish::Video | Publish::Simulcast => MediaKind::Video,
+            };
+            let rids: &[&str] = match what {
+                Publish::Simulcast => &["q", "h", "f"],
+                Publish::Audio | Publish::Video => &[],
+            };
+            let simulcast = (!rids.is_empty()).then(|| {
+                let send = rids.iter().map(|rid| SimulcastLayer::new(rid)).collect();
+                Simulcast { send, recv: vec![] }
+            });
+            let track = Some(format!("{what:?}"));
+            let stream = Some("mine".into());
+            let mid = api.add_media(kind, Direction::SendOnly, stream, track, simulcast);
+            let rids: Vec<Option<Rid>> = match rids.is_empty() {
+                true => vec![None],
+                false => rids.iter().map(|rid| Some((*rid).into())).collect(),
+            };
+            let encodings = rids.into_iter().map(|rid| Encoding {
+                rid,
+                seq: 65_000,
+                frame: 0,
+                key_frame: true,
+                requests: 0,
+            });
+            self.sending.push(Sending {
+                mid,
+                what: *what,
+                paused: false,
+                encodings: encodings.collect(),
+                due: self.now,
+            });
+        }
+        for _ in 0..audio {
+            api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        }
+        for _ in 0..video {
+            api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        }
+        let (offer, pending) = api.apply().unwrap();
+        self.pending = Some(pending);
+        self.offers += 1;
+        offer.to_sdp_string()
+    }
+
+    /// An offer with more free sections, or none.
+    pub fn next_offer(&mut self, audio: usize, video: usize) -> String {
+        let mut api = self.rtc.sdp_api();
+        for _ in 0..audio {
+            api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        }
+        for _ in 0..video {
+            api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        }
+        if audio + video == 0 {
+            // str0m offers only what changes; a browser offers whenever it is asked to.
+            api.ice_restart(true);
+        }
+        let (offer, pending) = api.apply().unwrap();
+        self.pending = Some(pending);
+        self.offers += 1;
+        offer.to_sdp_string()
+    }
+
+    /// Stops to send in a section.
+    pub fn stop_offer(&mut self, mid: Mid) -> String {
+        let mut api = self.rtc.sdp_api();
+        api.set_direction(mid, Direction::Inactive);
+        let (offer, pending) = api.apply().unwrap();
+        self.pending = Some(pending);
+        self.sending.retain(|sending| sending.mid != mid);
+        self.offers += 1;
+        offer.to_sdp_string()
+    }
+
+    pub fn take_answer(&mut self, sdp: &str) {
+        self.note(sdp);
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        // str0m ignores a section that becomes active again (a browser does not), so the test
+        // tells it that all of its receive-only sections are.
+        let answer = SdpAnswer::from_sdp_string(&sdp.replace("a=inactive", "a=sendonly")).unwrap();
+        self.rtc.sdp_api().accept_answer(pending, answer).unwrap();
+        self.due = self.now;
+    }
+
+    pub fn answer(&mut self, sdp: &str) -> String {
+        self.note(sdp);
+        let offer = SdpOffer::from_sdp_string(sdp).unwrap();
+        let answer = self.rtc.sdp_api().accept_offer(offer).unwrap();
+        self.due = self.now;
+        answer.to_sdp_string()
+    }
+
+    pub fn send(&mut self, label: &str, data: &[u8]) {
+        let id = self.open[label];
+        assert!(self.rtc.channel(id).unwrap().write(true, data).unwrap());
+        self.due = self.now;
+    }
+
+    pub fn request_key_frame(&mut self, ssrc: u32) {
+        let mut api = self.rtc.direct_api();
+        api.stream_rx(&ssrc.into()).unwrap().request_keyframe(KeyframeRequestKind::Pli);
+        self.due = self.now;
+    }
+
+    /// How often the worker has asked for key frames of an encoding.
+    pub fn key_frame_requests(&self, sending: usize, encoding: usize) -> u32 {
+        self.sending[sending].encodings[encoding].requests
+    }
+
+    pub fn due(&self) -> Instant {
+        let sending = self.sending.iter().filter(|_| self.connected).map(|sending| sending.due);
+        sending.chain([self.due]).min().unwrap()
+    }
+
+    pub fn receive(&mut self, now: Instant, from: SocketAddr, at: SocketAddr, data: &[u8]) {
+        let protocol = match self.protocol {
+            Protocol::Udp => str0m::net::Protocol::Udp,
+            Protocol::Tcp => str0m::net::Protocol::Tcp,
+        };
+        self.now = now;
+        self.due = now;
+        if let Ok(receive) = Receive::new(protocol, from, at, data) {
+            self.rtc.handle_input(Input::Receive(now, receive)).unwrap();
+            self.events();
+        }
+    }
+
+    /// What it sends now.
+    pub fn drive(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.now = now;
+        let mut out = self.poll();
+        if self.connected {
+            for index in 0..self.sending.len() {
+                while self.sending[index].due <= now {
+                    self.publish(index, &mut out);
+                }
+            }
+        }
+        self.rtc.handle_input(Input::Timeout(now)).unwrap();
+        out.extend(self.poll());
+        out
+    }
+
+    fn publish(&mut self, index: usize, out: &mut Vec<(SocketAddr, Vec<u8>)>) {
+        let Sending { mid, what, .. } = self.sending[index];
+        let audio = what == Publish::Audio;
+        let every = Duration::from_millis(if audio { 20 } else { 33 });
+        let at = self.sending[index].due;
+        self.sending[index].due = at + every;
+        if self.sending[index].paused {
+            return;
+        }
+        for encoding in 0..self.sending[index].encodings.len() {
+            let packets = if audio { 1 } else { self.packets_per_frame };
+            for packet in 0..packets {
+                let state = &mut self.sending[index].encodings[encoding];
+                let key_frame = state.key_frame;
+                let (rid, seq, frame) = (state.rid, state.seq, state.frame);
+                state.seq += 1;
+                let payload = match audio {
+                    true => opus(frame),
+                    false => vp8(encoding as u8, frame, packet == 0, key_frame),
+                };
+                let values = ExtensionValues {
+                    audio_level: audio.then_some(-20),
+                    voice_activity: audio.then_some(true),
+                    ..Default::default()
+                };
+                let timestamp = match audio {
+                    true => frame.wrapping_mul(960),
+                    false => frame.wrapping_mul(2970).wrapping_add(77 * encoding as u32),
+                };
+                let pt = if audio { 111 } else { 96 };
+                let write = RtpWrite::new(pt.into(), seq.into(), timestamp, self.now, payload)
+                    .marker(!audio && packet + 1 == packets)
+                    .nackable(!audio)
+                    .ext_vals(values);
+                let mut api = self.rtc.direct_api();
+                if let Some(stream) = api.stream_tx_by_mid(mid, rid) {
+                    stream.write_rtp(write);
+                }
+                // One mutation, then its output.
+                self.rtc.handle_input(Input::Timeout(self.now)).unwrap();
+                out.extend(self.poll());
+            }
+            let state = &mut self.sending[index].encodings[encoding];
+            state.key_frame = false;
+            state.frame += 1;
+        }
+    }
+
+    fn events(&mut self) {
+        // Datagrams stay inside until it is driven: only events are taken here.
+        let out = self.poll();
+        self.unsent.extend(out);
+    }
+
+    fn poll(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut out = std::mem::take(&mut self.unsent);
+        loop {
+            match self.rtc.poll_output().unwrap() {
+                Output::Timeout(at) => {
+                    self.due = at.max(self.now + Duration::from_micros(100));
+                    return out;
+                }
+                Output::Transmit(t) => out.push((t.destination, t.contents.to_vec())),
+                Output::Event(event) => self.on_event(event),
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Connected => {
+                self.connected = true;
+                for sending in &mut self.sending {
+                    sending.due = self.now;
+                }
+            }
+            Event::Closed => self.closed = true,
+            Event::ChannelOpen(id, label) => {
+                self.open.insert(label, id);
+            }
+            Event::ChannelData(message) => {
+                let label = self.open.iter().find(|(_, id)| **id == message.id);
+                let label = label.map(|(label, _)| label.clone()).unwrap_or_default();
+                self.data.push((label, message.data));
+            }
+            Event::KeyframeRequest(request) => {
+                let sending = self.sending.iter_mut().find(|s| s.mid == request.mid);
+                let encodings = sending.into_iter().flat_map(|s| &mut s.encodings);
+                for encoding in encodings.filter(|e| e.rid == request.rid) {
+                    encoding.key_frame = true;
+                    encoding.requests += 1;
+                }
+            }
+            Event::RtpPacket(packet) => {
+                let ssrc = *packet.header.ssrc;
+                let mut api = self.rtc.direct_api();
+                let mid = api.stream_rx(&ssrc.into()).map(|stream| stream.mid()).unwrap();
+                self.got.push(Got {
+                    at: self.now,
+                    mid,
+                    ssrc,
+                    seq: *packet.seq_no,
+                    timestamp: packet.header.timestamp,
+                    marker: packet.header.marker,
+                    payload_type: *packet.header.payload_type,
+                    payload: packet.payload.to_vec(),
+                    audio_level: packet.header.ext_vals.audio_level,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, sdp: &str) {
+        self.last_description = sdp.into();
+        self.named.clear();
+        let mut mid = String::new();
+        let mut msid = None;
+        for line in sdp.lines().chain(["m="]) {
+            if line.starts_with("m=") {
+                if let Some(msid) = msid.take() {
+                    self.named.insert(std::mem::take(&mut mid), msid);
+                }
+            } else if let Some(value) = line.strip_prefix("a=mid:") {
+                mid = value.into();
+            } else if let Some(value) = line.strip_prefix("a=msid:") {
+                msid = Some(String::from(value));
+            }
+        }
+    }
+}
+
+fn opus(frame: u32) -> Vec<u8> {
+    let mut payload = vec![0x78; 60];
+    payload.extend([0]);
+    payload.extend(frame.to_be_bytes());
+    payload
+}
+
+/// A VP8 packet (RFC 7741): descriptor with a 15-bit picture id, and the first bytes of a frame.
+fn vp8(encoding: u8, frame: u32, start: bool, key_frame: bool) -> Vec<u8> {
+    let [.., high, low] = frame.to_be_bytes();
+    let mut payload = vec![0x80 | if start { 0x10 } else { 0 }, 0x80, 0x80 | high & 0x7f, low];
+    payload.extend([u8::from(!key_frame), 0, 0]);
+    if key_frame {
+        let width = 320u16 << encoding;
+        payload.extend([0x9d, 0x01, 0x2a]);
+        payload.extend(width.to_le_bytes());
+        payload.extend((width / 2).to_le_bytes());
+    }
+    payload.resize(900, 0x55);
+    payload.extend([encoding]);
+    payload.extend(frame.to_be_bytes());
+    payload
+}
