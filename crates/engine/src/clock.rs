@@ -27,9 +27,8 @@ impl PublisherClock {
         let offset = match self.offset {
             Some(offset) => {
                 let difference = seen.wrapping_sub(offset);
-                if difference.unsigned_abs() > STEP as u64 {
-                    seen
-                } else if difference <= 0 {
+                let set_anew = difference.unsigned_abs() > STEP as u64;
+                if set_anew || difference <= 0 {
                     seen
                 } else {
                     offset + (difference >> DRIFT_SHIFT)

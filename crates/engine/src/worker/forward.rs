@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use umbrella_media::codec::red;
 use umbrella_media::{Codec, Layers, Packet, Spatial};
 
 use crate::api::{ConsumerError, Report};
@@ -332,32 +333,13 @@ impl Worker {
 
 /// An audio packet for a subscriber that knows no redundancy: its newest block.
 fn without_redundancy(packet: &Arc<Packet>) -> Arc<Packet> {
-    match newest_block(&packet.payload) {
-        Some(newest) => Arc::new(Packet {
+    match red::primary(&packet.payload) {
+        Some(primary) => Arc::new(Packet {
             codec: Codec::Opus,
-            payload: packet.payload.get(newest).unwrap_or_default().into(),
+            payload: packet.payload.get(primary.range).unwrap_or_default().into(),
             ..Packet::clone(packet)
         }),
         // End-to-end encryption may hide the structure: then nothing can be taken off.
         None => packet.clone(),
     }
-}
-
-/// Where the newest block of an RFC 2198 payload is.
-fn newest_block(payload: &[u8]) -> Option<std::ops::Range<usize>> {
-    /// More blocks than this are not redundancy but an attack.
-    const MAX_BLOCKS: usize = 32;
-    let (mut at, mut redundant) = (0, 0);
-    for _ in 0..MAX_BLOCKS {
-        let header = *payload.get(at)?;
-        if header & 0x80 == 0 {
-            let start = at + 1 + redundant;
-            return (start <= payload.len()).then_some(start..payload.len());
-        }
-        // 14 bits of age, then 10 of length.
-        let length = u16::from_be_bytes([*payload.get(at + 2)?, *payload.get(at + 3)?]);
-        redundant += usize::from(length & 0x3ff);
-        at += 4;
-    }
-    None
 }

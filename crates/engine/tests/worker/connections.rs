@@ -35,7 +35,15 @@ fn call_fails_where_udp_is_blocked() {
     let mic = track(&mut net, speaker, 0);
     net.consume(listener, &mic, Delivery::FULL);
     assert!(net.until(5 * SECOND, |net| net.peers[listener].got.len() > 20));
-    let tcp = |r: &Report| matches!(r, Report::Connected { protocol: Protocol::Tcp, .. });
+    let tcp = |r: &Report| {
+        matches!(
+            r,
+            Report::Connected {
+                protocol: Protocol::Tcp,
+                ..
+            }
+        )
+    };
     assert!(net.reports.iter().any(tcp));
 }
 
@@ -45,7 +53,11 @@ fn messages_get_lost() {
     let one = net.join(&[], 0, 0);
     let two = net.subscribe_peer();
     connect(&mut net);
-    let open = |net: &Network| [one, two].iter().all(|peer| net.peers[*peer].open.len() >= 2);
+    let open = |net: &Network| {
+        [one, two]
+            .iter()
+            .all(|peer| net.peers[*peer].open.len() >= 2)
+    };
     assert!(net.until(5 * SECOND, open), "channels do not open");
     net.peers[one].send("_reliable", b"to the server");
     net.run(SECOND);
@@ -57,10 +69,17 @@ fn messages_get_lost() {
     for (peer, channel) in [(one, Channel::Reliable), (two, Channel::Lossy)] {
         let transport = net.peers[peer].transport;
         let data = vec![channel as u8; 3000].into();
-        net.request(Request::SendData { transport, channel, data });
+        net.request(Request::SendData {
+            transport,
+            channel,
+            data,
+        });
     }
     net.run(SECOND);
-    assert_eq!(net.peers[one].data, [("_reliable".to_string(), vec![0; 3000])]);
+    assert_eq!(
+        net.peers[one].data,
+        [("_reliable".to_string(), vec![0; 3000])]
+    );
     assert_eq!(net.peers[two].data, [("_lossy".to_string(), vec![1; 3000])]);
 }
 
@@ -76,7 +95,11 @@ fn a_peer_that_does_not_read_fills_our_memory() {
     for _ in 0..200 {
         for channel in [Channel::Lossy, Channel::Reliable] {
             let data = vec![7; 60_000].into();
-            net.request(Request::SendData { transport, channel, data });
+            net.request(Request::SendData {
+                transport,
+                channel,
+                data,
+            });
         }
     }
     net.run(SECOND / 10);
@@ -106,7 +129,11 @@ fn random_datagrams_disturb_a_call() {
         if let Some(first) = data.first_mut() {
             *first = [0, 1, 20, 22, 63, 128, 144, 191, 200, 255][round as usize % 10];
         }
-        let from = [strangers, net.peers[speaker].address, net.peers[listener].address];
+        let from = [
+            strangers,
+            net.peers[speaker].address,
+            net.peers[listener].address,
+        ];
         net.throw(from[round as usize % 3], &data);
         if round % 100 == 0 {
             net.run(Duration::from_millis(20));
@@ -141,7 +168,11 @@ fn a_peer_that_vanishes_is_never_noticed() {
     net.peers[gone].address = SocketAddr::from(([10, 9, 9, 9], 1));
     net.latency = Duration::from_secs(1000);
     net.run(20 * SECOND);
-    assert!(net.reports.iter().any(|r| matches!(r, Report::Interrupted { .. })));
+    assert!(
+        net.reports
+            .iter()
+            .any(|r| matches!(r, Report::Interrupted { .. }))
+    );
     assert!(closed(&net).is_empty());
     net.run(40 * SECOND);
     assert_eq!(closed(&net), ["media was lost for too long"]);
@@ -187,7 +218,8 @@ fn a_bad_description_ends_the_call() {
         "v=0".into(),
         good[..good.len() / 2].into(),
         good.replace("a=mid:", "a=mad:"),
-        good.replace("opus/48000", "VP8/90000").replace("a=rtpmap:96 ", "a=rtpmap:111 "),
+        good.replace("opus/48000", "VP8/90000")
+            .replace("a=rtpmap:96 ", "a=rtpmap:111 "),
         good.replace("a=fingerprint:", "a=finger:"),
         good.replace("a=ice-ufrag:", "a=ufrag:"),
         "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n".repeat(2000),
@@ -198,7 +230,12 @@ fn a_bad_description_ends_the_call() {
         let before = refused(&net).len();
         net.send_offer(peer, sdp.clone());
         net.run(SECOND / 100);
-        assert_eq!(refused(&net).len(), before + 1, "not refused: {}", &sdp[..sdp.len().min(80)]);
+        assert_eq!(
+            refused(&net).len(),
+            before + 1,
+            "not refused: {}",
+            &sdp[..sdp.len().min(80)]
+        );
     }
     let before = net.peers[listener].got.len();
     net.run(SECOND);
@@ -217,7 +254,11 @@ fn a_changed_certificate_is_believed() {
     let other = format!("00:11:22{}", &fingerprint[8..]);
     net.send_offer(peer, offer.replace(&fingerprint, &other));
     net.run(SECOND);
-    assert!(refused(&net)[0].contains("certificate"), "{:?}", refused(&net));
+    assert!(
+        refused(&net)[0].contains("certificate"),
+        "{:?}",
+        refused(&net)
+    );
 }
 
 #[test]
@@ -238,7 +279,10 @@ fn idle_connections_cost_a_core() {
 
 #[test]
 fn a_full_server_takes_one_more() {
-    let limits = Limits { transports: 2, ..Limits::default() };
+    let limits = Limits {
+        transports: 2,
+        ..Limits::default()
+    };
     let mut net = Network::with_limits(12, limits);
     for _ in 0..3 {
         net.add_peer(Protocol::Udp, Negotiation::PeerOffers);

@@ -13,17 +13,27 @@ use network::{Network, Track};
 use peer::{Got, Peer};
 use umbrella_engine::{ConsumerId, Report};
 
-pub const SECOND: Duration = Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Waits until all are connected.
 fn connect(net: &mut Network) {
     let all = |net: &Network| net.peers.iter().all(|peer| peer.connected);
-    assert!(net.until(5 * SECOND, all), "somebody does not connect: {:?}", net.reports);
+    assert!(
+        net.until(5 * SECOND, all),
+        "somebody does not connect: {:?}",
+        net.reports
+    );
 }
 
 /// The track that a peer sends, once the worker knows it.
 fn track(net: &mut Network, peer: usize, index: usize) -> Track {
-    let of = |net: &Network| net.tracks.iter().filter(|t| t.peer == peer).nth(index).cloned();
+    let of = |net: &Network| {
+        net.tracks
+            .iter()
+            .filter(|t| t.peer == peer)
+            .nth(index)
+            .cloned()
+    };
     assert!(net.until(5 * SECOND, |net| of(net).is_some()), "no track");
     of(net).unwrap()
 }
@@ -44,5 +54,9 @@ fn assert_seamless(got: &[Got]) {
 
 /// What arrived since a moment.
 fn since(peer: &Peer, at: std::time::Instant) -> Vec<Got> {
-    peer.got.iter().filter(|got| got.at >= at).cloned().collect()
+    peer.got
+        .iter()
+        .filter(|got| got.at >= at)
+        .cloned()
+        .collect()
 }

@@ -26,23 +26,23 @@ struct InFlight {
     data: Vec<u8>,
 }
 
-pub struct Network {
-    pub now: Instant,
-    pub worker: Worker,
-    pub peers: Vec<Peer>,
+pub(crate) struct Network {
+    pub(crate) now: Instant,
+    pub(crate) worker: Worker,
+    pub(crate) peers: Vec<Peer>,
     /// Everything that was reported, in order.
-    pub reports: Vec<Report>,
+    pub(crate) reports: Vec<Report>,
     /// Tracks: who sends them, in which section, and their producer.
-    pub tracks: Vec<Track>,
+    pub(crate) tracks: Vec<Track>,
     /// Share of datagrams that are lost, of all but handshakes.
-    pub loss: f64,
-    pub latency: Duration,
+    pub(crate) loss: f64,
+    pub(crate) latency: Duration,
     /// Producers are opened as soon as the worker says that there is a section.
-    pub accept_tracks: bool,
+    pub(crate) accept_tracks: bool,
     /// A peer that does not answer offers.
-    pub deaf: Option<TransportId>,
+    pub(crate) deaf: Option<TransportId>,
     /// Calls of `poll` so far.
-    pub polls: u64,
+    pub(crate) polls: u64,
     flying: BinaryHeap<Reverse<InFlight>>,
     order: u64,
     random: u64,
@@ -51,28 +51,31 @@ pub struct Network {
 }
 
 #[derive(Debug, Clone)]
-pub struct Track {
-    pub peer: usize,
-    pub transport: TransportId,
-    pub mid: String,
-    pub kind: Kind,
-    pub name: String,
-    pub codecs: Vec<Codec>,
-    pub producer: ProducerId,
+pub(crate) struct Track {
+    pub(crate) peer: usize,
+    pub(crate) mid: String,
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) codecs: Vec<Codec>,
+    pub(crate) producer: ProducerId,
 }
 
-pub fn udp() -> SocketAddr {
+pub(crate) fn udp() -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], 40_000))
 }
 
 impl Network {
-    pub fn new(seed: u64) -> Network {
+    pub(crate) fn new(seed: u64) -> Network {
         Network::with_limits(seed, Limits::default())
     }
 
-    pub fn with_limits(seed: u64, limits: Limits) -> Network {
+    pub(crate) fn with_limits(seed: u64, limits: Limits) -> Network {
         let now = Instant::now() + Duration::from_secs(3600);
-        let address = |protocol| LocalAddress { protocol, advertised: udp(), base: udp() };
+        let address = |protocol| LocalAddress {
+            protocol,
+            advertised: udp(),
+            base: udp(),
+        };
         let config = WorkerConfig {
             addresses: vec![address(Protocol::Udp), address(Protocol::Tcp)],
             limits,
@@ -98,11 +101,11 @@ impl Network {
     }
 
     /// A peer that offers: data channels, what it publishes, and free sections.
-    pub fn join(&mut self, publish: &[Publish], audio: usize, video: usize) -> usize {
+    pub(crate) fn join(&mut self, publish: &[Publish], audio: usize, video: usize) -> usize {
         self.join_over(Protocol::Udp, publish, audio, video)
     }
 
-    pub fn join_over(
+    pub(crate) fn join_over(
         &mut self,
         protocol: Protocol,
         publish: &[Publish],
@@ -116,39 +119,61 @@ impl Network {
     }
 
     /// A peer to which we offer.
-    pub fn subscribe_peer(&mut self) -> usize {
+    pub(crate) fn subscribe_peer(&mut self) -> usize {
         self.add_peer(Protocol::Udp, Negotiation::WeOffer)
     }
 
-    pub fn add_peer(&mut self, protocol: Protocol, negotiation: Negotiation) -> usize {
+    pub(crate) fn add_peer(&mut self, protocol: Protocol, negotiation: Negotiation) -> usize {
         let index = self.peers.len();
         let transport = TransportId(index as u64 + 1);
-        let (ip, port) = ([10, 0, 1 + (index / 200) as u8, (index % 200) as u8 + 1], 5000);
-        self.peers.push(Peer::new(transport, protocol, SocketAddr::from((ip, port)), self.now));
+        let (ip, port) = (
+            [10, 0, 1 + (index / 200) as u8, (index % 200) as u8 + 1],
+            5000,
+        );
+        self.peers.push(Peer::new(
+            transport,
+            protocol,
+            SocketAddr::from((ip, port)),
+            self.now,
+        ));
         let channels = true;
-        self.request(Request::OpenTransport { transport, negotiation, channels });
+        self.request(Request::OpenTransport {
+            transport,
+            negotiation,
+            channels,
+        });
         index
     }
 
-    pub fn send_offer(&mut self, peer: usize, sdp: String) {
+    pub(crate) fn send_offer(&mut self, peer: usize, sdp: String) {
         let transport = self.peers[peer].transport;
         let offer = self.peers[peer].offers;
-        self.request(Request::RemoteOffer { transport, offer, sdp });
+        self.request(Request::RemoteOffer {
+            transport,
+            offer,
+            sdp,
+        });
     }
 
-    pub fn request(&mut self, request: Request) {
+    pub(crate) fn request(&mut self, request: Request) {
         self.worker.handle(self.now, Input::Request(request));
         self.worker_at = self.now;
     }
 
-    pub fn consume(&mut self, peer: usize, track: &Track, delivery: Delivery) -> ConsumerId {
+    pub(crate) fn consume(&mut self, peer: usize, track: &Track, delivery: Delivery) -> ConsumerId {
         let consumer = ConsumerId(self.id());
         let label = Label {
             stream: format!("PA_{}", track.peer),
             track: format!("TR_{}", track.producer),
         };
         let (transport, producer) = (self.peers[peer].transport, track.producer);
-        self.request(Request::OpenConsumer { consumer, transport, producer, label, delivery });
+        self.request(Request::OpenConsumer {
+            consumer,
+            transport,
+            producer,
+            label,
+            delivery,
+        });
         consumer
     }
 
@@ -158,7 +183,7 @@ impl Network {
     }
 
     /// Runs until it is so, at most for `limit`.
-    pub fn until(&mut self, limit: Duration, done: impl Fn(&Network) -> bool) -> bool {
+    pub(crate) fn until(&mut self, limit: Duration, done: impl Fn(&Network) -> bool) -> bool {
         let end = self.now + limit;
         while !done(self) {
             if self.now >= end {
@@ -169,13 +194,23 @@ impl Network {
         true
     }
 
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         self.until(time, |_| false);
     }
 
+    /// Runs, and gives all reports so far.
+    pub(crate) fn reports_after(&mut self, time: Duration) -> impl Iterator<Item = &Report> {
+        self.run(time);
+        self.reports.iter()
+    }
+
     /// Bytes from anywhere to the worker.
-    pub fn throw(&mut self, from: SocketAddr, data: &[u8]) {
-        let path = Path { protocol: Protocol::Udp, local: udp(), remote: from };
+    pub(crate) fn throw(&mut self, from: SocketAddr, data: &[u8]) {
+        let path = Path {
+            protocol: Protocol::Udp,
+            local: udp(),
+            remote: from,
+        };
         self.worker.handle(self.now, Input::Datagram { path, data });
         self.worker_at = self.now;
     }
@@ -183,9 +218,17 @@ impl Network {
     fn step(&mut self, end: Instant) {
         let flying = self.flying.peek().map(|next| next.0.arrives);
         let peers = self.peers.iter().map(Peer::due);
-        let next = peers.chain(flying).chain([self.worker_at]).min().unwrap_or(end);
+        let next = peers
+            .chain(flying)
+            .chain([self.worker_at])
+            .min()
+            .unwrap_or(end);
         self.now = next.clamp(self.now, end);
-        while self.flying.peek().is_some_and(|next| next.0.arrives <= self.now) {
+        while self
+            .flying
+            .peek()
+            .is_some_and(|next| next.0.arrives <= self.now)
+        {
             if let Some(Reverse(packet)) = self.flying.pop() {
                 self.deliver(packet);
             }
@@ -202,11 +245,23 @@ impl Network {
     }
 
     fn deliver(&mut self, packet: InFlight) {
-        let InFlight { to, protocol, from, at, data, .. } = packet;
+        let InFlight {
+            to,
+            protocol,
+            from,
+            at,
+            data,
+            ..
+        } = packet;
         match to {
             None => {
-                let path = Path { protocol, local: at, remote: from };
-                self.worker.handle(self.now, Input::Datagram { path, data: &data });
+                let path = Path {
+                    protocol,
+                    local: at,
+                    remote: from,
+                };
+                self.worker
+                    .handle(self.now, Input::Datagram { path, data: &data });
                 self.worker_at = self.now;
             }
             Some(peer) => self.peers[peer].receive(self.now, from, at, &data),
@@ -218,7 +273,10 @@ impl Network {
             self.polls += 1;
             match self.worker.poll(self.now) {
                 Output::Timeout(at) => {
-                    assert!(at > self.now, "the worker wants to be called at once, for ever");
+                    assert!(
+                        at > self.now,
+                        "the worker wants to be called at once, for ever"
+                    );
                     self.worker_at = at;
                     break;
                 }
@@ -227,10 +285,17 @@ impl Network {
         }
         let mut sent = Vec::new();
         self.worker.drain_transmits(|transmit| {
-            sent.extend(transmit.datagrams().map(|data| (transmit.path, data.to_vec())));
+            sent.extend(
+                transmit
+                    .datagrams()
+                    .map(|data| (transmit.path, data.to_vec())),
+            );
         });
         for (path, data) in sent {
-            let to = self.peers.iter().position(|peer| peer.address == path.remote);
+            let to = self
+                .peers
+                .iter()
+                .position(|peer| peer.address == path.remote);
             if let Some(to) = to {
                 self.fly(Some(to), path.protocol, path.local, path.remote, data);
             }
@@ -259,7 +324,15 @@ impl Network {
         self.order += 1;
         let arrives = self.now + self.latency;
         let order = self.order;
-        self.flying.push(Reverse(InFlight { arrives, order, to, protocol, from, at, data }));
+        self.flying.push(Reverse(InFlight {
+            arrives,
+            order,
+            to,
+            protocol,
+            from,
+            at,
+            data,
+        }));
     }
 
     fn chance(&mut self) -> f64 {
@@ -281,18 +354,37 @@ impl Network {
                 self.peers[peer].take_answer(sdp);
             }
             Report::Offer { transport, .. } if self.deaf == Some(*transport) => {}
-            Report::Offer { transport, offer, sdp, .. } => {
+            Report::Offer {
+                transport,
+                offer,
+                sdp,
+                ..
+            } => {
                 let peer = self.peer_of(*transport);
                 let sdp = self.peers[peer].answer(sdp);
                 let (transport, offer) = (*transport, *offer);
-                self.request(Request::RemoteAnswer { transport, offer, sdp });
+                self.request(Request::RemoteAnswer {
+                    transport,
+                    offer,
+                    sdp,
+                });
             }
-            Report::SectionsWanted { transport, audio, video } => {
+            Report::SectionsWanted {
+                transport,
+                audio,
+                video,
+            } => {
                 let peer = self.peer_of(*transport);
                 let offer = self.peers[peer].next_offer(*audio as usize, *video as usize);
                 self.send_offer(peer, offer);
             }
-            Report::SectionOpened { transport, mid, kind, track, codecs } => {
+            Report::SectionOpened {
+                transport,
+                mid,
+                kind,
+                track,
+                codecs,
+            } => {
                 if self.accept_tracks {
                     let (transport, mid, kind) = (*transport, mid.clone(), *kind);
                     let (name, codecs) = (track.clone(), codecs.clone());
@@ -301,14 +393,17 @@ impl Network {
                     let section = mid.clone();
                     self.tracks.push(Track {
                         peer,
-                        transport,
                         mid,
                         kind,
                         name,
                         codecs,
                         producer,
                     });
-                    self.request(Request::OpenProducer { producer, transport, mid: section });
+                    self.request(Request::OpenProducer {
+                        producer,
+                        transport,
+                        mid: section,
+                    });
                 }
             }
             _ => {}

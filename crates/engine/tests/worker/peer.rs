@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
-use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Rid, Simulcast, SimulcastLayer};
+use str0m::media::{
+    Direction, KeyframeRequestKind, MediaKind, Mid, Rid, Simulcast, SimulcastLayer,
+};
 use str0m::net::Receive;
 use str0m::rtp::{ExtensionValues, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
@@ -14,7 +16,7 @@ use umbrella_engine::{Protocol, TransportId};
 
 /// A track to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Publish {
+pub(crate) enum Publish {
     Audio,
     Video,
     Simulcast,
@@ -22,43 +24,44 @@ pub enum Publish {
 
 /// A media packet as the peer got it.
 #[derive(Debug, Clone)]
-pub struct Got {
-    pub at: Instant,
-    pub mid: Mid,
-    pub ssrc: u32,
-    pub seq: u64,
-    pub timestamp: u32,
-    pub marker: bool,
-    pub payload_type: u8,
-    pub payload: Vec<u8>,
-    pub audio_level: Option<i8>,
+pub(crate) struct Got {
+    pub(crate) at: Instant,
+    pub(crate) ssrc: u32,
+    pub(crate) seq: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) payload_type: u8,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) audio_level: Option<i8>,
 }
 
 impl Got {
     /// The encoding and the frame that the sender has written into the payload.
-    pub fn stamp(&self) -> (u8, u32) {
+    pub(crate) fn stamp(&self) -> (u8, u32) {
         let tail = &self.payload[self.payload.len() - 5..];
-        (tail[0], u32::from_be_bytes([tail[1], tail[2], tail[3], tail[4]]))
+        (
+            tail[0],
+            u32::from_be_bytes([tail[1], tail[2], tail[3], tail[4]]),
+        )
     }
 
-    pub fn is_key_frame(&self) -> bool {
+    pub(crate) fn is_key_frame(&self) -> bool {
         self.payload.get(4).is_some_and(|byte| byte & 1 == 0)
     }
 }
 
 /// What it sends in one section.
 #[derive(Debug)]
-pub struct Sending {
-    pub mid: Mid,
-    pub what: Publish,
-    pub paused: bool,
+pub(crate) struct Sending {
+    pub(crate) mid: Mid,
+    pub(crate) what: Publish,
+    pub(crate) paused: bool,
     encodings: Vec<Encoding>,
     due: Instant,
 }
 
 impl Sending {
     /// The encoder gives up an encoding, the last one.
-    pub fn drop_encoding(&mut self, encoding: usize) {
+    pub(crate) fn drop_encoding(&mut self, encoding: usize) {
         self.encodings.truncate(encoding);
     }
 }
@@ -72,24 +75,25 @@ struct Encoding {
     requests: u32,
 }
 
-pub struct Peer {
-    pub rtc: Rtc,
-    pub transport: TransportId,
-    pub protocol: Protocol,
-    pub address: SocketAddr,
-    pub got: Vec<Got>,
-    pub data: Vec<(String, Vec<u8>)>,
-    pub open: HashMap<String, ChannelId>,
-    pub sending: Vec<Sending>,
-    pub connected: bool,
-    pub closed: bool,
-    pub offers: u32,
+pub(crate) struct Peer {
+    pub(crate) rtc: Rtc,
+    pub(crate) transport: TransportId,
+    pub(crate) protocol: Protocol,
+    pub(crate) address: SocketAddr,
+    pub(crate) got: Vec<Got>,
+    pub(crate) data: Vec<(String, Vec<u8>)>,
+    pub(crate) open: HashMap<String, ChannelId>,
+    pub(crate) sending: Vec<Sending>,
+    pub(crate) connected: bool,
+    pub(crate) closed: bool,
+    pub(crate) offers: u32,
     /// `a=msid` of the sections in the last answer or offer that it got.
-    pub named: HashMap<String, String>,
-    pub last_description: String,
+    pub(crate) named: HashMap<String, String>,
+    pub(crate) last_description: String,
     /// Packets of each frame.
-    pub packets_per_frame: usize,
+    pub(crate) packets_per_frame: usize,
     pending: Option<SdpPendingOffer>,
+    /// Written, but not yet on its way.
     unsent: Vec<(SocketAddr, Vec<u8>)>,
     due: Instant,
     now: Instant,
@@ -98,7 +102,7 @@ pub struct Peer {
 const LABELS: [&str; 2] = ["_reliable", "_lossy"];
 
 impl Peer {
-    pub fn new(
+    pub(crate) fn new(
         transport: TransportId,
         protocol: Protocol,
         address: SocketAddr,
@@ -135,7 +139,12 @@ impl Peer {
         }
     }
 
-    pub fn first_offer(&mut self, publish: &[Publish], audio: usize, video: usize) -> String {
+    pub(crate) fn first_offer(
+        &mut self,
+        publish: &[Publish],
+        audio: usize,
+        video: usize,
+    ) -> String {
         let mut api = self.rtc.sdp_api();
         api.add_channel(LABELS[0].into());
         api.add_channel_with_config(ChannelConfig {
@@ -192,7 +201,7 @@ impl Peer {
     }
 
     /// An offer with more free sections, or none.
-    pub fn next_offer(&mut self, audio: usize, video: usize) -> String {
+    pub(crate) fn next_offer(&mut self, audio: usize, video: usize) -> String {
         let mut api = self.rtc.sdp_api();
         for _ in 0..audio {
             api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
@@ -211,7 +220,7 @@ impl Peer {
     }
 
     /// Stops to send in a section.
-    pub fn stop_offer(&mut self, mid: Mid) -> String {
+    pub(crate) fn stop_offer(&mut self, mid: Mid) -> String {
         let mut api = self.rtc.sdp_api();
         api.set_direction(mid, Direction::Inactive);
         let (offer, pending) = api.apply().unwrap();
@@ -221,7 +230,7 @@ impl Peer {
         offer.to_sdp_string()
     }
 
-    pub fn take_answer(&mut self, sdp: &str) {
+    pub(crate) fn take_answer(&mut self, sdp: &str) {
         self.note(sdp);
         let Some(pending) = self.pending.take() else {
             return;
@@ -233,7 +242,7 @@ impl Peer {
         self.due = self.now;
     }
 
-    pub fn answer(&mut self, sdp: &str) -> String {
+    pub(crate) fn answer(&mut self, sdp: &str) -> String {
         self.note(sdp);
         let offer = SdpOffer::from_sdp_string(sdp).unwrap();
         let answer = self.rtc.sdp_api().accept_offer(offer).unwrap();
@@ -241,29 +250,35 @@ impl Peer {
         answer.to_sdp_string()
     }
 
-    pub fn send(&mut self, label: &str, data: &[u8]) {
+    pub(crate) fn send(&mut self, label: &str, data: &[u8]) {
         let id = self.open[label];
         assert!(self.rtc.channel(id).unwrap().write(true, data).unwrap());
         self.due = self.now;
     }
 
-    pub fn request_key_frame(&mut self, ssrc: u32) {
+    pub(crate) fn request_key_frame(&mut self, ssrc: u32) {
         let mut api = self.rtc.direct_api();
-        api.stream_rx(&ssrc.into()).unwrap().request_keyframe(KeyframeRequestKind::Pli);
+        api.stream_rx(&ssrc.into())
+            .unwrap()
+            .request_keyframe(KeyframeRequestKind::Pli);
         self.due = self.now;
     }
 
     /// How often the worker has asked for key frames of an encoding.
-    pub fn key_frame_requests(&self, sending: usize, encoding: usize) -> u32 {
+    pub(crate) fn key_frame_requests(&self, sending: usize, encoding: usize) -> u32 {
         self.sending[sending].encodings[encoding].requests
     }
 
-    pub fn due(&self) -> Instant {
-        let sending = self.sending.iter().filter(|_| self.connected).map(|sending| sending.due);
+    pub(crate) fn due(&self) -> Instant {
+        let sending = self
+            .sending
+            .iter()
+            .filter(|_| self.connected)
+            .map(|sending| sending.due);
         sending.chain([self.due]).min().unwrap()
     }
 
-    pub fn receive(&mut self, now: Instant, from: SocketAddr, at: SocketAddr, data: &[u8]) {
+    pub(crate) fn receive(&mut self, now: Instant, from: SocketAddr, at: SocketAddr, data: &[u8]) {
         let protocol = match self.protocol {
             Protocol::Udp => str0m::net::Protocol::Udp,
             Protocol::Tcp => str0m::net::Protocol::Tcp,
@@ -277,7 +292,7 @@ impl Peer {
     }
 
     /// What it sends now.
-    pub fn drive(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
+    pub(crate) fn drive(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
         self.now = now;
         let mut out = self.poll();
         if self.connected {
@@ -342,8 +357,8 @@ impl Peer {
 
     fn events(&mut self) {
         // Datagrams stay inside until it is driven: only events are taken here.
-        let out = self.poll();
-        self.unsent.extend(out);
+        self.unsent = self.poll();
+        self.due = self.now;
     }
 
     fn poll(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
@@ -387,15 +402,11 @@ impl Peer {
             }
             Event::RtpPacket(packet) => {
                 let ssrc = *packet.header.ssrc;
-                let mut api = self.rtc.direct_api();
-                let mid = api.stream_rx(&ssrc.into()).map(|stream| stream.mid()).unwrap();
                 self.got.push(Got {
                     at: self.now,
-                    mid,
                     ssrc,
                     seq: *packet.seq_no,
                     timestamp: packet.header.timestamp,
-                    marker: packet.header.marker,
                     payload_type: *packet.header.payload_type,
                     payload: packet.payload.to_vec(),
                     audio_level: packet.header.ext_vals.audio_level,
@@ -434,7 +445,12 @@ fn opus(frame: u32) -> Vec<u8> {
 /// A VP8 packet (RFC 7741): descriptor with a 15-bit picture id, and the first bytes of a frame.
 fn vp8(encoding: u8, frame: u32, start: bool, key_frame: bool) -> Vec<u8> {
     let [.., high, low] = frame.to_be_bytes();
-    let mut payload = vec![0x80 | if start { 0x10 } else { 0 }, 0x80, 0x80 | high & 0x7f, low];
+    let mut payload = vec![
+        0x80 | if start { 0x10 } else { 0 },
+        0x80,
+        0x80 | high & 0x7f,
+        low,
+    ];
     payload.extend([u8::from(!key_frame), 0, 0]);
     if key_frame {
         let width = 320u16 << encoding;
