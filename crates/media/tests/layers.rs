@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use common::packet;
 use umbrella_media::{
-    Codec, Delivery, Descriptor, Kind, Layer, Layers, Liveness, Packet, Selector, Spatial,
-    Temporal, Verdict,
+    Codec, Delivery, Descriptor, Kind, Layer, Layers, Liveness, Packet, Parser, Rewriter, Selector,
+    Spatial, Temporal, Verdict,
 };
 
 const SPATIALS: [Spatial; 3] = [Spatial::LOW, Spatial::MEDIUM, Spatial::HIGH];
@@ -257,4 +257,114 @@ fn encoding_is_live_until_others_have_gone_on_without_it() {
     assert!(!liveness.live(timeout).has_encoding(Spatial::HIGH));
     assert!(liveness.note(&at(Spatial::HIGH, 3), timeout), "it is back");
     assert!(liveness.live(timeout).has_encoding(Spatial::LOW));
+}
+
+/// The dependency descriptor of a key frame, frame number 7: two spatial layers that depend on
+/// each other in key pictures only (L2T1_KEY). Templates: 62 is the lower layer in a key picture,
+/// 63 in others; 0 is the upper layer in a key picture, 1 in others.
+const KEY: [u8; 23] = [
+    0xfe, 0x00, 0x07, 0x87, 0xc1, 0x23, 0xa8, 0x22, 0x45, 0x04, 0x5a, 0x00, 0x00, 0x00, 0x01, 0x02,
+    0x7f, 0x01, 0x67, 0x04, 0xff, 0x02, 0xcf,
+];
+
+/// A publisher of such a stream.
+struct Av1 {
+    parser: Parser,
+    encoding: Spatial,
+    frame: u16,
+}
+
+impl Av1 {
+    fn new(encoding: Spatial, frame: u16) -> Av1 {
+        Av1 {
+            parser: Parser::new(Codec::Av1),
+            encoding,
+            frame,
+        }
+    }
+
+    /// A picture: one packet for each of its two layers.
+    fn picture(&mut self, key: bool) -> [Packet; 2] {
+        let timestamp = u32::from(self.frame) * 1500;
+        [(62, 63), (0, 1)].map(|(in_key_picture, in_others)| {
+            let template = if key { in_key_picture } else { in_others };
+            self.frame += 1;
+            let [high, low] = self.frame.to_be_bytes();
+            let mut dependency = vec![0xc0 | template, high, low];
+            if template == 62 {
+                dependency.extend(&KEY[3..]);
+            }
+            let marker = template < 2;
+            let descriptor = self.parser.parse(&[0x10, 1], marker, Some(&dependency));
+            let plain = packet(Codec::Av1, self.frame.into(), &[0x10, 1], Instant::now());
+            let encoding = self.encoding;
+            Packet {
+                encoding,
+                timestamp,
+                marker,
+                descriptor,
+                ..plain
+            }
+        })
+    }
+}
+
+#[test]
+fn described_layers_change_where_the_description_allows_it() {
+    let mut publisher = Av1::new(Spatial::LOW, 7);
+    let mut selector = Selector::new(Kind::Video, want(Spatial::LOW, 7));
+    let mut show = |selector: &mut Selector, key| forwarded(selector, &publisher.picture(key));
+    assert_eq!(show(&mut selector, true), [(0, true)]);
+    assert_eq!(show(&mut selector, false), [(0, true)]);
+    selector.configure(want(Spatial::HIGH, 7));
+    assert_eq!(
+        show(&mut selector, false),
+        [(0, true)],
+        "an upper frame needs the one before"
+    );
+    assert_eq!(selector.needs_key_frame(), Some(Spatial::LOW));
+    assert_eq!(show(&mut selector, true), [(0, false), (1, true)]);
+    assert_eq!(
+        selector.needs_key_frame(),
+        None,
+        "there is no third layer to wait for"
+    );
+    assert_eq!(
+        show(&mut selector, false),
+        [(1, true)],
+        "the upper layer needs no lower one"
+    );
+    selector.configure(want(Spatial::LOW, 7));
+    assert_eq!(show(&mut selector, false), [(1, true)]);
+    assert_eq!(
+        selector.needs_key_frame(),
+        Some(Spatial::LOW),
+        "lower frames are missing too"
+    );
+    assert_eq!(show(&mut selector, true), [(0, true)]);
+    assert_eq!(selector.needs_key_frame(), None);
+}
+
+#[test]
+fn frame_numbers_go_on_when_another_encoding_is_taken_up() {
+    let (mut low, mut high) = (Av1::new(Spatial::LOW, 9000), Av1::new(Spatial::HIGH, 7));
+    let mut selector = Selector::new(Kind::Video, want(Spatial::LOW, 7));
+    let mut rewriter = Rewriter::new(1, 0);
+    let mut send = |selector: &mut Selector, packets: [Packet; 2]| {
+        packets.map(|packet| {
+            let verdict = selector.admit(&packet);
+            rewriter
+                .rewrite(&packet, verdict, &[None; 3])
+                .map(|out| (out.seq, out.frame_number))
+        })
+    };
+    assert_eq!(
+        send(&mut selector, low.picture(true))[0],
+        Some((1, None)),
+        "left as it is"
+    );
+    selector.configure(Delivery::FULL);
+    let switched = send(&mut selector, high.picture(true));
+    assert_eq!(switched, [Some((2, Some(9002))), Some((3, Some(9003)))]);
+    assert_eq!(send(&mut selector, low.picture(false)), [None, None]);
 }

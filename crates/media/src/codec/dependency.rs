@@ -22,6 +22,8 @@ const MAX_TARGETS: usize = 32;
 pub struct Targets {
     /// The frame number.
     pub frame_number: u16,
+    /// The frames that it refers to.
+    pub references: References,
     masks: Masks,
 }
 
@@ -31,9 +33,42 @@ impl Targets {
         self.masks.needed[layer.spatial.index()] & bit(layer.temporal) != 0
     }
 
-    /// Whether somebody can go on at this frame with this layer, whatever it was before.
+    /// Whether somebody who can decode this frame can go on with this layer, whatever it was
+    /// before.
     pub fn switch(&self, layer: Layer) -> bool {
         self.masks.switch[layer.spatial.index()] & bit(layer.temporal) != 0
+    }
+}
+
+/// The frames that a frame refers to, by distance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct References {
+    /// How many there are; may be more than there are distances below.
+    count: u8,
+    distances: [u16; References::MAX],
+}
+
+impl References {
+    /// An AV1 frame refers to seven others at most.
+    const MAX: usize = 7;
+
+    /// None: the frame can be decoded by itself.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether all of them fulfil a condition on their distance, 1 being the frame before. False
+    /// if there are more than any decoder has.
+    pub fn all(&self, condition: impl FnMut(u16) -> bool) -> bool {
+        let distances = self.distances.get(..usize::from(self.count));
+        distances.is_some_and(|distances| distances.iter().copied().all(condition))
+    }
+
+    fn push(&mut self, distance: u16) {
+        if let Some(place) = self.distances.get_mut(usize::from(self.count)) {
+            *place = distance;
+        }
+        self.count = self.count.saturating_add(1);
     }
 }
 
@@ -109,6 +144,7 @@ impl Reader {
             temporal: Temporal::BASE,
             targets: Targets {
                 frame_number,
+                references: References::default(),
                 masks: Masks::UNKNOWN,
             },
             known: false,
@@ -125,16 +161,17 @@ impl Reader {
             true => structure.masks(&structure.read_targets(&mut bits)?),
             false => template.masks,
         };
-        let refers = match flags.custom_references {
-            true => skip_references(&mut bits)?,
-            false => template.refers,
+        let references = match flags.custom_references {
+            true => read_references(&mut bits)?,
+            false => template.references,
         };
         Some(Dependency {
-            key_frame: flags.new_structure && frame_start && !refers,
+            key_frame: flags.new_structure && frame_start && references.is_empty(),
             spatial: template.spatial,
             temporal: template.temporal,
             targets: Targets {
                 frame_number,
+                references,
                 masks,
             },
             known: true,
@@ -203,7 +240,7 @@ struct Template {
     spatial: Spatial,
     temporal: Temporal,
     indications: Indications,
-    refers: bool,
+    references: References,
     masks: Masks,
 }
 
@@ -233,8 +270,7 @@ impl Structure {
         }
         for template in &mut templates {
             while bits.bit()? {
-                template.refers = true;
-                bits.skip(4)?;
+                template.references.push(bits.take(4)? as u16 + 1);
             }
         }
         skip_chains(bits, targets, templates.len())?;
@@ -305,7 +341,7 @@ fn read_layers(bits: &mut Bits<'_>) -> Option<(Vec<Template>, usize)> {
             spatial: Spatial::new(spatial).unwrap_or(Spatial::HIGH),
             temporal: Temporal::new(temporal),
             indications: [NOT_PRESENT; MAX_TARGETS],
-            refers: false,
+            references: References::default(),
             masks: Masks::UNKNOWN,
         });
         match bits.take(2)? {
@@ -364,16 +400,15 @@ fn read_sizes(bits: &mut Bits<'_>, spatials: usize) -> Option<[Option<Size>; Spa
     Some(sizes)
 }
 
-/// `frame_fdiffs()`: whether there is any reference.
-fn skip_references(bits: &mut Bits<'_>) -> Option<bool> {
-    let mut refers = false;
+/// `frame_fdiffs()`.
+fn read_references(bits: &mut Bits<'_>) -> Option<References> {
+    let mut references = References::default();
     loop {
         let size = bits.take(2)?;
         if size == 0 {
-            return Some(refers);
+            return Some(references);
         }
-        refers = true;
-        bits.skip(4 * size)?;
+        references.push(bits.take(4 * size)? as u16 + 1);
     }
 }
 

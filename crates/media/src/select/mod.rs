@@ -1,9 +1,12 @@
 //! Which packets of a track one consumer gets.
 
 mod live;
+mod shown;
 
 use crate::codec::dependency::Targets;
 use crate::{Delivery, Detail, Kind, Layer, Packet, Spatial, Temporal};
+
+use shown::Shown;
 
 pub use live::{Layers, Liveness};
 
@@ -41,6 +44,7 @@ pub struct Selector {
     wanted: Delivery,
     live: Layers,
     state: State,
+    shown: Shown,
     tails: [Option<Tail>; Spatial::COUNT],
 }
 
@@ -83,6 +87,7 @@ impl Selector {
             wanted,
             live: Layers::NONE,
             state: State::Waiting,
+            shown: Shown::default(),
             tails,
         }
     }
@@ -234,8 +239,12 @@ impl Selector {
     }
 
     fn start(&mut self, packet: &Packet) -> Verdict {
-        let model = match packet.descriptor.detail {
-            Detail::Dependency(_) => Model::Described,
+        let model = match &packet.descriptor.detail {
+            Detail::Dependency(targets) => {
+                self.shown = Shown::default();
+                self.shown.note(targets.frame_number);
+                Model::Described
+            }
             Detail::None | Detail::Vp8(_) => Model::Numbered,
         };
         let upto = self.wanted.layer;
@@ -257,16 +266,19 @@ impl Selector {
         before: Layer,
         model: Model,
     ) -> Verdict {
-        let in_order = tail.is_none_or(|tail| packet.seq > tail.seq);
-        let new_picture = in_order && tail.is_none_or(|tail| packet.timestamp != tail.timestamp);
         let wanted = self.wanted.layer;
-        let (upto, model, needed) = match packet.descriptor.detail {
+        let place = Place::of(packet, tail);
+        let (upto, model, needed) = match &packet.descriptor.detail {
             Detail::Dependency(targets) => {
-                let upto = described(packet, &targets, before, wanted, (in_order, new_picture));
-                (upto, Model::Described, targets.needed(upto))
+                let upto = described(packet, targets, (before, wanted), place, &self.shown);
+                let needed = targets.needed(upto);
+                if needed {
+                    self.shown.note(targets.frame_number);
+                }
+                (upto, Model::Described, needed)
             }
             Detail::None | Detail::Vp8(_) => {
-                let upto = numbered(packet, before, wanted, (in_order, new_picture));
+                let upto = numbered(packet, before, wanted, place);
                 let found = &packet.descriptor;
                 let within = found.spatial <= upto.spatial && found.temporal <= upto.temporal;
                 (upto, model, within)
@@ -286,6 +298,27 @@ impl Selector {
     }
 }
 
+/// Where a packet is among those that came before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It came late.
+    Late,
+    /// It goes on with the newest picture.
+    SamePicture,
+    /// It is the first that came of a picture.
+    NewPicture,
+}
+
+impl Place {
+    fn of(packet: &Packet, tail: Option<Tail>) -> Place {
+        match tail {
+            Some(tail) if packet.seq <= tail.seq => Place::Late,
+            Some(tail) if packet.timestamp == tail.timestamp => Place::SamePicture,
+            Some(_) | None => Place::NewPicture,
+        }
+    }
+}
+
 /// The last packet of a picture is marked. Where upper spatial layers are left out, that is the
 /// last packet of the highest one that is not.
 fn marker(packet: &Packet, upto: Layer) -> bool {
@@ -297,19 +330,14 @@ fn marker(packet: &Packet, upto: Layer) -> bool {
 /// The layers from this packet on, where lower ones never need higher ones. Layers are left out
 /// from the beginning of a picture on, and added where the stream says that it is possible;
 /// never at a packet that came late, because what followed it has been dropped.
-fn numbered(
-    packet: &Packet,
-    before: Layer,
-    wanted: Layer,
-    (in_order, new_picture): (bool, bool),
-) -> Layer {
+fn numbered(packet: &Packet, before: Layer, wanted: Layer, place: Place) -> Layer {
     let mut upto = before;
     let found = &packet.descriptor;
-    if new_picture {
+    if place == Place::NewPicture {
         upto.spatial = upto.spatial.min(wanted.spatial);
         upto.temporal = upto.temporal.min(wanted.temporal);
     }
-    if !in_order || !found.frame_start {
+    if place == Place::Late || !found.frame_start {
         return upto;
     }
     if found.key_frame {
@@ -327,28 +355,35 @@ fn numbered(
     upto
 }
 
-/// The layers from this packet on, according to its dependency descriptor.
+/// The layers from this packet on, according to its dependency descriptor: it allows a switch
+/// for those who can decode the frame, that is who were shown all that it refers to.
 fn described(
     packet: &Packet,
     targets: &Targets,
-    before: Layer,
-    wanted: Layer,
-    (in_order, new_picture): (bool, bool),
+    (before, wanted): (Layer, Layer),
+    place: Place,
+    shown: &Shown,
 ) -> Layer {
-    if before == wanted || !in_order {
-        return before;
+    let slower = before.spatial == wanted.spatial && before.temporal > wanted.temporal;
+    match place {
+        _ if before == wanted => return before,
+        Place::Late => return before,
+        Place::NewPicture if slower => return wanted,
+        Place::SamePicture | Place::NewPicture => {}
     }
-    if new_picture && before.spatial == wanted.spatial && before.temporal > wanted.temporal {
-        return wanted;
-    }
-    if !packet.descriptor.frame_start {
+    let decodable = || {
+        let number = targets.frame_number;
+        targets
+            .references
+            .all(|distance| shown.contains(number.wrapping_sub(distance)))
+    };
+    if !packet.descriptor.frame_start || !decodable() {
         return before;
     }
     let spatial = wanted.spatial;
-    let least = if before.spatial == spatial {
-        before.temporal.id() + 1
-    } else {
-        0
+    let least = match before.spatial == spatial {
+        true => before.temporal.id() + 1,
+        false => 0,
     };
     (least..=wanted.temporal.id())
         .rev()
