@@ -252,12 +252,7 @@ impl Worker {
             (IceConnectionState::Connected | IceConnectionState::Completed, life) => {
                 transport.life = Life::Connected;
                 if let Life::Interrupted { .. } = life {
-                    let path = transport.connection.path();
-                    let protocol = path.map_or(Protocol::Udp, |path| path.protocol);
-                    self.reports.push_back(Report::Connected {
-                        transport: id,
-                        protocol,
-                    });
+                    self.on_connected(now, key);
                 }
             }
             (IceConnectionState::Disconnected, Life::Connected | Life::Restarting { .. }) => {

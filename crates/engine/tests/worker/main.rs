@@ -1,6 +1,12 @@
 //! What people in a call would notice, between a worker and stock str0m peers on a seeded network
 //! with a virtual clock. Tests are named by the complaint that they prevent.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may panic, and looks for what it waits for"
+)]
+
 mod connections;
 mod network;
 mod peer;

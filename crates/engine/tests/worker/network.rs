@@ -37,8 +37,6 @@ pub(crate) struct Network {
     /// Share of datagrams that are lost, of all but handshakes.
     pub(crate) loss: f64,
     pub(crate) latency: Duration,
-    /// Producers are opened as soon as the worker says that there is a section.
-    pub(crate) accept_tracks: bool,
     /// A peer that does not answer offers.
     pub(crate) deaf: Option<TransportId>,
     /// Calls of `poll` so far.
@@ -89,7 +87,6 @@ impl Network {
             tracks: Vec::new(),
             loss: 0.0,
             latency: Duration::from_millis(10),
-            accept_tracks: true,
             deaf: None,
             polls: 0,
             flying: BinaryHeap::new(),
@@ -385,26 +382,24 @@ impl Network {
                 track,
                 codecs,
             } => {
-                if self.accept_tracks {
-                    let (transport, mid, kind) = (*transport, mid.clone(), *kind);
-                    let (name, codecs) = (track.clone(), codecs.clone());
-                    let peer = self.peer_of(transport);
-                    let producer = ProducerId(self.id());
-                    let section = mid.clone();
-                    self.tracks.push(Track {
-                        peer,
-                        mid,
-                        kind,
-                        name,
-                        codecs,
-                        producer,
-                    });
-                    self.request(Request::OpenProducer {
-                        producer,
-                        transport,
-                        mid: section,
-                    });
-                }
+                let (transport, mid, kind) = (*transport, mid.clone(), *kind);
+                let (name, codecs) = (track.clone(), codecs.clone());
+                let peer = self.peer_of(transport);
+                let producer = ProducerId(self.id());
+                let section = mid.clone();
+                self.tracks.push(Track {
+                    peer,
+                    mid,
+                    kind,
+                    name,
+                    codecs,
+                    producer,
+                });
+                self.request(Request::OpenProducer {
+                    producer,
+                    transport,
+                    mid: section,
+                });
             }
             _ => {}
         }
