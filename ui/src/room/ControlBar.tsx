@@ -17,7 +17,7 @@ type Props = {
 export function ControlBar(props: Props) {
   const { own } = props;
   return (
-    <footer className="controls" aria-label="Call controls">
+    <section className="controls" aria-label="Call controls">
       <MediaButton
         device={own.microphone}
         icons={['mic', 'micOff']}
@@ -44,7 +44,7 @@ export function ControlBar(props: Props) {
       <PanelButton {...props} name="settings" icon="settings" label="Settings" />
       <span className="controls-gap" />
       <ControlButton icon="leave" label="Leave" className="control-leave" onClick={props.onLeave} />
-    </footer>
+    </section>
   );
 }
 
