@@ -31,7 +31,12 @@ async function freePort(preferred) {
 /** Starts a server and waits until it accepts; `name` names its log. */
 export async function startServer(name, env = {}) {
   const server = new Server(name, await freePort(8081), await freePort(40_000), env);
-  await server.start();
+  try {
+    await server.start();
+  } catch (error) {
+    server.child.kill('SIGKILL');
+    throw error;
+  }
   return server;
 }
 
