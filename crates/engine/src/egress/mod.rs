@@ -251,7 +251,6 @@ impl Egress {
         if state.rtx_payload_type(format).is_none() {
             return;
         }
-        state.throttle.resent(packet.payload.len());
         self.touched = now;
         let entry = Entry {
             stream,

@@ -226,7 +226,6 @@ impl Outbox {
         self.slab.extend_from_slice(bytes);
         self.ends.push(self.slab.len());
         stream.counts.resent += 1;
-        stream.throttle.resent(bytes.len());
         bytes.len()
     }
 

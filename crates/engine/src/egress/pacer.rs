@@ -39,7 +39,7 @@ impl Pacer {
         Pacer {
             pacing: Pacing::Automatic,
             written: RateMeter::new(now),
-            budget: 0,
+            budget: MIN_BURST as i64,
             filled: now,
         }
     }

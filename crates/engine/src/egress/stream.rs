@@ -295,8 +295,10 @@ pub(super) struct Throttle {
     /// When a packet was sent again, by sequence number modulo the size. Empty until the first
     /// NACK.
     recent: Vec<Option<(u64, Instant)>>,
-    /// Bytes that may be sent again: half of what was sent.
+    /// Bytes that may be sent again: half of what was sent. Taken when a resend is granted, at
+    /// the mean size of a packet, so that even requests for packets that are gone are bounded.
     budget: i64,
+    mean_size: i64,
     /// Packets below are not sent again: a frame was dropped, and a key frame is on its way.
     floor: u64,
 }
@@ -310,6 +312,7 @@ impl Default for Throttle {
         Throttle {
             recent: Vec::new(),
             budget: BUDGET_START,
+            mean_size: 0,
             floor: 0,
         }
     }
@@ -317,11 +320,10 @@ impl Default for Throttle {
 
 impl Throttle {
     pub(super) fn sent(&mut self, bytes: usize) {
-        self.budget = (self.budget + bytes as i64 / 2).min(BUDGET_MAX);
-    }
-
-    pub(super) fn resent(&mut self, bytes: usize) {
-        self.budget -= bytes as i64;
+        let bytes = bytes as i64;
+        self.budget = (self.budget + bytes / 2).min(BUDGET_MAX);
+        // Rounded up, so that it is never free.
+        self.mean_size += (bytes - self.mean_size + 7).div_euclid(8);
     }
 
     pub(super) fn raise_floor(&mut self, seq: u64) {
@@ -342,6 +344,7 @@ impl Throttle {
         });
         if !again {
             *slot = Some((seq, now));
+            self.budget -= self.mean_size;
         }
         !again
     }

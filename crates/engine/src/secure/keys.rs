@@ -300,6 +300,26 @@ impl Cipher {
         Ok(())
     }
 
+    /// The payload of an SRTP packet whose header has `header` bytes; only GCM with 128 bits.
+    #[cfg(test)]
+    pub(super) fn open_rtp(
+        &mut self,
+        ssrc: u32,
+        index: u64,
+        packet: &[u8],
+        header: usize,
+    ) -> Option<Vec<u8>> {
+        let Kind::Gcm128 { aes, salt } = &mut self.kind else {
+            return None;
+        };
+        let iv = AeadAes128Gcm::rtp_iv(*salt, ssrc, (index >> 16) as u32, index as u16);
+        let (head, body) = packet.split_at(header);
+        let mut plain = vec![0; body.len()];
+        let len = aes.decrypt(&iv, &[head], body, &mut plain).ok()?;
+        plain.truncate(len);
+        Some(plain)
+    }
+
     fn rtcp_plain_len(&self, packet: &[u8]) -> Result<usize, CipherError> {
         let length = packet
             .len()

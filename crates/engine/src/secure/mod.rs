@@ -16,6 +16,8 @@ mod provider;
 mod rtcp_rewrite;
 mod srtp;
 mod tap;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use connection::{BuildError, Connection, ConnectionError, Counters, Datagram, Out};
 pub use keys::KeyingError;

@@ -1,0 +1,152 @@
+use super::*;
+
+#[test]
+fn a_missing_packet_is_sent_again_on_the_rtx_stream() {
+    let mut rig = Rig::new();
+    let video = rig.open_video();
+    let seq = video.next_seq;
+    rig.write(video.stream, seq, 50);
+    let original = rig.media().remove(0);
+    let resend = FeedbackEvent::Resend {
+        stream: video.stream,
+        seq,
+    };
+    assert_eq!(rig.nack(VIDEO, [seq as u16]), [resend]);
+    let mut rtx_seqs = HashSet::new();
+    for _ in 0..3 {
+        let again = packet(seq, 50, rig.now);
+        rig.egress
+            .resend(rig.now, video.stream, &again, outgoing(seq), VP8);
+        rig.pass(Duration::from_millis(10));
+        let rtx = rig.media().remove(0);
+        assert_eq!((rtx.ssrc, rtx.payload_type), (VIDEO_RTX, 97));
+        assert_eq!(
+            (rtx.timestamp, rtx.marker),
+            (original.timestamp, original.marker)
+        );
+        assert_eq!(rtx.payload[..2], original.seq.to_be_bytes());
+        assert_eq!(rtx.payload[2..], original.payload);
+        assert!(rtx_seqs.insert(rtx.seq));
+    }
+    assert_eq!(
+        rig.egress.statistics(rig.now, video.stream).unwrap().resent,
+        3
+    );
+}
+
+#[test]
+fn a_packet_is_sent_again_once_per_round_trip() {
+    let mut rig = Rig::new();
+    let video = rig.open_video();
+    let seq = video.next_seq;
+    rig.write(video.stream, seq, 50);
+    rig.media();
+    assert_eq!(rig.nack(VIDEO, [seq as u16, seq as u16]).len(), 1);
+    rig.pass(Duration::from_millis(5));
+    assert_eq!(rig.nack(VIDEO, [seq as u16]).len(), 0);
+    rig.pass(Duration::from_millis(45));
+    assert_eq!(rig.nack(VIDEO, [seq as u16]).len(), 1);
+    assert_eq!(
+        rig.egress.counters(),
+        EgressCounters {
+            nacked: 4,
+            nacks_ignored: 2,
+            ..EgressCounters::default()
+        }
+    );
+}
+
+#[test]
+fn a_nack_storm_costs_little() {
+    let mut rig = Rig::new();
+    let video = rig.open_video();
+    for i in 0..3000 {
+        rig.write(video.stream, video.next_seq + i, 1000);
+    }
+    while rig.egress.next_timeout().is_some() {
+        rig.pass(Duration::from_millis(5));
+        rig.raw();
+    }
+    let (mut events, mut resent) = (0, 0);
+    for round in 0..200u64 {
+        let seqs = (0..4000).map(|i| (video.next_seq + i % 3000) as u16);
+        let wanted = rig.nack(VIDEO, seqs);
+        assert!(wanted.len() <= MAX_NACKS as usize);
+        events += wanted.len();
+        for event in wanted {
+            let FeedbackEvent::Resend { stream, seq } = event else {
+                panic!("{event:?}")
+            };
+            let again = packet(seq, 1000, rig.now);
+            rig.egress
+                .resend(rig.now, stream, &again, outgoing(seq), VP8);
+        }
+        resent += rig.raw().iter().map(Vec::len).sum::<usize>();
+        rig.pass(Duration::from_millis(5 + round % 3));
+    }
+    // Half of three megabytes, never more than half a megabyte at once.
+    assert!(resent <= 700_000, "{resent} bytes sent again");
+    assert!(events <= 3000, "{events} look-ups");
+}
+
+#[test]
+fn rubbish_nacks_are_ignored() {
+    let mut rig = Rig::new();
+    let video = rig.open_video();
+    assert_eq!(
+        rig.nack(VIDEO, [0, 1, 2, video.next_seq as u16]),
+        [],
+        "nothing was sent yet"
+    );
+    rig.write(video.stream, video.next_seq, 50);
+    rig.media();
+    let unknown = [video.next_seq as u16 + 1, video.next_seq as u16 - 1];
+    assert_eq!(rig.nack(VIDEO, unknown), []);
+    assert_eq!(rig.nack(VIDEO_RTX, [1]), [], "resends are not resent");
+    assert_eq!(rig.nack(99, [1]), []);
+    assert_eq!(rig.nack(VIDEO, [video.next_seq as u16]).len(), 1);
+}
+
+#[test]
+fn without_rtx_a_resend_is_the_very_same_bytes() {
+    let mut rig = Rig::new();
+    let audio = rig.open_audio();
+    let mut sent = vec![];
+    for i in 0..100 {
+        rig.write(audio.stream, audio.next_seq + i, 80);
+        sent.push(rig.raw().remove(0));
+        rig.pass(Duration::from_millis(20));
+    }
+    let numbers = rig.egress.feedback().statistics().sent;
+    let wire = |i: u64| (audio.next_seq + i) as u16;
+    assert_eq!(rig.nack(AUDIO, [wire(90), wire(10), wire(99)]), []);
+    let again = rig.raw();
+    assert_eq!(
+        again,
+        [sent[90].clone(), sent[99].clone()],
+        "10 is no longer there"
+    );
+    assert_eq!(
+        rig.egress.feedback().statistics().sent,
+        numbers,
+        "no new number"
+    );
+}
+
+#[test]
+fn a_stream_that_resends_nothing_resends_nothing() {
+    let mut rig = Rig::new();
+    let opened = rig.open(AUDIO, Kind::Audio, Resends::Never);
+    rig.write(opened.stream, opened.next_seq, 80);
+    rig.raw();
+    assert_eq!(rig.nack(AUDIO, [opened.next_seq as u16]), []);
+    let packet = packet(opened.next_seq, 80, rig.now);
+    rig.egress.resend(
+        rig.now,
+        opened.stream,
+        &packet,
+        outgoing(opened.next_seq),
+        VP8,
+    );
+    assert_eq!(rig.raw(), Vec::<Vec<u8>>::new());
+}
