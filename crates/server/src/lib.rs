@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod http;
 pub mod net;
+pub mod signal;
 pub mod store;
 pub mod tls;
 pub mod worker;

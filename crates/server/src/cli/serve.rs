@@ -197,7 +197,11 @@ fn describe(tls: Option<&Tls>) -> String {
 }
 
 fn service(app: &App, tls: Option<&Tls>) -> http::Service {
-    let signalling = axum::Router::new();
+    let signalling = crate::signal::livekit::router(
+        app.control.clone(),
+        Arc::clone(app.keys.authority()),
+        app.config.limits.clone(),
+    );
     http::Service {
         router: http::router(app.clone(), signalling),
         tls: tls.map(Tls::server_config),

@@ -518,17 +518,16 @@ impl Control {
         if matches!(notification, Notification::Leave(_)) {
             return;
         }
-        let announced = match &notification {
-            Notification::TrackPublished { client_id, track } => {
-                Some((client_id.clone(), track.clone()))
-            }
-            _ => None,
-        };
         let Some(session) = self.sessions.of(to).map(|session| session.id) else {
             return;
         };
+        let published = if let Notification::TrackPublished { client_id, track } = &notification {
+            Some((client_id.clone(), track.clone()))
+        } else {
+            None
+        };
         self.tell(session, Event::Notify(notification));
-        if let Some((client_id, track)) = announced {
+        if let Some((client_id, track)) = published {
             self.announced(to, &client_id, &track);
         }
     }

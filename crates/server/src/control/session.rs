@@ -250,14 +250,6 @@ impl Sessions {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.by_id.len()
-    }
-
-    pub(super) fn transports(&self) -> usize {
-        self.by_transport.len()
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
         self.by_id.values()
     }

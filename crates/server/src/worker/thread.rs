@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use umbrella_engine::{Channel, Input, Output, Protocol, Report, Request, Worker};
 
 use super::link::{Link, REQUESTS};
@@ -328,12 +329,10 @@ impl State {
     fn report(&mut self, report: Report) {
         if self.backlog.is_empty() {
             let worker = self.index;
-            match self.reports.try_send(FromWorker::Report { worker, report }) {
-                Err(mpsc::error::TrySendError::Full(FromWorker::Report { report, .. })) => {
-                    self.keep(report);
-                }
-                // Without an owner the thread is about to end.
-                Ok(()) | Err(_) => {}
+            // Without an owner the thread is about to end.
+            let sent = self.reports.try_send(FromWorker::Report { worker, report });
+            if let Err(TrySendError::Full(FromWorker::Report { report, .. })) = sent {
+                self.keep(report);
             }
         } else {
             self.keep(report);
@@ -368,12 +367,10 @@ impl State {
     fn flush_reports(&mut self) {
         while let Some(report) = self.backlog.pop_front() {
             let worker = self.index;
-            match self.reports.try_send(FromWorker::Report { worker, report }) {
-                Err(mpsc::error::TrySendError::Full(FromWorker::Report { report, .. })) => {
-                    self.backlog.push_front(report);
-                    return;
-                }
-                Ok(()) | Err(_) => {}
+            let sent = self.reports.try_send(FromWorker::Report { worker, report });
+            if let Err(TrySendError::Full(FromWorker::Report { report, .. })) = sent {
+                self.backlog.push_front(report);
+                return;
             }
         }
     }

@@ -1,0 +1,55 @@
+//! The LiveKit client protocol: protobuf over a WebSocket at `/rtc` (two peer connections) and
+//! `/rtc/v1` (one), so that the existing client SDKs work.
+
+mod decode;
+mod door;
+mod encode;
+mod hello;
+mod limits;
+mod session;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use tower_http::cors::{Any, CorsLayer};
+
+use self::limits::Sockets;
+use crate::auth::Authority;
+use crate::config::LimitsConfig;
+use crate::control::Handle;
+
+/// What all connections of this dialect share.
+#[derive(Debug)]
+struct Shared {
+    control: Handle,
+    authority: Arc<Authority>,
+    limits: LimitsConfig,
+    sockets: Sockets,
+}
+
+/// The routes `/rtc`, `/rtc/v1` and their `validate`, to be mounted below the prefix.
+///
+/// Requests should carry an [`axum::extract::ConnectInfo`] with the client's address as an
+/// extension; without one all clients share the bounds of a single address.
+pub fn router(control: Handle, authority: Arc<Authority>, limits: LimitsConfig) -> Router {
+    let shared = Arc::new(Shared {
+        sockets: Sockets::new(&limits),
+        control,
+        authority,
+        limits,
+    });
+    // Pages of other origins must be able to read why they were refused. A token is no cookie:
+    // other origins gain nothing by it.
+    let cors = CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods(Any)
+        .allow_headers(Any);
+    Router::new()
+        .route("/rtc", get(door::connect_v0))
+        .route("/rtc/validate", get(door::validate_v0))
+        .route("/rtc/v1", get(door::connect_v1))
+        .route("/rtc/v1/validate", get(door::validate_v1))
+        .layer(cors)
+        .with_state(shared)
+}
