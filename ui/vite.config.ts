@@ -2,6 +2,9 @@ import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 import { mockApi } from './mock/plugin.ts';
 
+/** The server behind `npm run dev`. */
+const SERVER = process.env.UMBRELLA_URL ?? 'https://localhost:8081';
+
 export default defineConfig(({ mode }) => ({
   // Relative, so that the page works below any path prefix: the server writes the prefix into
   // <base href>, and everything else follows from that.
@@ -22,7 +25,7 @@ export default defineConfig(({ mode }) => ({
         : Object.fromEntries(
             ['/api', '/rtc', '/trust'].map((path) => [
               path,
-              { target: 'https://localhost:8081', secure: false, ws: true },
+              { target: SERVER, secure: false, ws: true },
             ]),
           ),
   },

@@ -124,8 +124,12 @@ function RoomRow(props: {
           </span>
         </div>
         <div className="row">
-          <a className="button button-plain" href={hrefOf({ kind: 'room', room: room.name })}>
-            Open<span className="visually-hidden"> {room.name}</span>
+          <a
+            className="button button-plain"
+            href={hrefOf({ kind: 'room', room: room.name })}
+            aria-label={`Open ${room.name}`}
+          >
+            Open
           </a>
           <Button
             kind="quiet"
