@@ -22,6 +22,8 @@ export type CallState =
 
 /** How long the media connection may take. */
 const MEDIA_TIMEOUT_MS = 15_000;
+/** How long joining may take as a whole: the SDK by itself would try some things for ever. */
+const CONNECT_DEADLINE_MS = 40_000;
 
 /** One call from joining to its end; lives outside of React, which only watches it. */
 export class Call {
@@ -31,6 +33,7 @@ export class Call {
   private state: CallState = { kind: 'connecting' };
   private readonly watchers = new Set<() => void>();
   private leaving = false;
+  private readonly deadline: ReturnType<typeof setTimeout>;
   private detached: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -43,6 +46,7 @@ export class Call {
     // Before connecting: they go out as soon as the server says yes, not after the first picture.
     if (grant.canPublish) this.publish(media);
     else stopAll(media);
+    this.deadline = setTimeout(this.onDeadline, CONNECT_DEADLINE_MS);
     this.room
       .connect(socketUrl(grant.prefix), grant.token, { peerConnectionTimeout: MEDIA_TIMEOUT_MS })
       .then(this.onConnected, this.onFailed);
@@ -96,8 +100,14 @@ export class Call {
 
   private readonly onConnected = (): void => {
     if (this.state.kind !== 'connecting') return;
+    clearTimeout(this.deadline);
     this.state = { kind: 'connected' };
     this.tell();
+  };
+
+  private readonly onDeadline = (): void => {
+    this.end('unreachable');
+    void this.room.disconnect();
   };
 
   private readonly onFailed = (error: unknown): void => {
@@ -111,6 +121,7 @@ export class Call {
 
   private end(reason: LeaveReason): void {
     if (this.state.kind === 'ended') return;
+    clearTimeout(this.deadline);
     this.state = { kind: 'ended', reason };
     for (const publication of this.room.localParticipant.trackPublications.values()) {
       publication.track?.stop();
