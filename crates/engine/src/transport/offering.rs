@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use str0m::Rtc;
-use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::change::{SdpAnswer, SdpApi, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, Reliability};
 use str0m::media::{Direction, MediaKind};
 use umbrella_media::Kind;
@@ -104,37 +104,14 @@ impl Negotiation {
             api.set_direction(section.mid, Direction::Inactive);
             section.usage = Usage::Outbound(Slot::Retiring);
         }
-        for Waiting {
-            kind,
-            codec,
-            tenant,
-        } in std::mem::take(&mut self.waiting)
-        {
-            let fits =
-                |s: &&mut Section| s.is_free(kind) && codec.is_none_or(|codec| s.takes(codec));
-            if let Some(section) = self.sections.iter_mut().find(fits) {
-                api.set_direction(section.mid, Direction::SendOnly);
-                section.usage = Usage::Outbound(Slot::Offered(tenant));
-                continue;
-            }
-            if self.sections.len() + 1 >= limits.sections {
-                let error = ConsumerError::TooManySections;
-                self.changes.push(Change::Failed {
-                    consumer: tenant.consumer,
-                    error,
-                });
-                continue;
-            }
-            let label = &tenant.label;
-            let (stream, track) = (Some(label.stream.clone()), Some(label.track.clone()));
-            let mid = api.add_media(media_kind(kind), Direction::SendOnly, stream, track, None);
-            self.sections.push(Section {
-                mid,
-                kind,
-                codecs: Vec::new(),
-                usage: Usage::Outbound(Slot::Offered(tenant)),
-            });
-        }
+        let waiting = std::mem::take(&mut self.waiting);
+        place(
+            &mut api,
+            waiting,
+            &mut self.sections,
+            &mut self.changes,
+            limits,
+        );
         let (offer, pending) = api.apply()?;
         offerer.number += 1;
         let number = offerer.number;
@@ -293,6 +270,46 @@ impl Negotiation {
                 | Usage::Idle => {}
             }
         }
+    }
+}
+
+/// Offers a section to each consumer that waits: a free one if it fits, or another.
+fn place(
+    api: &mut SdpApi<'_>,
+    waiting: Vec<Waiting>,
+    sections: &mut Vec<Section>,
+    changes: &mut Vec<Change>,
+    limits: &Limits,
+) {
+    for Waiting {
+        kind,
+        codec,
+        tenant,
+    } in waiting
+    {
+        let fits = |s: &&mut Section| s.is_free(kind) && codec.is_none_or(|codec| s.takes(codec));
+        if let Some(section) = sections.iter_mut().find(fits) {
+            api.set_direction(section.mid, Direction::SendOnly);
+            section.usage = Usage::Outbound(Slot::Offered(tenant));
+            continue;
+        }
+        if sections.len() + 1 >= limits.sections {
+            let error = ConsumerError::TooManySections;
+            changes.push(Change::Failed {
+                consumer: tenant.consumer,
+                error,
+            });
+            continue;
+        }
+        let label = &tenant.label;
+        let (stream, track) = (Some(label.stream.clone()), Some(label.track.clone()));
+        let mid = api.add_media(media_kind(kind), Direction::SendOnly, stream, track, None);
+        sections.push(Section {
+            mid,
+            kind,
+            codecs: Vec::new(),
+            usage: Usage::Outbound(Slot::Offered(tenant)),
+        });
     }
 }
 

@@ -30,7 +30,7 @@ impl Worker {
         let result =
             connection.handle_datagram(now, path, data, &mut |rtcp| egress.handle_rtcp(now, rtcp));
         if let Err(error) = result {
-            self.end(now, key, &error.to_string());
+            self.end(key, &error.to_string());
             return;
         }
         // str0m keeps one received packet at a time.
@@ -45,7 +45,7 @@ impl Worker {
         };
         transport.touched = false;
         if let Some(reason) = transport.failure(now) {
-            self.end(now, key, reason);
+            self.end(key, reason);
             return;
         }
         self.negotiate(now, key);
@@ -58,7 +58,7 @@ impl Worker {
                 break;
             }
             if let Err(error) = transport.connection.handle_timeout(now) {
-                self.end(now, key, &error.to_string());
+                self.end(key, &error.to_string());
                 return;
             }
             self.pump(now, key);
@@ -80,7 +80,7 @@ impl Worker {
                 }
                 Ok(Out::Event(event)) => self.on_event(now, key, event),
                 Ok(Out::Datagram(datagram)) => self.emit(key, &datagram),
-                Err(error) => self.end(now, key, &error.to_string()),
+                Err(error) => self.end(key, &error.to_string()),
             }
         }
         while let Some(event) = self
@@ -96,11 +96,11 @@ impl Worker {
     }
 
     /// A transport has ended by itself.
-    pub(super) fn end(&mut self, now: Instant, key: Key<Transport>, reason: &str) {
+    pub(super) fn end(&mut self, key: Key<Transport>, reason: &str) {
         if let Some(transport) = self.transports.get(key) {
             let (transport, reason) = (transport.id, reason.to_owned());
             self.reports.push_back(Report::Closed { transport, reason });
-            self.remove_transport(now, key);
+            self.remove_transport(key);
         }
     }
 
@@ -178,10 +178,10 @@ impl Worker {
     fn on_event(&mut self, now: Instant, key: Key<Transport>, event: Event) {
         match event {
             Event::RtpPacket(packet) => self.on_rtp(now, key, packet),
-            Event::SenderFeedback(feedback) => self.on_sender_report(now, key, &feedback),
+            Event::SenderFeedback(feedback) => self.on_sender_report(key, &feedback),
             Event::Connected => self.on_connected(now, key),
             Event::IceConnectionStateChange(state) => self.on_ice(now, key, state),
-            Event::Closed => self.end(now, key, "the peer has closed the connection"),
+            Event::Closed => self.end(key, "the peer has closed the connection"),
             Event::ChannelOpen(id, label) => {
                 if let Some(transport) = self.transports.get_mut(key)
                     && let Some(channel) = transport.channels.opened(id, &label)

@@ -173,8 +173,7 @@ impl Worker {
     }
 
     /// How the media time of a producer relates to the time of day, to its consumers.
-    pub(super) fn set_clocks(&mut self, now: Instant, key: Key<Producer>) {
-        let _ = now;
+    pub(super) fn set_clocks(&mut self, key: Key<Producer>) {
         let routes = self
             .producers
             .get(key)

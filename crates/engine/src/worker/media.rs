@@ -22,7 +22,7 @@ const NTP_TO_UNIX: u64 = 2_208_988_800;
 impl Worker {
     /// A packet of a publisher.
     pub(super) fn on_rtp(&mut self, now: Instant, key: Key<Transport>, rtp: RtpPacket) {
-        let Some(source) = self.source_of(now, key, &rtp) else {
+        let Some(source) = self.source_of(key, &rtp) else {
             return;
         };
         let Some(producer) = self.producers.get_mut(source.producer) else {
@@ -83,12 +83,7 @@ impl Worker {
     }
 
     /// A sender report of a publisher.
-    pub(super) fn on_sender_report(
-        &mut self,
-        now: Instant,
-        key: Key<Transport>,
-        feedback: &SenderFeedback,
-    ) {
+    pub(super) fn on_sender_report(&mut self, key: Key<Transport>, feedback: &SenderFeedback) {
         let info = &feedback.sender_info;
         let Ok(since_unix) = info.ntp_time.duration_since(UNIX_EPOCH) else {
             return;
@@ -119,11 +114,11 @@ impl Worker {
                 rtp,
             },
         );
-        self.set_clocks(now, producer_key);
+        self.set_clocks(producer_key);
     }
 
     /// Which encoding a packet is of; `None` if nobody has opened a producer for it.
-    fn source_of(&mut self, now: Instant, key: Key<Transport>, rtp: &RtpPacket) -> Option<Source> {
+    fn source_of(&mut self, key: Key<Transport>, rtp: &RtpPacket) -> Option<Source> {
         let ssrc = *rtp.header.ssrc;
         let payload_type = *rtp.header.payload_type;
         let transport = self.transports.get_mut(key)?;
@@ -153,7 +148,6 @@ impl Worker {
                 }
             }
         };
-        let _ = now;
         transport.remember_source(ssrc, source);
         Some(source)
     }

@@ -44,17 +44,10 @@ impl Worker {
             }
             // An ICE-lite agent has no use for them: the peer's checks tell its addresses.
             Request::RemoteCandidate { .. } => {}
-            Request::RestartIce { transport } => {
-                if let Some(key) = self.transport_keys.get(&transport).copied()
-                    && let Some(transport) = self.transports.get_mut(key)
-                {
-                    transport.negotiation.restart_ice();
-                    self.touch(key);
-                }
-            }
+            Request::RestartIce { transport } => self.restart_ice(transport),
             Request::CloseTransport { transport } => {
-                if let Some(key) = self.transport_keys.get(&transport).copied() {
-                    self.remove_transport(now, key);
+                if let Some(key) = self.transport_keys.get(&transport) {
+                    self.remove_transport(*key);
                 }
             }
             Request::OpenProducer {
@@ -65,8 +58,8 @@ impl Worker {
                 self.open_producer(producer, transport, &mid);
             }
             Request::CloseProducer { producer } => {
-                if let Some(key) = self.producer_keys.get(&producer).copied() {
-                    self.close_producer(key);
+                if let Some(key) = self.producer_keys.get(&producer) {
+                    self.close_producer(*key);
                 }
             }
             Request::PauseProducer { producer, paused } => {
@@ -82,16 +75,11 @@ impl Worker {
                 self.open_consumer(consumer, (transport, producer), label, delivery);
             }
             Request::ConfigureConsumer { consumer, delivery } => {
-                if let Some(key) = self.consumer_keys.get(&consumer).copied()
-                    && let Some(consumer) = self.consumers.get_mut(key)
-                {
-                    consumer.configure(delivery);
-                    self.want_for(now, key);
-                }
+                self.configure_consumer(now, consumer, delivery);
             }
             Request::CloseConsumer { consumer } => {
-                if let Some(key) = self.consumer_keys.get(&consumer).copied() {
-                    self.close_consumer(key);
+                if let Some(key) = self.consumer_keys.get(&consumer) {
+                    self.close_consumer(*key);
                 }
             }
             Request::SendData {
@@ -167,7 +155,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn remove_transport(&mut self, now: Instant, key: Key<Transport>) {
+    pub(super) fn remove_transport(&mut self, key: Key<Transport>) {
         let consumers = self.consumer_keys.values().copied();
         let theirs = |k: &Key<Consumer>| {
             self.consumers
@@ -186,7 +174,6 @@ impl Worker {
         for producer in producers.filter(theirs).collect::<Vec<_>>() {
             self.close_producer(producer);
         }
-        let _ = now;
         self.say_goodbye(key);
         if let Some(transport) = self.transports.remove(key) {
             self.transport_keys.remove(&transport.id);
@@ -216,6 +203,15 @@ impl Worker {
                 self.touch(key);
             }
             Err(error) => self.reports.push_back(closed(error.to_string())),
+        }
+    }
+
+    fn restart_ice(&mut self, id: TransportId) {
+        if let Some(key) = self.transport_keys.get(&id).copied()
+            && let Some(transport) = self.transports.get_mut(key)
+        {
+            transport.negotiation.restart_ice();
+            self.touch(key);
         }
     }
 
@@ -412,6 +408,15 @@ impl Worker {
         self.touch(transport_key);
     }
 
+    fn configure_consumer(&mut self, now: Instant, id: ConsumerId, delivery: Delivery) {
+        if let Some(key) = self.consumer_keys.get(&id).copied()
+            && let Some(consumer) = self.consumers.get_mut(key)
+        {
+            consumer.configure(delivery);
+            self.want_for(now, key);
+        }
+    }
+
     fn close_consumer(&mut self, key: Key<Consumer>) {
         let Some(mut consumer) = self.consumers.remove(key) else {
             return;
@@ -460,7 +465,7 @@ impl Worker {
                 self.pump(now, key);
                 self.touch(key);
             }
-            Err(_) => self.end(now, key, "the peer does not read its data channel"),
+            Err(_) => self.end(key, "the peer does not read its data channel"),
         }
     }
 
