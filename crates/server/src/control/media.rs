@@ -2,7 +2,7 @@
 //! producers, consumers).
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use umbrella_engine::{
     Channel, ConsumerError, ConsumerId, Label, ProducerId, Protocol, Report, Request, TransportId,
@@ -19,6 +19,9 @@ use super::session::{Announced, Event, OpenSection, Role, Session};
 
 /// Sections that a client sends in and that no track was announced for.
 const UNKNOWN_SECTIONS: usize = 64;
+
+/// How long after its media a client may still say why it goes.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Longest stream name that is used as it is; the engine bounds the whole label.
 const STREAM_NAME: usize = 24;
@@ -424,38 +427,20 @@ impl Control {
                 offer,
                 sdp,
                 sections,
-            } => self.event_for(
-                transport,
-                Event::Answer {
-                    offer,
-                    sdp,
-                    sections,
-                },
-            ),
+            } => self.event_for(transport, Event::answer(offer, sdp, sections)),
             Report::Offer {
                 transport,
                 offer,
                 sdp,
                 sections,
-            } => self.event_for(
-                transport,
-                Event::Offer {
-                    offer,
-                    sdp,
-                    sections,
-                },
-            ),
+            } => self.event_for(transport, Event::offer(offer, sdp, sections)),
             Report::SectionsWanted {
                 transport,
                 audio,
                 video,
             } => self.event_for(transport, Event::SectionsWanted { audio, video }),
-            Report::Refused { transport, reason } => {
-                self.transport_failed(transport, LeaveReason::StateMismatch, &reason);
-            }
-            Report::Closed { transport, reason } => {
-                self.transport_failed(transport, LeaveReason::ConnectionLost, &reason);
-            }
+            Report::Refused { transport, reason } => self.refused(transport, &reason),
+            Report::Closed { transport, reason } => self.closed(now, transport, &reason),
             Report::SectionOpened {
                 transport,
                 mid,
@@ -500,14 +485,26 @@ impl Control {
         }
     }
 
-    fn transport_failed(&mut self, transport: TransportId, leave: LeaveReason, reason: &str) {
+    /// A description could not be used: both sides begin anew.
+    fn refused(&mut self, transport: TransportId, reason: &str) {
         let Some(session) = self.sessions.with_transport(transport) else {
             return;
         };
         let id = session.id;
         tracing::warn!(room = %session.room, identity = %session.identity, reason,
-            "a peer connection has failed");
-        self.give_up(id, leave);
+            "a session description could not be used");
+        self.give_up(id, LeaveReason::StateMismatch);
+    }
+
+    /// A client that leaves closes its connections first and says so afterwards, so it is given
+    /// a moment to say it.
+    fn closed(&mut self, now: Instant, transport: TransportId, reason: &str) {
+        let Some(session) = self.sessions.with_transport(transport) else {
+            return;
+        };
+        tracing::info!(room = %session.room, identity = %session.identity, reason,
+            "a peer connection has ended");
+        self.closing.push_back((now + LAST_WORDS, session.id));
     }
 
     fn interrupted(&mut self, transport: TransportId) {

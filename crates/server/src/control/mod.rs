@@ -68,6 +68,7 @@ pub fn start(settings: Settings, workers: Workers) -> Handle {
         statistics: Statistics::new(links.len()),
         workers: links,
         commands: VecDeque::new(),
+        closing: VecDeque::new(),
         phase: Phase::Running,
     };
     tokio::spawn(control.run(inbox, reports));
@@ -111,6 +112,8 @@ struct Control {
     workers: Vec<Link>,
     /// Commands that follow from what was just done; empty when the task waits.
     commands: VecDeque<(RoomName, Command)>,
+    /// Sessions that have lost a peer connection, and when they end: in this order.
+    closing: VecDeque<(Instant, SessionId)>,
     phase: Phase,
 }
 
@@ -184,6 +187,12 @@ impl Control {
                 }
             }
         }
+        while let Some((at, id)) = self.closing.front().copied()
+            && at <= now
+        {
+            self.closing.pop_front();
+            self.give_up(id, LeaveReason::ConnectionLost);
+        }
         if self.statistics.due(now) {
             for worker in 0..self.workers.len() {
                 self.request(worker, Request::Statistics);
@@ -193,19 +202,12 @@ impl Control {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let retry = self
-            .workers
-            .iter()
-            .any(Link::is_behind)
-            .then(|| Instant::now() + RETRY);
-        [
-            self.rooms.next_deadline(),
-            self.statistics.deadline(),
-            retry,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let behind = self.workers.iter().any(Link::is_behind);
+        let retry = behind.then(|| Instant::now() + RETRY);
+        let closing = self.closing.front().map(|(at, _)| *at);
+        let (rooms, statistics) = (self.rooms.next_deadline(), self.statistics.deadline());
+        let all = [rooms, statistics, closing, retry];
+        all.into_iter().flatten().min()
     }
 }
 
@@ -266,10 +268,17 @@ impl Control {
             consumers: std::collections::HashMap::new(),
             data: PendingData::new(now),
         });
-        self.rooms.occupied(&joining.room);
+        let (room, participant) = (joining.room, joining.join.id.clone());
+        self.rooms.occupied(&room);
         self.commands
-            .push_back((joining.room, Command::Join(joining.join)));
+            .push_back((room.clone(), Command::Join(joining.join)));
         self.pump(now);
+        let entry = self.rooms.get(&room);
+        if entry.is_none_or(|e| e.room.participant_by_id(&participant).is_none()) {
+            self.disconnect(&participant, LeaveReason::Misbehaved);
+            self.emptied(now, &room);
+            return;
+        }
         // What the client needs from the start, also when there is nothing to receive yet.
         match joining.links {
             Links::One => self.transport(id, Role::Single),
@@ -506,10 +515,15 @@ impl Control {
                 reliability,
                 payload,
             } => self.send_data(&to, reliability, &payload),
-            Effect::Empty => {
-                let patience = self.settings.rooms.departure_timeout;
-                self.rooms.emptied(room, now, patience);
-            }
+            Effect::Empty => self.emptied(now, room),
+        }
+    }
+
+    /// The last one has left; unless somebody has come in the same breath, with the same identity.
+    fn emptied(&mut self, now: Instant, room: &RoomName) {
+        if self.rooms.get(room).is_some_and(|e| e.room.is_empty()) {
+            let patience = self.settings.rooms.departure_timeout;
+            self.rooms.emptied(room, now, patience);
         }
     }
 

@@ -60,6 +60,24 @@ pub enum Event {
     End(LeaveReason),
 }
 
+impl Event {
+    pub(super) fn answer(offer: u32, sdp: String, sections: Vec<Section>) -> Event {
+        Event::Answer {
+            offer,
+            sdp,
+            sections,
+        }
+    }
+
+    pub(super) fn offer(offer: u32, sdp: String, sections: Vec<Section>) -> Event {
+        Event::Offer {
+            offer,
+            sdp,
+            sections,
+        }
+    }
+}
+
 /// The sending end of a session's bounded queue of events.
 pub type Outbox = mpsc::Sender<Event>;
 

@@ -71,6 +71,7 @@ pub(super) fn spawn(
         backlog: VecDeque::new(),
         meter: Meter::new(now),
         load: load.clone(),
+        _waker: waker.clone(),
         timeout: now,
         sweep: now + SWEEP,
     };
@@ -129,6 +130,8 @@ struct State {
     backlog: VecDeque<Report>,
     meter: Meter,
     load: Arc<Load>,
+    /// A wake-up is lost when the last of its owners is gone before it is noticed.
+    _waker: Arc<Waker>,
     timeout: Instant,
     sweep: Instant,
 }
