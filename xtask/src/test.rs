@@ -74,7 +74,8 @@ fn end_to_end(args: &Args) -> Result<()> {
     let parts = parts::prepare(args.skip_missing)?;
     npm::build_page()?;
     cargo("umbrella, debug build")
-        .args(["build", "--package", "umbrella"])
+        // The whole workspace's features, so that the tests' dependencies serve here too.
+        .args(["build", "--workspace", "--bin", "umbrella"])
         .run()?;
     let binary = target_dir()
         .join("debug")
