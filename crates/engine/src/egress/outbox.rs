@@ -131,15 +131,14 @@ impl Outbox {
         let size = self.slab.len() - start;
         let received = entry.packet.received;
         let (timestamp, rate) = (entry.outgoing.timestamp, entry.format.clock_rate);
-        stream.lane.sent(
-            payload.len(),
-            Last {
-                timestamp,
-                rate,
-                received,
-                sent: now,
-            },
-        );
+        let last = Last {
+            timestamp,
+            rate,
+            received,
+            sent: now,
+        };
+        let first = stream.counts.packets == 0;
+        stream.lane.sent(payload.len(), last, first);
         stream.counts.packets += 1;
         stream.counts.bytes += payload.len() as u64;
         stream.rate.add(now, payload.len());

@@ -99,12 +99,13 @@ impl Lane {
         }
     }
 
-    pub(super) fn sent(&mut self, payload: usize, last: Last) {
+    /// `first` says that it is the first packet of a stream, whose media clock is a new one.
+    pub(super) fn sent(&mut self, payload: usize, last: Last, first: bool) {
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(payload as u32);
         // A late packet must not turn the media clock back.
         let newer = |old: Last| last.timestamp.wrapping_sub(old.timestamp) as i32 >= 0;
-        if self.last.is_none_or(newer) {
+        if first || self.last.is_none_or(newer) {
             self.last = Some(last);
         }
     }

@@ -1,6 +1,7 @@
 //! How str0m is set up for one peer connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use str0m::RtcConfig;
 use str0m::config::DtlsCert;
@@ -12,6 +13,9 @@ use crate::api::Limits;
 /// pile up does not read.
 pub(crate) const CHANNEL_BUFFER: usize = 4 * 1024 * 1024;
 
+/// How often str0m reports on audio.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// URI of the dependency descriptor extension, AV1 RTP specification appendix A.
 pub(crate) const DEPENDENCY_URI: &str =
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
@@ -22,6 +26,9 @@ pub(crate) const DEPENDENCY_URI: &str =
 /// could find nothing that theirs do not. Without them a peer cannot make us send to addresses of
 /// its choice (it could name hosts inside of the operator's network), and an idle connection
 /// costs nothing but the peer's consent checks, by which we notice that it is gone.
+///
+/// RTCP goes out every second for audio too, not every five: it is how [`crate::secure`] learns
+/// that the peer has moved to another path.
 pub(crate) fn rtc_config(certificate: &DtlsCert, limits: &Limits) -> RtcConfig {
     RtcConfig::new()
         .set_rtp_mode(true)
@@ -37,6 +44,7 @@ pub(crate) fn rtc_config(certificate: &DtlsCert, limits: &Limits) -> RtcConfig {
         .enable_h264(true)
         .enable_av1(true)
         .enable_h265(true)
+        .set_rtcp_report_interval_audio(REPORT_INTERVAL)
         .set_extension_map(extensions())
         .set_sctp_max_message_size(u32::try_from(limits.data_message).unwrap_or(u32::MAX))
         .set_sctp_max_buffered_amount(CHANNEL_BUFFER)

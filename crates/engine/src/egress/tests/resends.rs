@@ -1,3 +1,6 @@
+use umbrella_media::codec::Parser;
+use umbrella_media::{Rewriter, Verdict};
+
 use super::*;
 
 #[test]
@@ -149,4 +152,44 @@ fn a_stream_that_resends_nothing_resends_nothing() {
         VP8,
     );
     assert_eq!(rig.raw(), Vec::<Vec<u8>>::new());
+}
+
+/// A VP8 packet with a 15-bit picture id (RFC 7741 section 4.2) that is a whole picture.
+fn picture(seq: u64, id: u8, now: Instant) -> Arc<Packet> {
+    let payload = [0x90, 0x80, 0x80, id, 1, 2, 3, 4];
+    let mut packet = (*packet(seq, 1, now)).clone();
+    packet.descriptor = Parser::new(Codec::Vp8).parse(&payload, true, None);
+    packet.payload = Arc::from(payload);
+    Arc::new(packet)
+}
+
+#[test]
+fn a_rewritten_picture_id_is_sent_and_sent_again_but_never_shared() {
+    let mut rig = Rig::new();
+    let video = rig.open_video();
+    let mut rewriter = Rewriter::new(video.next_seq, video.next_timestamp);
+    let marker = true;
+    let verdicts = [
+        Verdict::Start { marker },
+        Verdict::Drop,
+        Verdict::Forward { marker },
+    ];
+    let mut last = None;
+    for (i, verdict) in verdicts.into_iter().enumerate() {
+        let packet = picture(i as u64, 10 + i as u8, rig.now);
+        if let Some(outgoing) = rewriter.rewrite(&packet, verdict, &[None; 3]) {
+            rig.egress
+                .write(rig.now, video.stream, &packet, outgoing, VP8);
+            last = Some((packet, outgoing));
+        }
+    }
+    let (packet, outgoing) = last.unwrap();
+    let sent = rig.media();
+    assert_eq!(sent[0].payload, [0x90, 0x80, 0x80, 10, 1, 2, 3, 4]);
+    // The picture between was dropped, so that this one follows.
+    assert_eq!(sent[1].payload, [0x90, 0x80, 0x80, 11, 1, 2, 3, 4]);
+    assert_eq!(packet.payload[3], 12);
+    rig.egress
+        .resend(rig.now, video.stream, &packet, outgoing, VP8);
+    assert_eq!(rig.media()[0].payload[2..], sent[1].payload);
 }
