@@ -22,6 +22,7 @@ pub fn router(app: App, signalling: Router) -> Router {
     let policy = policy(app.config.cloud);
     let inner = Router::new()
         .route("/sfu", get(assets::page))
+        .route("/sfu/", get(assets::page))
         .route("/assets/{*path}", get(assets::asset))
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))

@@ -1,0 +1,6 @@
+//! The real binary, from the outside: files, sockets, signals, HTTP.
+
+mod api;
+mod harness;
+mod startup;
+mod tls;
