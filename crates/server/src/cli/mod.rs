@@ -1,5 +1,6 @@
 //! The command line.
 
+mod greeting;
 mod local;
 mod serve;
 

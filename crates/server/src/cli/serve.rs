@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::greeting::{media_lines, push};
 use super::local::{Local, admin_link};
 use crate::auth::{Accounts, Invites, Keys};
 use crate::config::{Config, LimitsConfig};
@@ -141,7 +142,8 @@ impl Server {
         let config = &self.app.config;
         let mut text = format!("Umbrella {}\n\n", env!("CARGO_PKG_VERSION"));
         push(&mut text, "Open", &self.app.addresses.urls());
-        push(&mut text, "Media", self.app.control.media_addresses());
+        let media = media_lines(self.app.control.media_addresses());
+        push(&mut text, "Media", &media);
         push(&mut text, "TLS", std::slice::from_ref(&self.certificate));
         push(
             &mut text,
@@ -165,13 +167,6 @@ impl Server {
             "ready"
         );
         Ok(())
-    }
-}
-
-fn push(text: &mut String, title: &str, lines: &[String]) {
-    for (index, line) in lines.iter().enumerate() {
-        let title = if index == 0 { title } else { "" };
-        text.push_str(&format!("  {title:<8} {line}\n"));
     }
 }
 
