@@ -1,94 +1,486 @@
-// The types of the page's own HTTP API.
-export type ApiError = { code: string; message: string; retryAfterS: number | null };
+// The types of the server's HTTP API, generated from crates/server/src/http/api.rs.
+// Do not edit: `UPDATE_TYPES=1 cargo test -p umbrella page_types` rewrites this file.
+
+/**
+ * What went wrong, for people and for programs.
+ */
+export type ApiError = {
+  /**
+   * A stable word: `unauthorized`, `forbidden`, `not_found`, `invalid`, `conflict`,
+   * `expired`, `used_up`, `rate_limited`, `unavailable`, `internal`.
+   */
+  code: string;
+  /**
+   * A sentence for the person who sees it.
+   */
+  message: string;
+  /**
+   * Seconds to wait, when rate-limited.
+   */
+  retryAfterS: number | null;
+};
+
+/**
+ * Who is looking at the page.
+ */
 export type AdminSession = {
+  /**
+   * Whether this browser is signed in as the admin.
+   */
   signedIn: boolean;
+  /**
+   * Whether an admin password has been set at all.
+   */
   passwordSet: boolean;
+  /**
+   * To be sent back in `X-Umbrella-CSRF`; empty when not signed in.
+   */
   csrf: string;
+  /**
+   * The server's version.
+   */
   version: string;
+  /**
+   * The server's name, shown in the page's head.
+   */
   serverName: string;
 };
-export type SetupRequest = { code: string; password: string };
-export type LoginRequest = { password: string };
+
+/**
+ * Sets the admin's password with the one-time link's code.
+ */
+export type SetupRequest = {
+  /**
+   * The code in the link `…/sfu#/setup/CODE`.
+   */
+  code: string;
+  /**
+   * The new password, 8 to 1024 characters.
+   */
+  password: string;
+};
+
+/**
+ * Signs the admin in.
+ */
+export type LoginRequest = {
+  /**
+   * The admin's password.
+   */
+  password: string;
+};
+
+/**
+ * What a guest sees before joining.
+ */
 export type InviteInfo = {
+  /**
+   * The room.
+   */
   room: string;
+  /**
+   * Whether the guest may send camera, microphone and screen, or only watch.
+   */
   canPublish: boolean;
+  /**
+   * Participants in the room now.
+   */
   participants: number;
+  /**
+   * The server's name.
+   */
   serverName: string;
 };
-export type JoinRequest = { name: string; clientId: string };
+
+/**
+ * A person wants to join.
+ */
+export type JoinRequest = {
+  /**
+   * The name they gave, 1 to 64 characters after trimming.
+   */
+  name: string;
+  /**
+   * Kept by the browser's tab, so that a reload replaces the old self instead of joining
+   * as a second one. 8 to 64 characters of `[A-Za-z0-9_-]`.
+   */
+  clientId: string;
+};
+
+/**
+ * What a client needs to connect.
+ */
 export type JoinGrant = {
+  /**
+   * The path to be put behind the page's own origin to get the WebSocket URL, e.g. `` or
+   * `/umbrella`.
+   */
   prefix: string;
+  /**
+   * The access token.
+   */
   token: string;
+  /**
+   * The room.
+   */
   room: string;
+  /**
+   * The identity.
+   */
   identity: string;
+  /**
+   * Whether camera, microphone and screen may be sent.
+   */
   canPublish: boolean;
 };
+
+/**
+ * A room in a list.
+ */
 export type RoomSummary = {
+  /**
+   * Its name.
+   */
   name: string;
+  /**
+   * Whether it was created by the admin and stays while empty.
+   */
   permanent: boolean;
+  /**
+   * Participants now.
+   */
   participants: number;
+  /**
+   * Of these, the ones that publish.
+   */
   publishers: number;
+  /**
+   * Seconds since the Unix epoch.
+   */
   createdAt: number;
 };
-export type CreateRoom = { name: string };
-export type RoomDetail = { summary: RoomSummary; participants: Array<ParticipantDetail> };
-export type ParticipantDetail = {
-  identity: string;
+
+/**
+ * Creates a room.
+ */
+export type CreateRoom = {
+  /**
+   * 1 to 64 characters after trimming, no control characters, no `/`.
+   */
   name: string;
+};
+
+/**
+ * A room with everybody in it.
+ */
+export type RoomDetail = {
+  /**
+   * The room.
+   */
+  summary: RoomSummary;
+  /**
+   * Who is in, oldest first.
+   */
+  participants: Array<ParticipantDetail>;
+};
+
+/**
+ * A participant as the admin sees it.
+ */
+export type ParticipantDetail = {
+  /**
+   * Who.
+   */
+  identity: string;
+  /**
+   * Shown to people.
+   */
+  name: string;
+  /**
+   * `joined` or `active`.
+   */
   state: string;
+  /**
+   * Not shown to the others.
+   */
   hidden: boolean;
+  /**
+   * Milliseconds since the Unix epoch.
+   */
   joinedAtMs: number;
+  /**
+   * SDK and version, as the client says.
+   */
   client: string;
+  /**
+   * `udp`, `tcp` or empty while not connected.
+   */
   protocol: string;
+  /**
+   * Milliseconds.
+   */
   rttMs: number | null;
+  /**
+   * What it publishes.
+   */
   tracks: Array<TrackDetail>;
+  /**
+   * How many tracks it receives.
+   */
   subscriptions: number;
 };
+
+/**
+ * A published track as the admin sees it.
+ */
 export type TrackDetail = {
+  /**
+   * `TR_…`.
+   */
   id: string;
+  /**
+   * `audio` or `video`.
+   */
   kind: string;
+  /**
+   * `camera`, `microphone`, `screen_share`, `screen_share_audio` or `unknown`.
+   */
   source: string;
+  /**
+   * Its name.
+   */
   name: string;
+  /**
+   * `video/VP8` and the like; empty while unknown.
+   */
   codec: string;
+  /**
+   * Muted by its publisher or a moderator.
+   */
   muted: boolean;
+  /**
+   * Encodings, lowest first.
+   */
   layers: Array<LayerDetail>;
+  /**
+   * How many subscribers get it.
+   */
   subscribers: number;
 };
-export type LayerDetail = { width: number; height: number; bitrate: number; lost: number };
-export type MuteRequest = { muted: boolean };
+
+/**
+ * One encoding of a track.
+ */
+export type LayerDetail = {
+  /**
+   * Pixels, 0 if unknown.
+   */
+  width: number;
+  /**
+   * Pixels, 0 if unknown.
+   */
+  height: number;
+  /**
+   * Bits per second that arrive.
+   */
+  bitrate: number;
+  /**
+   * Packets that never came, since the start.
+   */
+  lost: number;
+};
+
+/**
+ * Mutes or unmutes somebody's track.
+ */
+export type MuteRequest = {
+  /**
+   * On or off.
+   */
+  muted: boolean;
+};
+
+/**
+ * An invite link without its secret.
+ */
 export type Invite = {
+  /**
+   * For revoking it.
+   */
   id: string;
+  /**
+   * The room.
+   */
   room: string;
+  /**
+   * Or only watch.
+   */
   canPublish: boolean;
+  /**
+   * Seconds since the Unix epoch; `null` is never.
+   */
   expiresAt: number | null;
+  /**
+   * Joins that it still allows; `null` is unbounded.
+   */
   usesLeft: number | null;
+  /**
+   * Joins so far.
+   */
   uses: number;
+  /**
+   * Seconds since the Unix epoch.
+   */
   createdAt: number;
 };
+
+/**
+ * Makes an invite link.
+ */
 export type CreateInvite = {
+  /**
+   * The room; it is made if it does not exist.
+   */
   room: string;
+  /**
+   * Or only watch.
+   */
   canPublish: boolean;
+  /**
+   * Seconds from now; `null` is never.
+   */
   expiresInS: number | null;
+  /**
+   * How many joins; `null` is unbounded.
+   */
   uses: number | null;
 };
-export type CreatedInvite = { invite: Invite; path: string; urls: Array<string> };
-export type ApiKey = { key: string; note: string; createdAt: number; configured: boolean };
-export type CreateKey = { note: string };
-export type CreatedKey = { key: ApiKey; secret: string };
+
+/**
+ * A new invite with its link, shown once.
+ */
+export type CreatedInvite = {
+  /**
+   * The invite.
+   */
+  invite: Invite;
+  /**
+   * The page's path with the secret, below the page's own origin:
+   * `PREFIX/sfu#/join/TOKEN`. Behind `#`, so that it reaches no access log.
+   */
+  path: string;
+  /**
+   * Whole links, one for every address of this server.
+   */
+  urls: Array<string>;
+};
+
+/**
+ * An API key without its secret.
+ */
+export type ApiKey = {
+  /**
+   * The key.
+   */
+  key: string;
+  /**
+   * A note for people.
+   */
+  note: string;
+  /**
+   * Seconds since the Unix epoch.
+   */
+  createdAt: number;
+  /**
+   * From configuration or environment: cannot be revoked here.
+   */
+  configured: boolean;
+};
+
+/**
+ * Makes an API key.
+ */
+export type CreateKey = {
+  /**
+   * A note for people, at most 200 characters.
+   */
+  note: string;
+};
+
+/**
+ * A new API key, with the secret for this once.
+ */
+export type CreatedKey = {
+  /**
+   * The key.
+   */
+  key: ApiKey;
+  /**
+   * The secret.
+   */
+  secret: string;
+};
+
+/**
+ * The state of the server.
+ */
 export type Status = {
+  /**
+   * The server's version.
+   */
   version: string;
+  /**
+   * Seconds since the start.
+   */
   uptimeS: number;
+  /**
+   * Addresses at which the page can be opened.
+   */
   pageUrls: Array<string>;
+  /**
+   * Addresses that are advertised for media, as `udp 192.0.2.1:40000`.
+   */
   mediaAddresses: Array<string>;
+  /**
+   * The workers.
+   */
   workers: Array<WorkerStatus>;
+  /**
+   * Every room with everybody in it.
+   */
   rooms: Array<RoomDetail>;
 };
+
+/**
+ * One worker thread.
+ */
 export type WorkerStatus = {
+  /**
+   * Counted from 0.
+   */
   index: number;
+  /**
+   * UDP and TCP port.
+   */
   port: number;
+  /**
+   * Share of time spent working over the last seconds, 0 to 1.
+   */
   busy: number;
+  /**
+   * Peer connections.
+   */
   transports: number;
+  /**
+   * Datagrams per second received.
+   */
   datagramsIn: number;
+  /**
+   * Datagrams per second sent.
+   */
   datagramsOut: number;
+  /**
+   * Datagrams since the start that belonged to nobody.
+   */
   strays: number;
 };
