@@ -51,10 +51,11 @@ async fn rubbish_frames_end_only_their_own_session() {
         let what = format!("{:?}", frame.len());
         mallory.send_frame(frame).await;
         let end = mallory.end().await;
+        // The end of a connection with unread bytes may overtake what was said before.
         if let Some(leave) = end.leave {
             assert_eq!(leave.action(), Action::Disconnect, "{what}");
-            assert!(end.close.is_some_and(|reason| !reason.is_empty()), "{what}");
         }
+        assert_ne!(end.close.as_deref(), Some(""), "{what}");
         bystanders.noticed_nothing().await;
     }
 }

@@ -25,20 +25,18 @@ async fn first_message_has_all_that_clients_choke_on() {
     let info = join.server_info.unwrap();
     assert!(!info.version.is_empty() && info.protocol == 17);
     let mut offered = false;
-    let mut refreshed = false;
-    while !(offered && refreshed) {
+    let mut fresh = None;
+    while !offered || fresh.is_none() {
         match client.next().await.unwrap() {
             Message::Offer(offer) => {
                 assert!(offer.id > 0 && offer.sdp.contains("a=candidate:"));
                 offered = true;
             }
-            Message::RefreshToken(token) => {
-                open(&server, &v0(&token)).await.unwrap();
-                refreshed = true;
-            }
+            Message::RefreshToken(token) => fresh = Some(token),
             other => drop(other),
         }
     }
+    open(&server, &v0(&fresh.unwrap())).await.unwrap();
 }
 
 #[tokio::test]
