@@ -50,7 +50,10 @@ fn code(reply: &Value) -> &str {
 fn an_admin_sets_up_signs_out_and_in_again() {
     let server = Server::cloud();
     let before = server.call("GET", "/api/session").send().json(200);
-    assert_eq!((&before["signedIn"], &before["passwordSet"]), (&json!(false), &json!(false)));
+    assert_eq!(
+        (&before["signedIn"], &before["passwordSet"]),
+        (&json!(false), &json!(false))
+    );
     let browser = Browser::set_up(&server);
     assert_eq!(browser.get("/api/session")["signedIn"], true);
     assert_eq!(browser.call("POST", "/api/logout").send().status, 204);
@@ -58,15 +61,30 @@ fn an_admin_sets_up_signs_out_and_in_again() {
     let refused = browser.call("GET", "/api/admin/rooms").send().json(401);
     assert_eq!(code(&refused), "unauthorized");
     let wrong = json!({ "password": "wrong password" });
-    server.call("POST", "/api/login").json(&wrong).send().json(401);
+    server
+        .call("POST", "/api/login")
+        .json(&wrong)
+        .send()
+        .json(401);
     let right = json!({ "password": PASSWORD });
-    let session = server.call("POST", "/api/login").json(&right).send().json(200);
+    let session = server
+        .call("POST", "/api/login")
+        .json(&right)
+        .send()
+        .json(200);
     assert_eq!(session["signedIn"], true);
     let again = json!({ "code": server.setup_code(), "password": PASSWORD });
-    let refused = server.call("POST", "/api/setup").json(&again).send().json(410);
+    let refused = server
+        .call("POST", "/api/setup")
+        .json(&again)
+        .send()
+        .json(410);
     assert_eq!(code(&refused), "expired");
     let log = server.log();
-    assert!(!log.contains(PASSWORD) && !log.contains(&browser.cookie), "{log}");
+    assert!(
+        !log.contains(PASSWORD) && !log.contains(&browser.cookie),
+        "{log}"
+    );
 }
 
 #[test]
@@ -103,19 +121,33 @@ fn rooms_are_made_listed_joined_and_deleted() {
         .json(&json!({ "name": " Küche " }))
         .send()
         .json(200);
-    assert_eq!((&made["name"], &made["permanent"]), (&json!("Küche"), &json!(true)));
+    assert_eq!(
+        (&made["name"], &made["permanent"]),
+        (&json!("Küche"), &json!(true))
+    );
     let rooms = browser.get("/api/admin/rooms");
     assert_eq!(rooms.as_array().unwrap().len(), 1);
     let path = "/api/admin/rooms/K%C3%BCche";
     assert_eq!(browser.get(path)["participants"], json!([]));
     let body = json!({ "name": "Admin", "clientId": "tab-12345678" });
-    let grant = browser.call("POST", &format!("{path}/join")).json(&body).send().json(200);
+    let grant = browser
+        .call("POST", &format!("{path}/join"))
+        .json(&body)
+        .send()
+        .json(200);
     assert_eq!(grant["canPublish"], true);
     assert_eq!(browser.call("DELETE", path).send().status, 204);
-    assert_eq!(code(&browser.call("DELETE", path).send().json(404)), "not_found");
+    assert_eq!(
+        code(&browser.call("DELETE", path).send().json(404)),
+        "not_found"
+    );
     for name in ["", "a/b"] {
         let body = json!({ "name": name });
-        let refused = browser.call("POST", "/api/admin/rooms").json(&body).send().json(400);
+        let refused = browser
+            .call("POST", "/api/admin/rooms")
+            .json(&body)
+            .send()
+            .json(400);
         assert_eq!(code(&refused), "invalid");
     }
 }
@@ -125,24 +157,49 @@ fn a_guest_joins_by_an_invite_until_it_is_used_up_or_revoked() {
     let server = Server::cloud();
     let browser = Browser::set_up(&server);
     let body = json!({ "room": "kitchen", "canPublish": false, "expiresInS": 600, "uses": 1 });
-    let created = browser.call("POST", "/api/admin/invites").json(&body).send().json(200);
+    let created = browser
+        .call("POST", "/api/admin/invites")
+        .json(&body)
+        .send()
+        .json(200);
     let path = created["path"].as_str().unwrap();
     let token = path.strip_prefix("/sfu#/join/").unwrap();
     assert!(created["urls"][0].as_str().unwrap().ends_with(path));
-    let info = server.call("GET", &format!("/api/invite/{token}")).send().json(200);
-    assert_eq!((&info["room"], &info["canPublish"]), (&json!("kitchen"), &json!(false)));
+    let info = server
+        .call("GET", &format!("/api/invite/{token}"))
+        .send()
+        .json(200);
+    assert_eq!(
+        (&info["room"], &info["canPublish"]),
+        (&json!("kitchen"), &json!(false))
+    );
     let join = |client: &str| {
         let body = json!({ "name": "Ann", "clientId": client });
-        server.call("POST", &format!("/api/invite/{token}/join")).json(&body).send()
+        server
+            .call("POST", &format!("/api/invite/{token}/join"))
+            .json(&body)
+            .send()
     };
     let grant = join("tab-aaaaaaaa").json(200);
-    assert_eq!(grant["identity"], join("tab-aaaaaaaa").json(200)["identity"]);
+    assert_eq!(
+        grant["identity"],
+        join("tab-aaaaaaaa").json(200)["identity"]
+    );
     assert_eq!(code(&join("tab-bbbbbbbb").json(410)), "used_up");
     assert_eq!(code(&join("short").json(400)), "invalid");
     let listed = browser.get("/api/admin/invites");
-    assert_eq!((&listed[0]["uses"], &listed[0]["usesLeft"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&listed[0]["uses"], &listed[0]["usesLeft"]),
+        (&json!(1), &json!(0))
+    );
     let id = listed[0]["id"].as_str().unwrap();
-    assert_eq!(browser.call("DELETE", &format!("/api/admin/invites/{id}")).send().status, 204);
+    assert_eq!(
+        browser
+            .call("DELETE", &format!("/api/admin/invites/{id}"))
+            .send()
+            .status,
+        204
+    );
     assert_eq!(code(&join("tab-aaaaaaaa").json(404)), "not_found");
     assert!(!server.log().contains(token));
 }
@@ -151,18 +208,34 @@ fn a_guest_joins_by_an_invite_until_it_is_used_up_or_revoked() {
 fn keys_show_their_secret_once() {
     let server = Server::start(
         tempfile::tempdir().unwrap(),
-        &[("UMBRELLA_CLOUD", "1"), ("UMBRELLA_KEYS", "dev: 0123456789abcdef")],
+        &[
+            ("UMBRELLA_CLOUD", "1"),
+            ("UMBRELLA_KEYS", "dev: 0123456789abcdef"),
+        ],
     );
     let browser = Browser::set_up(&server);
     let body = json!({ "note": "for the bot" });
-    let created = browser.call("POST", "/api/admin/keys").json(&body).send().json(200);
+    let created = browser
+        .call("POST", "/api/admin/keys")
+        .json(&body)
+        .send()
+        .json(200);
     let secret = created["secret"].as_str().unwrap();
     let key = created["key"]["key"].as_str().unwrap();
     let listed = browser.get("/api/admin/keys");
     assert!(!listed.to_string().contains(secret));
     assert_eq!(listed[0]["key"], "dev");
-    assert_eq!(browser.call("DELETE", &format!("/api/admin/keys/{key}")).send().status, 204);
-    let refused = browser.call("DELETE", "/api/admin/keys/dev").send().json(409);
+    assert_eq!(
+        browser
+            .call("DELETE", &format!("/api/admin/keys/{key}"))
+            .send()
+            .status,
+        204
+    );
+    let refused = browser
+        .call("DELETE", "/api/admin/keys/dev")
+        .send()
+        .json(409);
     assert_eq!(code(&refused), "conflict");
 }
 
@@ -171,7 +244,9 @@ fn guessing_the_password_is_slowed_down() {
     let server = Server::cloud();
     let body = json!({ "password": "a guess" });
     let guess = || server.call("POST", "/api/login").json(&body).send();
-    let limited = std::iter::repeat_with(guess).take(30).find(|reply| reply.status == 429);
+    let limited = std::iter::repeat_with(guess)
+        .take(30)
+        .find(|reply| reply.status == 429);
     let limited = limited.expect("some guess is refused unseen");
     assert_eq!(code(&limited.json(429)), "rate_limited");
     assert!(limited.header("retry-after").parse::<u32>().unwrap() > 0);
@@ -187,7 +262,12 @@ fn health_and_state_are_told_to_whom_they_concern() {
     let browser = Browser::set_up(&server);
     let status = json(browser.call("GET", "/status")).json(200);
     assert_eq!(status["workers"].as_array().unwrap().len(), 1);
-    assert!(status["mediaAddresses"][0].as_str().unwrap().starts_with("udp "));
+    assert!(
+        status["mediaAddresses"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("udp ")
+    );
     let page = server.call("GET", "/status").send();
     assert_eq!(page.header("location"), "/sfu#/admin/status");
 }
@@ -214,18 +294,32 @@ fn the_page_is_closed_to_everything_from_elsewhere() {
     assert_eq!(reply.header("referrer-policy"), "no-referrer");
     assert_eq!(reply.header("cache-control"), "no-cache");
     let etag = reply.header("etag").to_owned();
-    let again = server.call("GET", "/sfu").header("if-none-match", etag).send();
+    let again = server
+        .call("GET", "/sfu")
+        .header("if-none-match", etag)
+        .send();
     assert_eq!((again.status, again.body.len()), (304, 0));
-    assert_eq!(server.call("GET", "/assets/../umbrella.db").send().status, 404);
+    assert_eq!(
+        server.call("GET", "/assets/../umbrella.db").send().status,
+        404
+    );
 }
 
 #[test]
 fn a_prefix_applies_to_every_path() {
     let server = Server::start(
         tempfile::tempdir().unwrap(),
-        &[("UMBRELLA_CLOUD", "1"), ("UMBRELLA_HTTP_PREFIX", "/umbrella")],
+        &[
+            ("UMBRELLA_CLOUD", "1"),
+            ("UMBRELLA_HTTP_PREFIX", "/umbrella"),
+        ],
     );
-    for path in ["/umbrella", "/umbrella/", "/umbrella/sfu", "/umbrella/healthz"] {
+    for path in [
+        "/umbrella",
+        "/umbrella/",
+        "/umbrella/sfu",
+        "/umbrella/healthz",
+    ] {
         assert_eq!(server.call("GET", path).send().status, 200, "{path}");
     }
     for path in ["/", "/sfu", "/healthz", "/api/session", "/umbrellasfu"] {
@@ -234,7 +328,10 @@ fn a_prefix_applies_to_every_path() {
     let page = server.call("GET", "/umbrella/sfu").send().text();
     assert!(page.contains("<base href=\"/umbrella/\""), "{page}");
     let body = json!({ "code": server.setup_code(), "password": PASSWORD });
-    let reply = server.call("POST", "/umbrella/api/setup").json(&body).send();
+    let reply = server
+        .call("POST", "/umbrella/api/setup")
+        .json(&body)
+        .send();
     assert!(reply.header("set-cookie").contains("Path=/umbrella;"));
 }
 
@@ -243,13 +340,27 @@ fn rubbish_gets_an_answer_that_says_so() {
     let server = Server::cloud();
     let big = json!({ "password": "x".repeat(100_000) });
     let reply = server.call("POST", "/api/login").json(&big).send();
-    assert!(reply.status == 400 || reply.status == 413, "{}", reply.status);
+    assert!(
+        reply.status == 400 || reply.status == 413,
+        "{}",
+        reply.status
+    );
     let unknown = json!({ "password": "12345678", "admin": true });
-    let refused = server.call("POST", "/api/login").json(&unknown).send().json(400);
+    let refused = server
+        .call("POST", "/api/login")
+        .json(&unknown)
+        .send()
+        .json(400);
     assert_eq!(code(&refused), "invalid");
-    let form = server.call("POST", "/api/login").header("content-type", "text/plain").send();
+    let form = server
+        .call("POST", "/api/login")
+        .header("content-type", "text/plain")
+        .send();
     assert_eq!(code(&form.json(400)), "invalid");
-    assert_eq!(code(&server.call("GET", "/api/none").send().json(404)), "not_found");
+    assert_eq!(
+        code(&server.call("GET", "/api/none").send().json(404)),
+        "not_found"
+    );
     assert_eq!(server.call("GET", "/healthz").send().status, 200);
 }
 
@@ -258,11 +369,19 @@ fn rooms_and_keys_survive_a_restart() {
     let server = Server::cloud();
     let browser = Browser::set_up(&server);
     let body = json!({ "name": "kitchen" });
-    browser.call("POST", "/api/admin/rooms").json(&body).send().json(200);
+    browser
+        .call("POST", "/api/admin/rooms")
+        .json(&body)
+        .send()
+        .json(200);
     let cookie = browser.cookie.clone();
     let dir = server.terminate();
     let server = Server::start(dir, &[("UMBRELLA_CLOUD", "1")]);
     assert!(!server.greeting.contains("#/setup/"));
-    let rooms = server.call("GET", "/api/admin/rooms").header("cookie", cookie).send().json(200);
+    let rooms = server
+        .call("GET", "/api/admin/rooms")
+        .header("cookie", cookie)
+        .send()
+        .json(200);
     assert_eq!(rooms[0]["name"], "kitchen");
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// A bound on waiting for what must come; nothing is measured with it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A command of the binary that sees nothing of this process's environment.
-pub fn umbrella(dir: &Path) -> Command {
+pub(crate) fn umbrella(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_umbrella"));
     command
         .env_clear()
@@ -26,7 +26,7 @@ pub fn umbrella(dir: &Path) -> Command {
 }
 
 /// Runs a command that is expected to end by itself.
-pub fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -45,28 +45,28 @@ pub fn run(command: &mut Command) -> Output {
 }
 
 /// What a command says when it refuses to work.
-pub fn refusal(command: &mut Command) -> String {
+pub(crate) fn refusal(command: &mut Command) -> String {
     let output = run(command);
     assert!(!output.status.success(), "it was expected to fail");
     String::from_utf8(output.stderr).unwrap()
 }
 
 /// A running server.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub dir: tempfile::TempDir,
-    pub greeting: String,
-    pub address: SocketAddr,
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) greeting: String,
+    pub(crate) address: SocketAddr,
     log: PathBuf,
 }
 
 impl Server {
     /// Plain HTTP.
-    pub fn cloud() -> Self {
+    pub(crate) fn cloud() -> Self {
         Self::start(tempfile::tempdir().unwrap(), &[("UMBRELLA_CLOUD", "1")])
     }
 
-    pub fn start(dir: tempfile::TempDir, env: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(dir: tempfile::TempDir, env: &[(&str, &str)]) -> Self {
         let log = dir.path().join("log");
         let mut child = umbrella(dir.path())
             .envs(env.iter().copied())
@@ -104,18 +104,18 @@ impl Server {
         }
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
     /// The code of the one-time link in the start message.
-    pub fn setup_code(&self) -> String {
+    pub(crate) fn setup_code(&self) -> String {
         let rest = self.greeting.split("#/setup/").nth(1).unwrap();
         rest.split_whitespace().next().unwrap().to_owned()
     }
 
     /// A request over plain HTTP.
-    pub fn call(&self, method: &str, path: &str) -> Call<'_> {
+    pub(crate) fn call(&self, method: &str, path: &str) -> Call<'_> {
         Call {
             server: self,
             method: method.to_owned(),
@@ -126,9 +126,15 @@ impl Server {
     }
 
     /// Asks it to end, which it must do without complaint; its directory stays.
-    pub fn terminate(mut self) -> tempfile::TempDir {
+    pub(crate) fn terminate(mut self) -> tempfile::TempDir {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -153,7 +159,7 @@ impl Drop for Server {
 }
 
 /// A request in the making.
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     server: &'a Server,
     method: String,
     path: String,
@@ -162,17 +168,17 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    pub fn json(mut self, body: &Value) -> Self {
+    pub(crate) fn json(mut self, body: &Value) -> Self {
         self.body = Some(body.to_string());
         self.header("content-type", "application/json")
     }
 
-    pub fn send(self) -> Reply {
+    pub(crate) fn send(self) -> Reply {
         let stream = TcpStream::connect(self.server.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut head = format!(
@@ -189,7 +195,7 @@ impl Call<'_> {
 }
 
 /// Sends a request that asks for the connection to be closed, and reads the answer.
-pub fn exchange(mut stream: impl Read + Write, request: &str) -> Reply {
+pub(crate) fn exchange(mut stream: impl Read + Write, request: &str) -> Reply {
     stream.write_all(request.as_bytes()).unwrap();
     let mut bytes = Vec::new();
     // A server that refuses a body early may reset the connection after its answer.
@@ -199,10 +205,10 @@ pub fn exchange(mut stream: impl Read + Write, request: &str) -> Reply {
 
 /// An answer.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
@@ -213,7 +219,14 @@ impl Reply {
             .unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(bytes)));
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let mut lines = head.lines();
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
         let headers = lines
             .map(|line| line.split_once(": ").unwrap_or((line, "")))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
@@ -225,20 +238,25 @@ impl Reply {
         }
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .iter()
             .find(|(n, _)| n == name)
             .map_or("", |(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
     /// The body; the status must be the expected one.
-    pub fn json(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+    pub(crate) fn json(&self, status: u16) -> Value {
+        assert_eq!(
+            self.status,
+            status,
+            "{}",
+            String::from_utf8_lossy(&self.body)
+        );
         serde_json::from_slice(&self.body).unwrap()
     }
 }

@@ -11,7 +11,10 @@ fn a_port_in_use_is_named_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let text = refusal(umbrella(dir.path()).env("UMBRELLA_HTTP_SERVE_ADDR", &address));
-    assert!(text.contains(&address) && text.contains("another program uses it"), "{text}");
+    assert!(
+        text.contains(&address) && text.contains("another program uses it"),
+        "{text}"
+    );
     assert!(text.contains("UMBRELLA_HTTP_SERVE_ADDR"), "{text}");
 }
 
@@ -33,7 +36,10 @@ fn an_unknown_key_in_the_file_of_the_working_directory_is_named() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("umbrella.toml"), "[http]\nprefx = \"/x\"\n").unwrap();
     let text = refusal(&mut umbrella(dir.path()));
-    assert!(text.contains("umbrella.toml: unknown key `http.prefx`"), "{text}");
+    assert!(
+        text.contains("umbrella.toml: unknown key `http.prefx`"),
+        "{text}"
+    );
     assert!(text.contains("did you mean `http.prefix`?"), "{text}");
 }
 
@@ -41,14 +47,20 @@ fn an_unknown_key_in_the_file_of_the_working_directory_is_named() {
 fn a_bad_variable_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let text = refusal(umbrella(dir.path()).env("UMBRELLA_PUBLIC_IP", "here"));
-    assert!(text.contains("UMBRELLA_PUBLIC_IP: `here` is not an IP address"), "{text}");
+    assert!(
+        text.contains("UMBRELLA_PUBLIC_IP: `here` is not an IP address"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_directory_that_cannot_be_used_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let text = refusal(umbrella(dir.path()).env("UMBRELLA_DATA_DIR", "/proc/none/such"));
-    assert!(text.contains("/proc/none/such") && text.contains("UMBRELLA_DATA_DIR"), "{text}");
+    assert!(
+        text.contains("/proc/none/such") && text.contains("UMBRELLA_DATA_DIR"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -57,17 +69,26 @@ fn printed_defaults_are_a_file_that_loads() {
     let printed = run(umbrella(dir.path()).args(["config", "--print-defaults"]));
     let file = dir.path().join("printed.toml");
     std::fs::write(&file, &printed.stdout).unwrap();
-    let checked = run(umbrella(dir.path()).args(["--config"]).arg(&file).arg("config"));
+    let checked = run(umbrella(dir.path())
+        .args(["--config"])
+        .arg(&file)
+        .arg("config"));
     assert!(checked.status.success(), "{checked:?}");
 }
 
 #[test]
 fn subcommands_without_a_server_say_so() {
     let dir = tempfile::tempdir().unwrap();
-    for arguments in [&["admin-link"][..], &["token", "--room", "r", "--identity", "i"]] {
+    for arguments in [
+        &["admin-link"][..],
+        &["token", "--room", "r", "--identity", "i"],
+    ] {
         let text = refusal(umbrella(dir.path()).args(arguments));
         assert!(text.contains("no umbrella is running"), "{text}");
-        assert!(text.contains(&*dir.path().join("data").to_string_lossy()), "{text}");
+        assert!(
+            text.contains(&*dir.path().join("data").to_string_lossy()),
+            "{text}"
+        );
     }
 }
 
@@ -82,9 +103,22 @@ fn subcommands_print_what_a_script_needs_and_nothing_else() {
     };
     let link = ask(&["admin-link"]);
     assert_eq!(link.lines().count(), 1);
-    assert!(link.starts_with("http://localhost:") && link.contains("/sfu#/setup/"), "{link}");
-    let token = ask(&["token", "--room", "kitchen", "--identity", "ann", "--watch-only"]);
-    assert_eq!((token.lines().count(), token.trim().split('.').count()), (1, 3));
+    assert!(
+        link.starts_with("http://localhost:") && link.contains("/sfu#/setup/"),
+        "{link}"
+    );
+    let token = ask(&[
+        "token",
+        "--room",
+        "kitchen",
+        "--identity",
+        "ann",
+        "--watch-only",
+    ]);
+    assert_eq!(
+        (token.lines().count(), token.trim().split('.').count()),
+        (1, 3)
+    );
     let wrong = ["token", "--room", "r", "--identity", "i", "--key", "none"];
     let text = refusal(umbrella(server.dir.path()).args(wrong));
     assert!(text.contains("there is no such API key"), "{text}");

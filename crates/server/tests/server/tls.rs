@@ -29,7 +29,9 @@ fn get(server: &Server, root: &CertificateDer<'static>, path: &str) -> Result<Re
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     while connection.is_handshaking() {
-        connection.complete_io(&mut stream).map_err(|error| error.to_string())?;
+        connection
+            .complete_io(&mut stream)
+            .map_err(|error| error.to_string())?;
     }
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     Ok(exchange(StreamOwned::new(connection, stream), &request))
@@ -44,7 +46,11 @@ fn authority(server: &Server) -> CertificateDer<'static> {
 #[test]
 fn a_device_that_trusts_the_authority_trusts_the_server() {
     let server = secure();
-    assert!(server.greeting.contains("https://localhost:"), "{}", server.greeting);
+    assert!(
+        server.greeting.contains("https://localhost:"),
+        "{}",
+        server.greeting
+    );
     let root = authority(&server);
     let served = get(&server, &root, "/ca.crt").unwrap();
     assert_eq!(served.header("content-type"), "application/x-x509-ca-cert");
@@ -52,7 +58,10 @@ fn a_device_that_trusts_the_authority_trusts_the_server() {
     let guide = get(&server, &root, "/trust").unwrap().text();
     assert!(guide.contains("iPhone") && guide.contains("/ca.mobileconfig"));
     let profile = get(&server, &root, "/ca.mobileconfig").unwrap();
-    assert_eq!(profile.header("content-type"), "application/x-apple-aspen-config");
+    assert_eq!(
+        profile.header("content-type"),
+        "application/x-apple-aspen-config"
+    );
 }
 
 #[test]
@@ -60,7 +69,10 @@ fn plain_http_at_the_tls_port_is_shown_the_way() {
     let server = secure();
     let reply = server.call("GET", "/sfu?x=1").send();
     assert_eq!(reply.status, 308);
-    assert_eq!(reply.header("location"), format!("https://{}/sfu?x=1", server.address));
+    assert_eq!(
+        reply.header("location"),
+        format!("https://{}/sfu?x=1", server.address)
+    );
     let reply = server.call("POST", "/api/login").send();
     assert_eq!(reply.status, 400);
     assert!(reply.text().contains("https://"));
@@ -100,5 +112,8 @@ fn half_a_certificate_stops_the_start() {
     write_certificate(dir.path());
     std::fs::remove_file(dir.path().join("service.key")).unwrap();
     let text = refusal(&mut umbrella(dir.path()));
-    assert!(text.contains("service.key") && text.contains("missing"), "{text}");
+    assert!(
+        text.contains("service.key") && text.contains("missing"),
+        "{text}"
+    );
 }
