@@ -1,5 +1,5 @@
 // A call whose participants the SDK makes up, to look at the call without a server:
-// /mock/room.html?people=5&state=reconnecting
+// /mock/room.html?people=5&state=reconnecting&video=off
 import { ConnectionState, type Participant, ParticipantEvent, RoomEvent } from 'livekit-client';
 import { useState } from 'react';
 import { createRoot } from 'react-dom/client';
@@ -19,6 +19,7 @@ Object.assign(globalThis, { RTCRtpReceiver: Receiver });
 
 const query = new URLSearchParams(location.search);
 const people = Number(query.get('people') ?? '5');
+const video = query.get('video') !== 'off';
 const NAMES = ['Ada Lovelace', 'Grace Hopper', 'Alan Turing', 'Front door', 'Hedy Lamarr'];
 
 const room = createRoom(loadChoices());
@@ -50,8 +51,8 @@ const root = document.getElementById('root');
 if (root !== null) createRoot(root).render(<Mock />);
 
 await room.simulateParticipants({
-  participants: { count: people, video: true, audio: true },
-  publish: { audio: true, video: true, useRealTracks: true },
+  participants: { count: people, video, audio: true },
+  publish: { audio: true, video, useRealTracks: true },
 });
 [...room.remoteParticipants.values()].forEach((participant, index) => {
   setName(participant, NAMES[index % NAMES.length] ?? '');

@@ -14,7 +14,8 @@ export function initials(name: string): string {
 export function hueOf(identity: string): number {
   let hash = 0;
   for (const char of identity) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) % 360;
-  return hash;
+  // Similar names shall not get similar colours: 137° is the angle that spreads best.
+  return (hash * 137) % 360;
 }
 
 function letter(word: string): string {
