@@ -25,13 +25,23 @@ for (const { a, b, needs } of PAIRS) {
           things.clients.join(a, room, 'ann', { single }),
           things.clients.join(b, room, 'bob', { single }),
         ]);
-        await t.test('media flows both ways', () => media(ann, bob));
-        await t.test('data, chat and calls go both ways', () => messages(ann, bob));
-        await t.test('metadata, attributes and names arrive', () => descriptions(ann, bob));
-        await t.test('mute is seen', () => mute(ann, bob));
-        await t.test('leaving is seen', () => leaving(ann, bob));
+        await step(t, 'media flows both ways', () => media(ann, bob));
+        await step(t, 'data, chat and calls go both ways', () => messages(ann, bob));
+        await step(t, 'metadata, attributes and names arrive', () => descriptions(ann, bob));
+        await step(t, 'mute is seen', () => mute(ann, bob));
+        await step(t, 'leaving is seen', () => leaving(ann, bob));
       });
     });
+  }
+}
+
+/** A part of a test. Not a test of its own: the file's hooks end the clients after each of them. */
+async function step(t, what, run) {
+  try {
+    await run();
+    t.diagnostic(what);
+  } catch (error) {
+    throw new Error(what, { cause: error });
   }
 }
 
