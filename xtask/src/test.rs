@@ -41,6 +41,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             failed.push(name);
         }
     };
+    if all {
+        // The server under test carries the real page.
+        suite("page", npm::build_page());
+    }
     if all || args.unit {
         suite("unit", unit());
     }
