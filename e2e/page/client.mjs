@@ -9,6 +9,17 @@ const SOURCES = {
   screen_share: Track.Source.ScreenShare,
 };
 
+/** A sound track that never pauses. */
+function tone() {
+  const context = new AudioContext();
+  const oscillator = new OscillatorNode(context, { frequency: 440 });
+  const destination = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
+  oscillator.connect(new GainNode(context, { gain: 0.5 })).connect(destination);
+  oscillator.start();
+  void context.resume();
+  return destination.stream.getAudioTracks()[0];
+}
+
 class Client {
   events = { data: [], chat: [], spoke: new Set(), disconnected: null, left: [] };
   screens = [];
@@ -58,7 +69,13 @@ class Client {
       const resolution = { width, height, frameRate: 20 };
       wait.push(localParticipant.setCameraEnabled(true, { resolution }, options));
     }
-    if (microphone) wait.push(localParticipant.setMicrophoneEnabled(true, { echoCancellation: false }));
+    // A steady tone: Chromium's fake microphone beeps for some milliseconds only, which nobody
+    // would call speaking. Firefox's hums all the time, and its audio context needs a sound card.
+    if (microphone && navigator.userAgent.includes('Firefox')) {
+      wait.push(localParticipant.setMicrophoneEnabled(true, { echoCancellation: false }));
+    } else if (microphone) {
+      wait.push(localParticipant.publishTrack(tone(), { source: Track.Source.Microphone, dtx: false }));
+    }
     await Promise.all(wait);
   }
 
