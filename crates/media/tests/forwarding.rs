@@ -1,6 +1,11 @@
 //! Selector and rewriter together, as a consumer uses them: what a subscriber's decoder gets
 //! from publishers that switch, drop, lose and reorder.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper's panic fails the test that called it"
+)]
+
 mod common;
 
 use std::collections::{BTreeMap, HashMap};
