@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use umbrella_engine::{Limits, Report, Request};
+use umbrella_engine::{ConsumerId, Limits, Report, Request};
 use umbrella_media::{Codec, Delivery, Kind, Layer, Spatial, Temporal};
 
 use super::network::Network;
@@ -29,6 +29,18 @@ fn encodings(got: &[Got]) -> Vec<u8> {
     let mut seen: Vec<u8> = got.iter().map(|packet| packet.stamp().0).collect();
     seen.dedup();
     seen
+}
+
+/// A publisher and a viewer, each with one connection, and all of the track on its way.
+fn watched(seed: u64, publish: Publish) -> (Network, usize, usize, ConsumerId) {
+    let mut net = Network::new(seed);
+    let camera = net.join(&[publish], 0, 0);
+    let viewer = net.join(&[], 0, 1);
+    connect(&mut net);
+    let track = track(&mut net, camera, 0);
+    let consumer = net.consume(viewer, &track, Delivery::FULL);
+    assert!(net.until(3 * SECOND, |net| started(net, consumer)));
+    (net, camera, viewer, consumer)
 }
 
 #[test]
@@ -183,13 +195,7 @@ fn many_viewers_ask_for_many_key_frames() {
 
 #[test]
 fn lost_packets_are_not_sent_again() {
-    let mut net = Network::new(35);
-    let camera = net.join(&[Publish::Video], 0, 0);
-    let viewer = net.join(&[], 0, 1);
-    connect(&mut net);
-    let track = track(&mut net, camera, 0);
-    let consumer = net.consume(viewer, &track, Delivery::FULL);
-    assert!(net.until(3 * SECOND, |net| started(net, consumer)));
+    let (mut net, _, viewer, _) = watched(35, Publish::Video);
     net.loss = 0.05;
     net.run(10 * SECOND);
     net.loss = 0.0;
@@ -211,13 +217,7 @@ fn lost_packets_are_not_sent_again() {
 
 #[test]
 fn a_hidden_tile_costs_bandwidth() {
-    let mut net = Network::new(36);
-    let camera = net.join(&[Publish::Simulcast], 0, 0);
-    let viewer = net.join(&[], 0, 1);
-    connect(&mut net);
-    let track = track(&mut net, camera, 0);
-    let consumer = net.consume(viewer, &track, Delivery::FULL);
-    assert!(net.until(3 * SECOND, |net| started(net, consumer)));
+    let (mut net, _, viewer, consumer) = watched(36, Publish::Simulcast);
     net.run(SECOND);
     net.request(Request::ConfigureConsumer {
         consumer,
@@ -279,13 +279,7 @@ fn a_muted_track_is_heard() {
 
 #[test]
 fn a_layer_that_stops_takes_the_picture_with_it() {
-    let mut net = Network::new(38);
-    let camera = net.join(&[Publish::Simulcast], 0, 0);
-    let viewer = net.join(&[], 0, 1);
-    connect(&mut net);
-    let track = track(&mut net, camera, 0);
-    let consumer = net.consume(viewer, &track, Delivery::FULL);
-    assert!(net.until(3 * SECOND, |net| started(net, consumer)));
+    let (mut net, camera, viewer, _) = watched(38, Publish::Simulcast);
     net.run(3 * SECOND);
     assert_eq!(net.peers[viewer].got.last().unwrap().stamp().0, 2);
     net.peers[camera].sending[0].drop_encoding(2);
