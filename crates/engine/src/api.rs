@@ -142,6 +142,9 @@ pub enum Request {
         offer: u32,
         /// The text.
         sdp: String,
+        /// What the peer has asked to send its new tracks with. Peers send with what the answer
+        /// lists first.
+        favourites: Vec<Favourite>,
     },
     /// The peer's answer to [`Report::Offer`].
     RemoteAnswer {
@@ -236,6 +239,16 @@ pub struct Label {
     pub stream: String,
     /// The track.
     pub track: String,
+}
+
+/// The codec with which a peer wants to send a track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Favourite {
+    /// The track id in `a=msid`. Peers that make up other ids there (Firefox) are found by the
+    /// codec's kind, in the order of their sections.
+    pub track: String,
+    /// The codec.
+    pub codec: Codec,
 }
 
 /// The data channels of a peer connection.

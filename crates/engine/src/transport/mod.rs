@@ -2,6 +2,7 @@
 
 pub(crate) mod channels;
 pub(crate) mod config;
+mod favourites;
 pub(crate) mod negotiation;
 pub(crate) mod offering;
 pub(crate) mod sdp;

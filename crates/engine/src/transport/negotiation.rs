@@ -8,11 +8,12 @@ use str0m::change::SdpOffer;
 use str0m::media::Mid;
 use umbrella_media::{Codec, Kind};
 
-use crate::api::{self, ConsumerError, Label, Limits};
+use crate::api::{self, ConsumerError, Favourite, Label, Limits};
 use crate::arena::Key;
 use crate::consumer::Consumer;
 use crate::producer::Producer;
 
+use super::favourites::Favourites;
 use super::offering::Offerer;
 use super::sdp::parse::{Description, PeerSection, SdpError};
 use super::sdp::write::{self, Plan};
@@ -159,6 +160,7 @@ impl Negotiation {
         rtc: &mut Rtc,
         now: Instant,
         sdp: &str,
+        favourites: Vec<Favourite>,
         limits: &Limits,
     ) -> Result<String, SdpError> {
         if matches!(self.role, Role::Offerer(_)) {
@@ -170,11 +172,13 @@ impl Negotiation {
             rtc.sdp_api().accept_offer(offer).map_err(|e| e.to_string())
         })?;
         self.fingerprints.clone_from(&offer.fingerprints);
-        self.sync(&offer);
+        self.sync(&offer, Favourites::new(favourites, &offer));
+        let waited = !self.waiting.is_empty();
         let placed = self.place_waiting();
         let freed = self.free_retired();
         if let Role::Answerer(answerer) = &mut self.role {
-            let progress = freed || placed > 0 || !answerer.offered;
+            // Peers also offer for reasons of their own; nothing was to be had from that.
+            let progress = !waited || freed || placed > 0 || !answerer.offered;
             answerer.offered = true;
             answerer.asked = false;
             answerer.note_progress(now, progress);
@@ -271,7 +275,7 @@ impl Negotiation {
     }
 
     /// Brings our sections in line with the peer's.
-    fn sync(&mut self, offer: &Description) {
+    fn sync(&mut self, offer: &Description, mut favourites: Favourites<'_>) {
         self.drop_vanished(offer);
         for peer in &offer.sections {
             let Some(kind) = peer.media.kind() else {
@@ -282,7 +286,7 @@ impl Negotiation {
                 self.sections.push(Section::new(peer, kind));
                 self.sections.len() - 1
             });
-            self.sync_section(index, peer);
+            self.sync_section(index, peer, &mut favourites);
         }
     }
 
@@ -300,7 +304,7 @@ impl Negotiation {
         freed
     }
 
-    fn sync_section(&mut self, index: usize, peer: &PeerSection) {
+    fn sync_section(&mut self, index: usize, peer: &PeerSection, favourites: &mut Favourites<'_>) {
         let section = &mut self.sections[index];
         let mid = section.mid.to_string();
         let changes = &mut self.changes;
@@ -332,6 +336,7 @@ impl Negotiation {
                 track: peer.track.clone(),
                 rids: by_size(peer.rids.clone()),
                 stereo: peer.stereo,
+                favourite: favourites.take(peer, kind),
                 producer: None,
             });
             self.wait_again(lost, kind);

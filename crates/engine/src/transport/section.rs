@@ -41,6 +41,8 @@ pub(crate) struct Inbound {
     pub(crate) rids: Vec<String>,
     /// Its Opus has two channels.
     pub(crate) stereo: bool,
+    /// What it asked to send with.
+    pub(crate) favourite: Option<Codec>,
     /// Set by the owner of the worker.
     pub(crate) producer: Option<Key<Producer>>,
 }
@@ -110,6 +112,7 @@ impl Section {
             Usage::Idle => Plan::Silent,
             Usage::Inbound(inbound) => Plan::Receive {
                 stereo: inbound.stereo,
+                favourite: inbound.favourite,
             },
             Usage::Outbound(Slot::Offered(tenant) | Slot::Carrying(tenant)) => Plan::Carry {
                 label: &tenant.label,

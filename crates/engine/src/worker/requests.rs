@@ -7,8 +7,8 @@ use str0m::media::Mid;
 use umbrella_media::Delivery;
 
 use crate::api::{
-    Channel, ConsumerError, ConsumerId, ConsumerStatistics, Label, Negotiation as Mode, ProducerId,
-    Report, Request, Statistics, TransportId, TransportStatistics,
+    Channel, ConsumerError, ConsumerId, ConsumerStatistics, Favourite, Label, Negotiation as Mode,
+    ProducerId, Report, Request, Statistics, TransportId, TransportStatistics,
 };
 use crate::arena::Key;
 use crate::consumer::Consumer;
@@ -32,8 +32,9 @@ impl Worker {
                 transport,
                 offer,
                 sdp,
+                favourites,
             } => {
-                self.remote_offer(now, transport, offer, &sdp);
+                self.remote_offer(now, transport, offer, &sdp, favourites);
             }
             Request::RemoteAnswer {
                 transport,
@@ -215,7 +216,14 @@ impl Worker {
         }
     }
 
-    fn remote_offer(&mut self, now: Instant, id: TransportId, offer: u32, sdp: &str) {
+    fn remote_offer(
+        &mut self,
+        now: Instant,
+        id: TransportId,
+        offer: u32,
+        sdp: &str,
+        favourites: Vec<Favourite>,
+    ) {
         let Some(key) = self.transport_keys.get(&id).copied() else {
             return;
         };
@@ -224,7 +232,10 @@ impl Worker {
             return;
         };
         let rtc = transport.connection.rtc();
-        match transport.negotiation.accept_offer(rtc, now, sdp, limits) {
+        match transport
+            .negotiation
+            .accept_offer(rtc, now, sdp, favourites, limits)
+        {
             Ok(sdp) => {
                 let sections = transport.negotiation.report();
                 let ufrag = transport.ufrag();

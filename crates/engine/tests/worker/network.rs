@@ -149,6 +149,7 @@ impl Network {
             transport,
             offer,
             sdp,
+            favourites: Vec::new(),
         });
     }
 

@@ -43,6 +43,24 @@ fn free_sections_are_not_used() {
 }
 
 #[test]
+fn a_newcomer_is_seen_seconds_late_by_one_who_has_offered_for_other_reasons() {
+    let mut net = Network::new(27);
+    let speaker = net.join(&[Publish::Audio], 0, 0);
+    let listener = net.join(&[], 3, 3);
+    connect(&mut net);
+    // As browsers do: after joining, and for each track that they publish.
+    for _ in 0..3 {
+        let offer = net.peers[listener].next_offer(0, 0);
+        net.send_offer(listener, offer);
+        net.run(SECOND / 5);
+    }
+    let mic = track(&mut net, speaker, 0);
+    let consumer = net.consume(listener, &mic, Delivery::FULL);
+    assert!(net.until(SECOND / 2, |net| started(net, consumer)));
+    assert_eq!(wanted(&net), [(0, 0)]);
+}
+
+#[test]
 fn a_large_meeting_runs_out_of_sections() {
     let mut net = Network::new(21);
     let speakers: Vec<_> = (0..8).map(|_| net.join(&[Publish::Audio], 0, 0)).collect();

@@ -4,7 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
-use umbrella_engine::{Channel, ConsumerId, Negotiation, Protocol, Section, TransportId};
+use umbrella_engine::{
+    Channel, ConsumerId, Favourite, Negotiation, Protocol, Section, TransportId,
+};
 use umbrella_media::{Codec, Kind};
 use umbrella_room::Notification;
 use umbrella_room::model::{Identity, LeaveReason, ParticipantId, RoomName, TrackId};
@@ -168,6 +170,17 @@ impl Session {
 
     pub(super) fn transport_mut(&mut self, id: TransportId) -> Option<&mut Transport> {
         self.transports.iter_mut().find(|t| t.id == id)
+    }
+
+    /// With what the client wants to send the tracks that it has announced and not offered yet.
+    pub(super) fn favourites(&self) -> Vec<Favourite> {
+        let favourite = |announced: &Announced| {
+            Some(Favourite {
+                track: announced.client_id.clone(),
+                codec: announced.codec?,
+            })
+        };
+        self.announced.iter().filter_map(favourite).collect()
     }
 
     /// The connection on which the client offers.

@@ -1,5 +1,7 @@
 //! What is changed in a description that str0m has written before the peer gets it.
 
+use umbrella_media::Codec;
+
 use crate::api::{Label, LocalAddress, Protocol};
 
 /// The canonical name of all that we send (RFC 3550 section 6.5.1): it is on one clock.
@@ -14,6 +16,8 @@ pub(crate) enum Plan<'a> {
     Receive {
         /// The peer's Opus has two channels.
         stereo: bool,
+        /// What the peer shall send with: it takes what is listed first.
+        favourite: Option<Codec>,
     },
     /// Nobody sends in it.
     Silent,
@@ -45,7 +49,6 @@ pub(crate) fn rewrite<'a>(
     for section in sections {
         let mid = section.lines().find_map(|line| line.strip_prefix("a=mid:"));
         let plan = mid.map_or(Plan::AsItIs, |mid| plan(mid.trim()));
-        let opus = opus_payload(section);
         // RFC 9143 section 7.1.3: with BUNDLE, candidates stand in the first section in use.
         let disabled = section.split(' ').nth(1) == Some("0");
         for line in section.lines() {
@@ -58,7 +61,7 @@ pub(crate) fn rewrite<'a>(
             {
                 out.push_str(candidates);
             }
-            rewrite_line(&mut out, line, plan, opus);
+            rewrite_line(&mut out, line, plan, section);
         }
     }
     out
@@ -87,20 +90,22 @@ pub(crate) fn candidate_lines(addresses: &[LocalAddress]) -> String {
     lines
 }
 
-fn rewrite_line(out: &mut String, line: &str, plan: Plan<'_>, opus: Option<&str>) {
+fn rewrite_line(out: &mut String, line: &str, plan: Plan<'_>, section: &str) {
     let is_opus = |line: &str| {
-        opus.is_some_and(|pt| {
-            line.strip_prefix("a=fmtp:")
-                .and_then(|l| l.split_once(' '))
-                .is_some_and(|l| l.0 == pt)
-        })
+        line.strip_prefix("a=fmtp:")
+            .and_then(|rest| rest.split_once(' '))
+            .is_some_and(|(pt, _)| payloads(section, Codec::Opus).next() == Some(pt))
     };
     match plan {
         Plan::AsItIs => push(out, line),
-        Plan::Receive { stereo } => match line {
+        Plan::Receive { stereo, favourite } => match line {
             "a=sendrecv" => push(out, "a=recvonly"),
             "a=sendonly" => push(out, "a=inactive"),
             line if is_ours_to_say(line) => {}
+            line if line.starts_with("m=") => match favourite {
+                Some(codec) => push(out, &put_first(line, section, codec)),
+                None => push(out, line),
+            },
             line if is_opus(line) => {
                 let stereo = if stereo { ";stereo=1" } else { "" };
                 push(out, &format!("{line}{stereo};usedtx=1"));
@@ -140,12 +145,23 @@ fn is_ours_to_say(line: &str) -> bool {
     line.starts_with("a=msid:") || line.starts_with("a=ssrc:") || line.starts_with("a=ssrc-group:")
 }
 
-/// The payload type of Opus in a section.
-fn opus_payload(section: &str) -> Option<&str> {
-    section.lines().find_map(|line| {
+/// The payload types of a codec in a section.
+fn payloads(section: &str, codec: Codec) -> impl Iterator<Item = &str> {
+    section.lines().filter_map(move |line| {
         let (pt, name) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
-        name.to_ascii_lowercase().starts_with("opus/").then_some(pt)
+        let name = name.split('/').next()?;
+        (Codec::from_mime(name) == Some(codec)).then_some(pt)
     })
+}
+
+/// An m-line whose list of payload types begins with those of a codec.
+fn put_first(line: &str, section: &str, codec: Codec) -> String {
+    let mut words: Vec<&str> = line.split(' ').collect();
+    // m=KIND PORT PROTOCOL PAYLOAD…
+    if let Some(listed) = words.get_mut(3..) {
+        listed.sort_by_key(|pt| !payloads(section, codec).any(|of_codec| of_codec == *pt));
+    }
+    words.join(" ")
 }
 
 /// The part before the first m-line, and the sections.
@@ -217,10 +233,32 @@ mod tests {
     #[test]
     fn a_publisher_is_told_of_dtx_and_stereo_and_hears_nothing_from_us() {
         let sdp = SDP.replace("a=sendonly", "a=sendrecv");
-        let out = rewrite(&sdp, "", |_| Plan::Receive { stereo: true });
+        let out = rewrite(&sdp, "", |_| Plan::Receive {
+            stereo: true,
+            favourite: None,
+        });
         assert!(out.contains("useinbandfec=1;stereo=1;usedtx=1\r\n"));
         assert_eq!(out.matches("a=recvonly").count(), 2);
         assert!(!out.contains("a=ssrc"));
+    }
+
+    #[test]
+    fn a_publisher_sends_with_another_codec_than_it_asked_for() {
+        let sdp = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 45 98 99\r\na=mid:0\r\na=recvonly\r\n\
+            a=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=rtpmap:45 AV1/90000\r\n\
+            a=rtpmap:98 H264/90000\r\na=rtpmap:99 H264/90000\r\n";
+        let first = |favourite| {
+            let out = rewrite(sdp, "", |_| Plan::Receive {
+                stereo: false,
+                favourite,
+            });
+            out.lines().nth(1).map(str::to_owned)
+        };
+        let line = |payloads: &str| Some(format!("m=video 9 UDP/TLS/RTP/SAVPF {payloads}"));
+        assert_eq!(first(Some(Codec::H264)), line("98 99 96 97 45"));
+        assert_eq!(first(Some(Codec::Vp8)), line("96 97 45 98 99"));
+        assert_eq!(first(Some(Codec::Vp9)), line("96 97 45 98 99"));
+        assert_eq!(first(None), line("96 97 45 98 99"));
     }
 
     #[test]
