@@ -1,9 +1,9 @@
-import { lazy, Suspense, useCallback, useEffect, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 import { api } from '../api/client.ts';
 import { errorText } from '../api/errors.ts';
 import type { InviteInfo, JoinGrant } from '../api/types.ts';
 import type { Call } from '../room/call.ts';
-import { Loading } from '../ui/Loading.tsx';
+import type RoomPage from '../room/RoomPage.tsx';
 import type { CallSource } from './CallPage.tsx';
 import { type Choices, clientId, loadChoices, saveChoices } from './choices.ts';
 import { type LeaveReason, LeftPage } from './LeftPage.tsx';
@@ -14,11 +14,11 @@ export type OwnMedia = { camera: MediaStreamTrack | null; microphone: MediaStrea
 
 type Stage =
   | { kind: 'lobby'; problem: string | null }
-  | { kind: 'call'; call: Call }
+  | { kind: 'call'; call: Call; Page: typeof RoomPage }
   | { kind: 'left'; reason: LeaveReason };
 
+// Not by `lazy`: it would show its fallback for a moment, and the first picture that much later.
 const loadRoom = () => import('../room/RoomPage.tsx');
-const RoomPage = lazy(loadRoom);
 
 /** Lobby, call, and the page after it. */
 export function CallStage(props: { source: CallSource; info: InviteInfo; onHome: () => void }) {
@@ -47,7 +47,8 @@ export function CallStage(props: { source: CallSource; info: InviteInfo; onHome:
     async (media: OwnMedia) => {
       try {
         const [grant, room] = await Promise.all([askToJoin(source, choices.name), loadRoom()]);
-        setStage({ kind: 'call', call: room.startCall(grant, media, choices) });
+        const call = room.startCall(grant, media, choices);
+        setStage({ kind: 'call', call, Page: room.default });
       } catch (error) {
         media.camera?.stop();
         media.microphone?.stop();
@@ -72,11 +73,7 @@ export function CallStage(props: { source: CallSource; info: InviteInfo; onHome:
         />
       );
     case 'call':
-      return (
-        <Suspense fallback={<Loading what="page" text="Joining…" />}>
-          <RoomPage call={stage.call} choices={choices} onChange={change} onLeave={leave} />
-        </Suspense>
-      );
+      return <stage.Page call={stage.call} choices={choices} onChange={change} onLeave={leave} />;
     case 'left':
       return (
         <LeftPage

@@ -1,4 +1,4 @@
-import { useAudioPlayback, useChat, useConnectionState } from '@livekit/components-react';
+import { useAudioPlayback, useChat } from '@livekit/components-react';
 import { ConnectionState } from 'livekit-client';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Choices } from '../lobby/choices.ts';
@@ -16,6 +16,7 @@ import { SettingsPanel } from './SettingsPanel.tsx';
 import { Stage } from './Stage.tsx';
 import type { ShortcutAction } from './shortcuts.ts';
 import { useAnnouncements } from './useAnnouncements.ts';
+import { useConnection } from './useConnection.ts';
 import { useLayoutMode } from './useLayoutMode.ts';
 import { useOwnMedia } from './useOwnMedia.ts';
 import { useShortcuts } from './useShortcuts.ts';
@@ -34,7 +35,7 @@ type Props = {
 
 /** Pictures, controls, and the panel beside them. */
 export function RoomView({ call, state, choices, onChange }: Props) {
-  const connection = useConnectionState(call.room);
+  const connection = useConnection();
   const [panel, setPanel] = useState<PanelName | null>(null);
   const [help, setHelp] = useState(false);
   const layout = useLayoutMode();
