@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { canMakeNetworks, inside, makeNetwork, removeNetwork } from './lib/network.mjs';
@@ -29,6 +30,7 @@ const output = join(HERE, '.build');
 mkdirSync(output, { recursive: true });
 await build({ entryPoints: [join(HERE, 'page/client.mjs')], outfile: join(output, 'client.js'), bundle: true, minify: true, logLevel: 'error' });
 copyFileSync(join(HERE, 'page/index.html'), join(output, 'index.html'));
+copyFileSync(fileURLToPath(import.meta.resolve('livekit-client/e2ee-worker')), join(output, 'e2ee.worker.js'));
 
 const network = canMakeNetworks() ? makeNetwork() : null;
 if (!network) {

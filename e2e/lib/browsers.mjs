@@ -48,7 +48,11 @@ export function startFirefox() {
 
 /** Serves the bundled test page on localhost, which browsers hold to be a secure context. */
 export async function serveTestPage() {
-  const types = { '/': ['index.html', 'text/html'], '/client.js': ['client.js', 'text/javascript'] };
+  const types = {
+    '/': ['index.html', 'text/html'],
+    '/client.js': ['client.js', 'text/javascript'],
+    '/e2ee.worker.js': ['e2ee.worker.js', 'text/javascript'],
+  };
   const server = createServer((request, response) => {
     const [file, type] = types[request.url] ?? [];
     const path = file && join(HERE, '.build', file);

@@ -81,7 +81,9 @@ class Server {
   async start() {
     const [program, ...args] = inside(NETWORK?.server, [BINARY]);
     this.child = spawn(program, args, { env: this.env, cwd: this.data, stdio: ['ignore', 'pipe', 'pipe'] });
-    const log = createWriteStream(this.logFile);
+    // A restarted server goes on where the last one ended.
+    const log = createWriteStream(this.logFile, { flags: this.started ? 'a' : 'w' });
+    this.started = true;
     this.child.stdout.pipe(log, { end: false });
     this.child.stderr.pipe(log, { end: false });
     this.ended = new Promise((resolve) => {
@@ -157,13 +159,19 @@ class Server {
     return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) / 1024;
   }
 
-  /** Ends it as an operator would and fails if it did not end well. */
-  async stop() {
-    this.child.kill('SIGTERM');
-    const start = Date.now();
+  /** Sends a signal that ends it, and waits until it has: `code`, or `signal` if that killed it. */
+  async end(signal) {
+    this.child.kill(signal);
     const killer = setTimeout(() => this.child.kill('SIGKILL'), END_MS);
     const how = await this.ended;
     clearTimeout(killer);
+    return how;
+  }
+
+  /** Ends it as an operator would and fails if it did not end well. */
+  async stop() {
+    const start = Date.now();
+    const how = await this.end('SIGTERM');
     rmSync(this.data, { recursive: true, force: true });
     const log = this.log();
     if (log.includes('panicked')) throw new Error(`the server panicked, see ${this.logFile}`);

@@ -1,7 +1,7 @@
 // A client inside a browser, driven by the tests through `window.client`. The native clients in
 // ../native have the same methods and the same snapshot.
 
-import { Room, RoomEvent, Track, VideoQuality } from 'livekit-client';
+import { ExternalE2EEKeyProvider, Room, RoomEvent, Track, VideoQuality } from 'livekit-client';
 
 const SOURCES = {
   camera: Track.Source.Camera,
@@ -24,9 +24,14 @@ class Client {
   events = { data: [], chat: [], spoke: new Set(), disconnected: null, left: [] };
   screens = [];
 
-  async connect({ url, token, single = true, adaptive = false, autoSubscribe = true, dynacast = false }) {
-    this.room = new Room({ singlePeerConnection: single, adaptiveStream: adaptive, dynacast });
+  async connect({ url, token, single = true, adaptive = false, autoSubscribe = true, dynacast = false, passphrase }) {
+    const encryption = passphrase && { keyProvider: new ExternalE2EEKeyProvider(), worker: new Worker('/e2ee.worker.js', { type: 'module' }) };
+    this.room = new Room({ singlePeerConnection: single, adaptiveStream: adaptive, dynacast, ...(encryption ? { encryption } : {}) });
     this.listen();
+    if (encryption) {
+      await encryption.keyProvider.setKey(passphrase);
+      await this.room.setE2EEEnabled(true);
+    }
     const start = performance.now();
     await this.room.connect(url, token, { autoSubscribe });
     this.connectedMs = performance.now() - start;

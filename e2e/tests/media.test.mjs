@@ -95,6 +95,29 @@ for (const { single, called } of TOPOLOGIES) {
       });
     }
 
+    for (const codec of ['vp8', 'h264']) {
+      test(`end-to-end encrypted ${codec} and sound pass, and only to those with the key`, async () => {
+        const room = things.newRoom();
+        const [ann, bob, eve] = await Promise.all(['ann', 'bob', 'eve'].map((name) => join('chromium', room, name, {
+          single, passphrase: name === 'eve' ? 'a guess' : 'the secret of ann and bob',
+        })));
+        await ann.publish({ camera: true, microphone: true, codec, width: 320, height: 180 });
+        const track = await bob.seesMoving('ann');
+        assert.equal(track.codec.toLowerCase(), `video/${codec}`);
+        await bob.hears('ann');
+        await until('eve gets packets', async () => (await eve.track('ann', 'camera')).packets > 50);
+        assert.equal((await eve.track('ann', 'camera')).frames, 0, 'a wrong key shows a picture');
+      });
+    }
+
+    test('sound arrives with its redundancy', async () => {
+      const room = things.newRoom();
+      const [ann, bob] = await Promise.all([join('chromium', room, 'ann', { single }), join('chromium', room, 'bob', { single })]);
+      await ann.publish({ microphone: true });
+      const { codec } = await bob.hears('ann');
+      assert.equal(codec.toLowerCase(), 'audio/red');
+    });
+
     test('five people see each other', async () => {
       const room = things.newRoom();
       const names = ['ann', 'bob', 'cat', 'dan', 'eve'];

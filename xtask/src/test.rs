@@ -6,11 +6,10 @@ use crate::{npm, parts};
 use anyhow::{Result, bail};
 use std::time::Instant;
 
-/// Runs the tests: Rust and the page; with `--e2e` end to end with real browsers and SDKs.
+/// Runs the tests: Rust, the page, and end to end with real browsers and SDKs.
 ///
-/// Without a selection the tests of Rust and of the page run. What end-to-end tests need is
-/// installed first: npm packages, a Python environment below the build directory, and, as root
-/// on Debian, browsers.
+/// Without a selection all of them run. What end-to-end tests need is installed first: npm
+/// packages, a Python environment below the build directory, and, as root on Debian, browsers.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Rust tests of the workspace
@@ -25,14 +24,14 @@ pub(crate) struct Args {
     /// Of the end-to-end tests only those whose name matches this regular expression
     #[arg(long, value_name = "REGEX", requires = "e2e")]
     name: Option<String>,
-    /// Leave out end-to-end tests for which a part is missing, instead of failing
+    /// Leave out end-to-end tests for which a part (a browser, Python) is missing, instead of
+    /// failing
     #[arg(long)]
     skip_missing: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
-    // The end-to-end tests are not part of the default until all of them pass everywhere.
     let all = !args.unit && !args.ui && args.e2e.is_none();
     let mut failed = Vec::new();
     let mut suite = |name: &'static str, result: Result<()>| {
@@ -51,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if all || args.ui {
         suite("ui", page());
     }
-    if args.e2e.is_some() {
+    if all || args.e2e.is_some() {
         suite("e2e", end_to_end(args));
     }
     let took = start.elapsed().as_secs_f32();
