@@ -65,7 +65,7 @@ class Client {
     }
   }
 
-  async publish({ camera = false, microphone = false, width = 640, height = 360, simulcast = false, codec = 'vp8', maxBitrate }) {
+  async publish({ camera = false, microphone = false, width = 640, height = 360, simulcast = false, codec = 'vp8', maxBitrate, red = true }) {
     const { localParticipant } = this.room;
     const options = { simulcast, videoCodec: codec, backupCodec: false };
     if (maxBitrate) options.videoEncoding = { maxBitrate, maxFramerate: 20 };
@@ -79,7 +79,7 @@ class Client {
     if (microphone && navigator.userAgent.includes('Firefox')) {
       wait.push(localParticipant.setMicrophoneEnabled(true, { echoCancellation: false }));
     } else if (microphone) {
-      wait.push(localParticipant.publishTrack(tone(), { source: Track.Source.Microphone, dtx: false }));
+      wait.push(localParticipant.publishTrack(tone(), { source: Track.Source.Microphone, dtx: false, red }));
     }
     await Promise.all(wait);
   }
@@ -196,6 +196,7 @@ async function describe(participant) {
     tracks[publication.source] = {
       kind: publication.kind,
       muted: publication.isMuted,
+      announced: publication.mimeType ?? '',
       subscribed: publication.isSubscribed,
       ...(publication.track ? await received(publication.track) : {}),
     };

@@ -142,9 +142,8 @@ pub enum Request {
         offer: u32,
         /// The text.
         sdp: String,
-        /// What the peer has asked to send its new tracks with. Peers send with what the answer
-        /// lists first.
-        favourites: Vec<Favourite>,
+        /// How the peer has asked to send its new tracks.
+        options: Vec<PublishOptions>,
     },
     /// The peer's answer to [`Report::Offer`].
     RemoteAnswer {
@@ -241,14 +240,18 @@ pub struct Label {
     pub track: String,
 }
 
-/// The codec with which a peer wants to send a track.
+/// How a peer has asked to send a track.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Favourite {
+pub struct PublishOptions {
     /// The track id in `a=msid`. Peers that make up other ids there (Firefox) are found by the
-    /// codec's kind, in the order of their sections.
+    /// kind, in the order of their sections.
     pub track: String,
-    /// The codec.
-    pub codec: Codec,
+    /// Audio or video.
+    pub kind: Kind,
+    /// With which codec; peers send with what the answer lists first.
+    pub codec: Option<Codec>,
+    /// Opus: whether it may stop while nobody speaks.
+    pub dtx: bool,
 }
 
 /// The data channels of a peer connection.

@@ -2,9 +2,9 @@
 
 pub(crate) mod channels;
 pub(crate) mod config;
-mod favourites;
 pub(crate) mod negotiation;
 pub(crate) mod offering;
+mod options;
 pub(crate) mod sdp;
 pub(crate) mod section;
 

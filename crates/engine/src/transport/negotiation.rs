@@ -8,13 +8,13 @@ use str0m::change::SdpOffer;
 use str0m::media::Mid;
 use umbrella_media::{Codec, Kind};
 
-use crate::api::{self, ConsumerError, Favourite, Label, Limits};
+use crate::api::{self, ConsumerError, Label, Limits, PublishOptions};
 use crate::arena::Key;
 use crate::consumer::Consumer;
 use crate::producer::Producer;
 
-use super::favourites::Favourites;
 use super::offering::Offerer;
+use super::options::Options;
 use super::sdp::parse::{Description, PeerSection, SdpError};
 use super::sdp::write::{self, Plan};
 use super::section::{Inbound, Section, Slot, Tenant, Usage, by_size};
@@ -160,7 +160,7 @@ impl Negotiation {
         rtc: &mut Rtc,
         now: Instant,
         sdp: &str,
-        favourites: Vec<Favourite>,
+        options: Vec<PublishOptions>,
         limits: &Limits,
     ) -> Result<String, SdpError> {
         if matches!(self.role, Role::Offerer(_)) {
@@ -172,7 +172,7 @@ impl Negotiation {
             rtc.sdp_api().accept_offer(offer).map_err(|e| e.to_string())
         })?;
         self.fingerprints.clone_from(&offer.fingerprints);
-        self.sync(&offer, Favourites::new(favourites, &offer));
+        self.sync(&offer, Options::new(options, &offer));
         let waited = !self.waiting.is_empty();
         let placed = self.place_waiting();
         let freed = self.free_retired();
@@ -275,7 +275,7 @@ impl Negotiation {
     }
 
     /// Brings our sections in line with the peer's.
-    fn sync(&mut self, offer: &Description, mut favourites: Favourites<'_>) {
+    fn sync(&mut self, offer: &Description, mut options: Options<'_>) {
         self.drop_vanished(offer);
         for peer in &offer.sections {
             let Some(kind) = peer.media.kind() else {
@@ -286,7 +286,7 @@ impl Negotiation {
                 self.sections.push(Section::new(peer, kind));
                 self.sections.len() - 1
             });
-            self.sync_section(index, peer, &mut favourites);
+            self.sync_section(index, peer, &mut options);
         }
     }
 
@@ -304,7 +304,7 @@ impl Negotiation {
         freed
     }
 
-    fn sync_section(&mut self, index: usize, peer: &PeerSection, favourites: &mut Favourites<'_>) {
+    fn sync_section(&mut self, index: usize, peer: &PeerSection, options: &mut Options<'_>) {
         let section = &mut self.sections[index];
         let mid = section.mid.to_string();
         let changes = &mut self.changes;
@@ -331,12 +331,14 @@ impl Negotiation {
                 track: peer.track.clone(),
                 codecs: peer.codecs.clone(),
             });
+            let options = options.take(peer, kind);
             section.codecs.clone_from(&peer.codecs);
             section.usage = Usage::Inbound(Inbound {
                 track: peer.track.clone(),
                 rids: by_size(peer.rids.clone()),
                 stereo: peer.stereo,
-                favourite: favourites.take(peer, kind),
+                favourite: options.as_ref().and_then(|o| o.codec),
+                dtx: options.is_none_or(|o| o.dtx),
                 producer: None,
             });
             self.wait_again(lost, kind);

@@ -43,6 +43,8 @@ pub(crate) struct Inbound {
     pub(crate) stereo: bool,
     /// What it asked to send with.
     pub(crate) favourite: Option<Codec>,
+    /// Its Opus may stop while nobody speaks.
+    pub(crate) dtx: bool,
     /// Set by the owner of the worker.
     pub(crate) producer: Option<Key<Producer>>,
 }
@@ -113,6 +115,7 @@ impl Section {
             Usage::Inbound(inbound) => Plan::Receive {
                 stereo: inbound.stereo,
                 favourite: inbound.favourite,
+                dtx: inbound.dtx,
             },
             Usage::Outbound(Slot::Offered(tenant) | Slot::Carrying(tenant)) => Plan::Carry {
                 label: &tenant.label,

@@ -7,8 +7,8 @@ use str0m::media::Mid;
 use umbrella_media::Delivery;
 
 use crate::api::{
-    Channel, ConsumerError, ConsumerId, ConsumerStatistics, Favourite, Label, Negotiation as Mode,
-    ProducerId, Report, Request, Statistics, TransportId, TransportStatistics,
+    Channel, ConsumerError, ConsumerId, ConsumerStatistics, Label, Negotiation as Mode, ProducerId,
+    PublishOptions, Report, Request, Statistics, TransportId, TransportStatistics,
 };
 use crate::arena::Key;
 use crate::consumer::Consumer;
@@ -32,9 +32,9 @@ impl Worker {
                 transport,
                 offer,
                 sdp,
-                favourites,
+                options,
             } => {
-                self.remote_offer(now, transport, offer, &sdp, favourites);
+                self.remote_offer(now, transport, offer, &sdp, options);
             }
             Request::RemoteAnswer {
                 transport,
@@ -222,7 +222,7 @@ impl Worker {
         id: TransportId,
         offer: u32,
         sdp: &str,
-        favourites: Vec<Favourite>,
+        options: Vec<PublishOptions>,
     ) {
         let Some(key) = self.transport_keys.get(&id).copied() else {
             return;
@@ -234,7 +234,7 @@ impl Worker {
         let rtc = transport.connection.rtc();
         match transport
             .negotiation
-            .accept_offer(rtc, now, sdp, favourites, limits)
+            .accept_offer(rtc, now, sdp, options, limits)
         {
             Ok(sdp) => {
                 let sections = transport.negotiation.report();

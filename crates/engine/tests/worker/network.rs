@@ -149,7 +149,7 @@ impl Network {
             transport,
             offer,
             sdp,
-            favourites: Vec::new(),
+            options: Vec::new(),
         });
     }
 

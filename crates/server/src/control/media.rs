@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use umbrella_engine::{
     Channel, ConsumerError, ConsumerId, Label, ProducerId, Protocol, Report, Request, TransportId,
 };
-use umbrella_media::{Codec, Delivery};
+use umbrella_media::{Codec, Delivery, Kind};
 use umbrella_room::Command;
 use umbrella_room::command::{Reliability, TrackLoudness};
 use umbrella_room::model::{LeaveReason, ParticipantId, RoomName, TrackId, TrackView};
@@ -153,7 +153,8 @@ impl Control {
             track: track.id.clone(),
             client_id: client_id.to_owned(),
             kind: track.kind,
-            codec: track.codec,
+            codec: track.codec.or(voice_codec(track)),
+            dtx: !track.disable_dtx,
         });
         session.tracks.push(track.id.clone());
         let by = session.id;
@@ -257,6 +258,16 @@ impl Control {
             self.commands
                 .push_back((room, Command::TrackCodec { track, codec }));
         }
+    }
+}
+
+/// Sound survives the loss of single packets when each carries the one before it again (RFC 2198).
+/// Inside end-to-end encryption it could not be taken apart for subscribers without it.
+fn voice_codec(track: &TrackView) -> Option<Codec> {
+    match track.kind {
+        Kind::Video => None,
+        Kind::Audio if track.disable_red || track.encryption != 0 => Some(Codec::Opus),
+        Kind::Audio => Some(Codec::Red),
     }
 }
 

@@ -327,7 +327,7 @@ impl Control {
         match input {
             SessionInput::Command(command) => self.commands.push_back((room, *command)),
             SessionInput::Offer { offer, sdp } => {
-                let favourites = session.favourites();
+                let options = session.publish_options();
                 if let Some(transport) = self.transport(id, session.offering_role()) {
                     self.request(
                         worker,
@@ -335,7 +335,7 @@ impl Control {
                             transport,
                             offer,
                             sdp,
-                            favourites,
+                            options,
                         },
                     );
                 }

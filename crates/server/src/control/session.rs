@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 use umbrella_engine::{
-    Channel, ConsumerId, Favourite, Negotiation, Protocol, Section, TransportId,
+    Channel, ConsumerId, Negotiation, Protocol, PublishOptions, Section, TransportId,
 };
 use umbrella_media::{Codec, Kind};
 use umbrella_room::Notification;
@@ -123,7 +123,10 @@ pub(super) struct Announced {
     pub(super) track: TrackId,
     pub(super) client_id: String,
     pub(super) kind: Kind,
+    /// What it is to be sent with, if the client's offer has it.
     pub(super) codec: Option<Codec>,
+    /// Opus: whether it may stop while nobody speaks.
+    pub(super) dtx: bool,
 }
 
 /// A section that the client sends in and that has no track yet.
@@ -172,15 +175,15 @@ impl Session {
         self.transports.iter_mut().find(|t| t.id == id)
     }
 
-    /// With what the client wants to send the tracks that it has announced and not offered yet.
-    pub(super) fn favourites(&self) -> Vec<Favourite> {
-        let favourite = |announced: &Announced| {
-            Some(Favourite {
-                track: announced.client_id.clone(),
-                codec: announced.codec?,
-            })
+    /// How the client wants to send the tracks that it has announced and not offered yet.
+    pub(super) fn publish_options(&self) -> Vec<PublishOptions> {
+        let options = |announced: &Announced| PublishOptions {
+            track: announced.client_id.clone(),
+            kind: announced.kind,
+            codec: announced.codec,
+            dtx: announced.dtx,
         };
-        self.announced.iter().filter_map(favourite).collect()
+        self.announced.iter().map(options).collect()
     }
 
     /// The connection on which the client offers.

@@ -18,6 +18,8 @@ pub(crate) enum Plan<'a> {
         stereo: bool,
         /// What the peer shall send with: it takes what is listed first.
         favourite: Option<Codec>,
+        /// Its Opus may stop while nobody speaks.
+        dtx: bool,
     },
     /// Nobody sends in it.
     Silent,
@@ -98,7 +100,11 @@ fn rewrite_line(out: &mut String, line: &str, plan: Plan<'_>, section: &str) {
     };
     match plan {
         Plan::AsItIs => push(out, line),
-        Plan::Receive { stereo, favourite } => match line {
+        Plan::Receive {
+            stereo,
+            favourite,
+            dtx,
+        } => match line {
             "a=sendrecv" => push(out, "a=recvonly"),
             "a=sendonly" => push(out, "a=inactive"),
             line if is_ours_to_say(line) => {}
@@ -108,7 +114,8 @@ fn rewrite_line(out: &mut String, line: &str, plan: Plan<'_>, section: &str) {
             },
             line if is_opus(line) => {
                 let stereo = if stereo { ";stereo=1" } else { "" };
-                push(out, &format!("{line}{stereo};usedtx=1"));
+                let dtx = if dtx { ";usedtx=1" } else { "" };
+                push(out, &format!("{line}{stereo}{dtx}"));
             }
             line => push(out, line),
         },
@@ -233,10 +240,14 @@ mod tests {
     #[test]
     fn a_publisher_is_told_of_dtx_and_stereo_and_hears_nothing_from_us() {
         let sdp = SDP.replace("a=sendonly", "a=sendrecv");
-        let out = rewrite(&sdp, "", |_| Plan::Receive {
+        let plan = |dtx| Plan::Receive {
             stereo: true,
             favourite: None,
-        });
+            dtx,
+        };
+        let out = rewrite(&sdp, "", |_| plan(false));
+        assert!(out.contains("useinbandfec=1;stereo=1\r\n"));
+        let out = rewrite(&sdp, "", |_| plan(true));
         assert!(out.contains("useinbandfec=1;stereo=1;usedtx=1\r\n"));
         assert_eq!(out.matches("a=recvonly").count(), 2);
         assert!(!out.contains("a=ssrc"));
@@ -251,6 +262,7 @@ mod tests {
             let out = rewrite(sdp, "", |_| Plan::Receive {
                 stereo: false,
                 favourite,
+                dtx: true,
             });
             out.lines().nth(1).map(str::to_owned)
         };
