@@ -75,6 +75,9 @@ pub enum Input<'a> {
         path: Path,
         /// Its bytes, from anybody: hostile until proven otherwise.
         data: &'a [u8],
+        /// When it arrived, not after the `now` of the call. Publishers estimate their bandwidth by
+        /// what we tell them of this, so it must not be blurred by the batch that it was read in.
+        arrived: Instant,
     },
     /// An order of the owner.
     Request(Request),

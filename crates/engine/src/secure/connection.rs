@@ -147,14 +147,15 @@ impl Connection {
         &mut self.rtc
     }
 
-    /// Feeds one datagram. `rtcp` sees the plain text of an authentic RTCP packet that was not
+    /// Feeds one datagram that arrived at `arrived`, which may be before the last call: str0m's
+    /// own time does not run backwards by that. `rtcp` sees the plain text of an authentic RTCP packet that was not
     /// seen before; str0m then gets the same packet, for its receiving streams.
     ///
     /// # Errors
     /// If the connection cannot go on. What is merely wrong is dropped and counted.
     pub fn handle_datagram(
         &mut self,
-        now: Instant,
+        arrived: Instant,
         path: Path,
         data: &[u8],
         rtcp: &mut dyn FnMut(&[u8]),
@@ -178,7 +179,7 @@ impl Connection {
         };
         // What str0m cannot even sort is a stray, not a fault of the connection.
         if let Ok(receive) = Receive::new(protocol, path.remote, path.local, data) {
-            self.rtc.handle_input(Input::Receive(now, receive))?;
+            self.rtc.handle_input(Input::Receive(arrived, receive))?;
         }
         Ok(())
     }

@@ -20,15 +20,21 @@ const PATIENCE: Duration = Duration::from_millis(1);
 
 impl Worker {
     /// A datagram that belongs to a transport.
-    pub(super) fn receive(&mut self, now: Instant, key: Key<Transport>, path: Path, data: &[u8]) {
+    pub(super) fn receive(
+        &mut self,
+        (now, arrived): (Instant, Instant),
+        key: Key<Transport>,
+        path: Path,
+        data: &[u8],
+    ) {
         let Some(transport) = self.transports.get_mut(key) else {
             return;
         };
         let Transport {
             connection, egress, ..
         } = transport;
-        let result =
-            connection.handle_datagram(now, path, data, &mut |rtcp| egress.handle_rtcp(now, rtcp));
+        let mut on_rtcp = |rtcp: &[u8]| egress.handle_rtcp(arrived, rtcp);
+        let result = connection.handle_datagram(arrived, path, data, &mut on_rtcp);
         if let Err(error) = result {
             self.end(key, &error.to_string());
             return;

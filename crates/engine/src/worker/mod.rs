@@ -144,7 +144,11 @@ impl Worker {
     /// Takes one input. Many may be taken before the next [`Worker::poll`].
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::Datagram { path, data } => self.handle_datagram(now, path, data),
+            Input::Datagram {
+                path,
+                data,
+                arrived,
+            } => self.handle_datagram(now, arrived.min(now), path, data),
             Input::Request(request) => self.handle_request(now, request),
             Input::Timeout => {}
         }
@@ -187,7 +191,7 @@ impl Worker {
         datagrams.clear();
     }
 
-    fn handle_datagram(&mut self, now: Instant, path: Path, data: &[u8]) {
+    fn handle_datagram(&mut self, now: Instant, arrived: Instant, path: Path, data: &[u8]) {
         self.counts.datagrams.0 += 1;
         self.counts.bytes.0 += data.len() as u64;
         let path = Transport::normalize(path, &self.config.addresses);
@@ -195,7 +199,7 @@ impl Worker {
             self.counts.strays += 1;
             return;
         };
-        self.receive(now, key, path, data);
+        self.receive((now, arrived), key, path, data);
     }
 
     /// Deadlines that have come.

@@ -16,6 +16,8 @@ use super::peer::{Peer, Publish};
 /// What travels.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct InFlight {
+    /// When its receiver looks at it.
+    read: Instant,
     arrives: Instant,
     order: u64,
     /// `None` is the worker.
@@ -37,6 +39,10 @@ pub(crate) struct Network {
     /// Share of datagrams that are lost, of all but handshakes.
     pub(crate) loss: f64,
     pub(crate) latency: Duration,
+    /// The worker's thread gets the processor only so often; zero is at once.
+    pub(crate) stall: Duration,
+    /// Whether peers that join from now on estimate their bandwidth.
+    pub(crate) estimating: bool,
     /// A peer that does not answer offers.
     pub(crate) deaf: Option<TransportId>,
     /// Calls of `poll` so far.
@@ -46,6 +52,7 @@ pub(crate) struct Network {
     random: u64,
     worker_at: Instant,
     next_id: u64,
+    start: Instant,
 }
 
 #[derive(Debug, Clone)]
@@ -81,12 +88,15 @@ impl Network {
         };
         Network {
             now,
+            start: now,
             worker: Worker::new(config, now, SystemTime::now()),
             peers: Vec::new(),
             reports: Vec::new(),
             tracks: Vec::new(),
             loss: 0.0,
             latency: Duration::from_millis(10),
+            stall: Duration::ZERO,
+            estimating: false,
             deaf: None,
             polls: 0,
             flying: BinaryHeap::new(),
@@ -131,6 +141,7 @@ impl Network {
             transport,
             protocol,
             SocketAddr::from((ip, port)),
+            self.estimating,
             self.now,
         ));
         let channels = true;
@@ -209,12 +220,20 @@ impl Network {
             local: udp(),
             remote: from,
         };
-        self.worker.handle(self.now, Input::Datagram { path, data });
+        let arrived = self.now;
+        self.worker.handle(
+            self.now,
+            Input::Datagram {
+                path,
+                data,
+                arrived,
+            },
+        );
         self.worker_at = self.now;
     }
 
     fn step(&mut self, end: Instant) {
-        let flying = self.flying.peek().map(|next| next.0.arrives);
+        let flying = self.flying.peek().map(|next| next.0.read);
         let peers = self.peers.iter().map(Peer::due);
         let next = peers
             .chain(flying)
@@ -225,7 +244,7 @@ impl Network {
         while self
             .flying
             .peek()
-            .is_some_and(|next| next.0.arrives <= self.now)
+            .is_some_and(|next| next.0.read <= self.now)
         {
             if let Some(Reverse(packet)) = self.flying.pop() {
                 self.deliver(packet);
@@ -249,6 +268,7 @@ impl Network {
             from,
             at,
             data,
+            arrives,
             ..
         } = packet;
         match to {
@@ -258,8 +278,14 @@ impl Network {
                     local: at,
                     remote: from,
                 };
-                self.worker
-                    .handle(self.now, Input::Datagram { path, data: &data });
+                self.worker.handle(
+                    self.now,
+                    Input::Datagram {
+                        path,
+                        data: &data,
+                        arrived: arrives,
+                    },
+                );
                 self.worker_at = self.now;
             }
             Some(peer) => self.peers[peer].receive(self.now, from, at, &data),
@@ -322,7 +348,15 @@ impl Network {
         self.order += 1;
         let arrives = self.now + self.latency;
         let order = self.order;
+        let read = match to {
+            None if !self.stall.is_zero() => {
+                let turns = (arrives - self.start).as_nanos() / self.stall.as_nanos() + 1;
+                self.start + self.stall * turns as u32
+            }
+            None | Some(_) => arrives,
+        };
         self.flying.push(Reverse(InFlight {
+            read,
             arrives,
             order,
             to,

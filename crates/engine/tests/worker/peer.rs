@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{
@@ -90,6 +91,8 @@ pub(crate) struct Peer {
     /// `a=msid` of the sections in the last answer or offer that it got.
     pub(crate) named: HashMap<String, String>,
     pub(crate) last_description: String,
+    /// What it thinks that its link carries, in bit/s.
+    pub(crate) estimate: u64,
     /// Packets of each frame.
     pub(crate) packets_per_frame: usize,
     pending: Option<SdpPendingOffer>,
@@ -106,12 +109,17 @@ impl Peer {
         transport: TransportId,
         protocol: Protocol,
         address: SocketAddr,
+        estimating: bool,
         now: Instant,
     ) -> Peer {
-        let mut rtc = Rtc::builder()
+        let mut config = Rtc::builder()
             .set_rtp_mode(true)
-            .set_crypto_provider(str0m::crypto::from_feature_flags().into())
-            .build(now);
+            .set_crypto_provider(str0m::crypto::from_feature_flags().into());
+        if estimating {
+            config = config.enable_bwe(Some(Bitrate::kbps(300)));
+        }
+        let mut rtc = config.build(now);
+        rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::mbps(5));
         let candidate = match protocol {
             Protocol::Udp => Candidate::host(address, "udp").unwrap(),
             Protocol::Tcp => Candidate::host(address, "tcp").unwrap(),
@@ -132,6 +140,7 @@ impl Peer {
             named: HashMap::new(),
             last_description: String::new(),
             packets_per_frame: 2,
+            estimate: 0,
             pending: None,
             unsent: Vec::new(),
             due: now,
@@ -391,6 +400,9 @@ impl Peer {
                 let label = self.open.iter().find(|(_, id)| **id == message.id);
                 let label = label.map(|(label, _)| label.clone()).unwrap_or_default();
                 self.data.push((label, message.data));
+            }
+            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
+                self.estimate = estimate.as_u64();
             }
             Event::KeyframeRequest(request) => {
                 let sending = self.sending.iter_mut().find(|s| s.mid == request.mid);

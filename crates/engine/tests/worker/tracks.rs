@@ -216,6 +216,24 @@ fn lost_packets_are_not_sent_again() {
 }
 
 #[test]
+fn a_busy_server_makes_publishers_believe_that_their_link_is_slow() {
+    let estimate = |stall| {
+        let mut net = Network::new(40);
+        net.estimating = true;
+        let camera = net.join(&[Publish::Video], 0, 0);
+        connect(&mut net);
+        net.stall = stall;
+        net.run(15 * SECOND);
+        net.peers[camera].estimate
+    };
+    let (prompt, late) = (estimate(Duration::ZERO), estimate(SECOND / 30));
+    assert!(
+        late * 10 > prompt * 8,
+        "{late} bit/s instead of {prompt} bit/s"
+    );
+}
+
+#[test]
 fn a_hidden_tile_costs_bandwidth() {
     let (mut net, _, viewer, consumer) = watched(36, Publish::Simulcast);
     net.run(SECOND);

@@ -17,7 +17,7 @@ use super::link::{Link, REQUESTS};
 use super::load::{Load, Meter};
 use super::ports::{Pair, Sockets};
 use super::tcp::{Connections, Progress};
-use super::udp::{Buffers, Udp};
+use super::udp::{Buffers, Datagram, Udp};
 use super::{FromWorker, TcpLimits};
 
 const UDP: [Token; 2] = [Token(0), Token(1)];
@@ -171,12 +171,13 @@ impl State {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
-            let now = Instant::now();
-            self.note(now, &events);
-            if self.take_requests(now) == Next::Stop {
+            let woken = Instant::now();
+            self.note(woken, &events);
+            if self.take_requests(woken) == Next::Stop {
                 return Ok(());
             }
-            self.read_datagrams(now, &mut buffers)?;
+            self.read_datagrams(&mut buffers)?;
+            let now = Instant::now();
             self.read_connections(now);
             if self.timeout <= now {
                 self.engine.handle(now, Input::Timeout);
@@ -187,7 +188,7 @@ impl State {
                 self.connections.sweep(now);
             }
             self.flush_reports();
-            self.meter.worked(now, Instant::now(), &self.load);
+            self.meter.worked(woken, Instant::now(), &self.load);
         }
     }
 
@@ -248,7 +249,7 @@ impl State {
         Next::GoOn
     }
 
-    fn read_datagrams(&mut self, now: Instant, buffers: &mut Buffers) -> io::Result<()> {
+    fn read_datagrams(&mut self, buffers: &mut Buffers) -> io::Result<()> {
         for index in 0..self.families.len() {
             for _ in 0..BATCHES {
                 if !self.families[index].udp_unread {
@@ -260,12 +261,29 @@ impl State {
                     meter,
                     ..
                 } = self;
-                let more = families[index].udp.receive(buffers, |path, data| {
+                let mut read_at = None;
+                let more = families[index].udp.receive(buffers, |datagram| {
+                    let Datagram {
+                        path,
+                        data,
+                        now,
+                        arrived,
+                    } = datagram;
                     meter.received += 1;
-                    engine.handle(now, Input::Datagram { path, data });
+                    read_at = Some(now);
+                    engine.handle(
+                        now,
+                        Input::Datagram {
+                            path,
+                            data,
+                            arrived,
+                        },
+                    );
                 })?;
                 self.families[index].udp_unread = more;
-                self.drain(now);
+                if let Some(now) = read_at {
+                    self.drain(now);
+                }
             }
         }
         Ok(())
@@ -284,7 +302,14 @@ impl State {
             } = self;
             let progress = connections.receive(now, token, |path, data| {
                 meter.received += 1;
-                engine.handle(now, Input::Datagram { path, data });
+                engine.handle(
+                    now,
+                    Input::Datagram {
+                        path,
+                        data,
+                        arrived: now,
+                    },
+                );
             });
             if progress == Progress::More {
                 self.unread.push_back(token);

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
@@ -9,6 +10,10 @@ use umbrella_engine::{Path, Protocol, Transmit};
 
 /// Largest datagram or coalesced run of datagrams (GRO) that one read yields.
 const BUFFER: usize = 64 * 1024;
+
+/// The kernel's time of arrival is believed when it is not longer ago than this: the time of day
+/// may have been set meanwhile.
+const OLDEST: Duration = Duration::from_secs(1);
 
 /// One UDP socket on a wildcard address.
 #[derive(Debug)]
@@ -18,6 +23,17 @@ pub(super) struct Udp {
     port: u16,
     /// The kernel's buffer was full: datagrams lost here.
     pub(super) dropped: u64,
+}
+
+/// A datagram that was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Datagram<'a> {
+    pub(super) path: Path,
+    pub(super) data: &'a [u8],
+    /// When the batch was read.
+    pub(super) now: Instant,
+    /// When the kernel got it: the thread may have been waiting for a processor since.
+    pub(super) arrived: Instant,
 }
 
 /// Buffers for one batched read. The pages of unused ones are never touched.
@@ -50,17 +66,19 @@ impl Udp {
     pub(super) fn receive(
         &self,
         buffers: &mut Buffers,
-        mut each: impl FnMut(Path, &[u8]),
+        mut each: impl FnMut(Datagram<'_>),
     ) -> io::Result<bool> {
         let Buffers { bytes, meta } = buffers;
-        let mut slices: Vec<IoSliceMut<'_>> =
-            bytes.chunks_mut(BUFFER).map(IoSliceMut::new).collect();
+        let mut chunks = bytes.chunks_mut(BUFFER);
+        let mut slices: [_; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
         let count = match self.state.recv((&self.socket).into(), &mut slices, meta) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(error) if is_passing(&error) => return Ok(true),
             Err(error) => return Err(error),
         };
+        let clock = Clock::read();
         for (meta, buffer) in meta.iter().zip(&slices).take(count) {
             let Some(local) = meta.dst_ip else { continue };
             let path = Path {
@@ -68,9 +86,14 @@ impl Udp {
                 local: SocketAddr::new(local, self.port),
                 remote: meta.addr,
             };
-            let data = &buffer[..meta.len];
-            for datagram in data.chunks(meta.stride.max(1)) {
-                each(path, datagram);
+            let arrived = clock.instant(meta.timestamp);
+            for data in buffer[..meta.len].chunks(meta.stride.max(1)) {
+                each(Datagram {
+                    path,
+                    data,
+                    now: clock.now,
+                    arrived,
+                });
             }
         }
         Ok(true)
@@ -101,6 +124,32 @@ impl Udp {
     }
 }
 
+/// One moment on both clocks: the kernel stamps datagrams with the time of day.
+struct Clock {
+    now: Instant,
+    time_of_day: Duration,
+}
+
+impl Clock {
+    fn read() -> Clock {
+        let now = Instant::now();
+        let time_of_day = SystemTime::now().duration_since(UNIX_EPOCH);
+        Clock {
+            now,
+            time_of_day: time_of_day.unwrap_or_default(),
+        }
+    }
+
+    /// When something with a time stamp of the kernel's arrived; now, if there is no sense in it.
+    fn instant(&self, stamp: Option<Duration>) -> Instant {
+        stamp
+            .and_then(|stamp| self.time_of_day.checked_sub(stamp))
+            .filter(|ago| *ago <= OLDEST)
+            .and_then(|ago| self.now.checked_sub(ago))
+            .unwrap_or(self.now)
+    }
+}
+
 /// What a read reports of datagrams sent before, or of an interruption.
 fn is_passing(error: &io::Error) -> bool {
     matches!(
@@ -111,4 +160,46 @@ fn is_passing(error: &io::Error) -> bool {
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setting_the_clock_makes_datagrams_arrive_in_another_year() {
+        let clock = Clock {
+            now: Instant::now(),
+            time_of_day: Duration::from_secs(1_000_000),
+        };
+        let ago = |stamp: Duration| clock.now - clock.instant(Some(stamp));
+        let ms = Duration::from_millis;
+        assert_eq!(ago(ms(999_999_980)), ms(20));
+        assert_eq!(ago(ms(1_000_000_020)), ms(0));
+        assert_eq!(ago(ms(900_000_000)), ms(0));
+        assert_eq!(clock.instant(None), clock.now);
+    }
+
+    #[test]
+    fn late_thread_takes_its_own_lateness_for_the_networks() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let address = socket.local_addr().unwrap();
+        let udp = Udp::new(socket, address.port()).unwrap();
+        let from = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut arrivals = Vec::new();
+        // The kernel begins to stamp a moment after it was asked to: the first one may be unstamped.
+        for _ in 0..3 {
+            from.send_to(b"datagram", address).unwrap();
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        let mut buffers = Buffers::new();
+        while udp
+            .receive(&mut buffers, |datagram| arrivals.push(datagram.arrived))
+            .unwrap()
+        {}
+        // All were read at once.
+        assert_eq!(arrivals.len(), 3);
+        assert!(arrivals[2] - arrivals[1] >= Duration::from_millis(25));
+    }
 }
