@@ -7,6 +7,7 @@
 pub mod api;
 mod arena;
 mod clock;
+pub mod congestion;
 mod consumer;
 mod deadline;
 mod demux;

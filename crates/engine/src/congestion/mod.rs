@@ -1,0 +1,280 @@
+//! How much a path carries: send-side congestion control of one connection.
+//!
+//! [`BandwidthEstimator`] is a state machine without input or output of its own. It is told of
+//! every packet's fate ([`PacketResult`], from transport-wide feedback) and of what would be sent
+//! if there was no bound (the demand); it answers with a rate, and asks for probes. The rate is
+//! the least of what the delay allows ([`trend`], [`increase`]: draft-ietf-rmcat-gcc-02), what
+//! loss allows ([`loss`]) and what the receiver allows (REMB).
+
+mod groups;
+mod increase;
+mod loss;
+mod probe;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod throughput;
+mod trend;
+
+use std::time::{Duration, Instant};
+
+use self::groups::Groups;
+use self::increase::RateControl;
+use self::loss::LossControl;
+use self::probe::{Prober, Proof};
+use self::queue::Queueing;
+use self::throughput::Throughput;
+use self::trend::Trend;
+
+pub use self::probe::ProbeCluster;
+pub use self::trend::Usage;
+
+/// Bits per second at the start: a picture's lowest layer and sound, on nearly every path.
+pub const START: u64 = 600_000;
+/// Bits per second below which the rate never falls: sound, and signs of life.
+pub const LEAST: u64 = 30_000;
+/// Bits per second above which it never rises.
+pub const MOST: u64 = 1_000_000_000;
+
+/// The round-trip time until it is known.
+const ROUND_TRIP: Duration = Duration::from_millis(100);
+/// No feedback for this long although something was sent: growth and probes stop, …
+const SILENCE: Duration = Duration::from_secs(1);
+/// … and from here on the rate falls by [`FALL`] for each second.
+const DARKNESS: Duration = Duration::from_secs(3);
+const FALL: f64 = 0.8;
+/// In a queue that is longer than this there are no probes.
+const STANDING: Duration = Duration::from_millis(20);
+/// A queue that was longer than this for a while is too long though it does not grow: flows that
+/// share a bottleneck get used to each other's queue.
+const TOO_LONG: (Duration, Duration) = (Duration::from_millis(80), Duration::from_millis(250));
+/// Bits per second: a long queue alone does not push the rate below sound and a picture, or we
+/// would starve beside TCP, which fills every queue.
+const BESIDE_TCP: u64 = 200_000;
+
+/// What became of one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketResult {
+    /// When it was handed to the socket.
+    pub sent: Instant,
+    /// Bytes of the datagram.
+    pub size: usize,
+    /// When it arrived, in µs on the peer's clock; `None` if it is missing.
+    pub arrival: Option<i64>,
+    /// The probe that it belonged to.
+    pub cluster: Option<u32>,
+}
+
+/// Estimates what one path carries.
+#[derive(Debug)]
+pub struct BandwidthEstimator {
+    groups: Groups,
+    trend: Trend,
+    throughput: Throughput,
+    queueing: Queueing,
+    /// Since when the queue has been too long.
+    too_long: Option<Instant>,
+    delay: RateControl,
+    loss: LossControl,
+    prober: Prober,
+    /// What loss allows, if that is a limit.
+    loss_limit: Option<u64>,
+    remb: Option<u64>,
+    target: u64,
+    /// Something was sent since the last feedback.
+    sent: Option<Instant>,
+    /// A probe has shown that this rate arrives, and until when that stands for what arrives: the
+    /// mean over a window follows a jump too late.
+    proven: Option<(u64, Instant)>,
+    heard: Instant,
+    fallen: Instant,
+}
+
+impl BandwidthEstimator {
+    /// Nothing is known. `seed` spreads the times of probes: connections behind one bottleneck
+    /// must not probe together.
+    pub fn new(now: Instant, seed: u64) -> BandwidthEstimator {
+        BandwidthEstimator {
+            groups: Groups::default(),
+            trend: Trend::default(),
+            throughput: Throughput::default(),
+            queueing: Queueing::default(),
+            too_long: None,
+            delay: RateControl::new(START),
+            loss: LossControl::new(START),
+            prober: Prober::new(seed),
+            loss_limit: None,
+            remb: None,
+            target: START,
+            sent: None,
+            proven: None,
+            heard: now,
+            fallen: now,
+        }
+    }
+
+    /// What the path carries, in bits per second.
+    pub fn estimate(&self) -> u64 {
+        self.target
+    }
+
+    /// What the delay says now.
+    pub fn usage(&self) -> Usage {
+        self.trend.usage()
+    }
+
+    /// What would be sent if the path carried it, in bits per second. Without demand beyond the
+    /// estimate there are no probes.
+    pub fn set_demand(&mut self, now: Instant, demand: u64) {
+        self.prober.set_demand(demand);
+        self.probe_if_calm(now);
+    }
+
+    /// A packet with a transport-wide number has left.
+    pub fn on_sent(&mut self, now: Instant) {
+        if self.sent.is_none() {
+            self.sent = Some(now);
+        }
+    }
+
+    /// The peer's own estimate (REMB), in bits per second.
+    pub fn on_remb(&mut self, rate: u64) {
+        self.remb = Some(rate);
+        self.settle();
+    }
+
+    /// Feedback on packets, in the order of their numbers. A packet may be missing in one report
+    /// and arrive in a later one, but arrives once.
+    pub fn on_feedback(
+        &mut self,
+        now: Instant,
+        round_trip: Option<Duration>,
+        packets: &[PacketResult],
+    ) {
+        self.heard = now;
+        self.sent = None;
+        let mut proof = None;
+        for packet in packets {
+            self.loss
+                .add(packet.sent, packet.size, packet.arrival.is_some());
+            let Some(arrival) = packet.arrival else {
+                continue;
+            };
+            self.throughput.add(packet.sent, arrival, packet.size);
+            self.queueing.add(packet.sent, arrival);
+            if let Some(deltas) = self.groups.add(now, packet.sent, arrival) {
+                self.trend.add(now, deltas);
+            }
+            proof = self.prober.result(now, packet).or(proof);
+        }
+        self.queueing.update(now);
+        self.react(now, round_trip.unwrap_or(ROUND_TRIP), proof);
+        self.probe_if_calm(now);
+    }
+
+    /// To be called at [`BandwidthEstimator::next_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let silent = now.saturating_duration_since(self.heard);
+        if self.sent.is_some() && silent >= DARKNESS {
+            let since = now.saturating_duration_since(self.fallen.max(self.heard + DARKNESS));
+            if since >= SILENCE {
+                self.fallen = now;
+                let rate = (self.target as f64 * FALL) as u64;
+                self.lower(rate.max(LEAST));
+            }
+        }
+        self.probe_if_calm(now);
+    }
+
+    /// When something is to be done though nothing arrives.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let dark = self
+            .sent
+            .map(|_| self.fallen.max(self.heard + DARKNESS) + SILENCE);
+        [dark, self.prober.deadline(self.target)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// A burst that is to be sent now, of media that goes anyway or of padding.
+    pub fn poll_probe(&mut self) -> Option<ProbeCluster> {
+        self.prober.poll()
+    }
+
+    fn react(&mut self, now: Instant, round_trip: Duration, proof: Option<Proof>) {
+        let arrived = self.arrived(now);
+        let usage = self.judge(now);
+        // A probe raises the rate at once; it never lowers it.
+        let raised = match proof.filter(|_| usage != Usage::Over) {
+            Some(Proof::Carried(rate)) => {
+                self.proven = Some((rate, now + throughput::WINDOW));
+                Some(rate)
+            }
+            // Half-way: what is left of it shows next time.
+            Some(Proof::Saturated(rate)) => Some(self.target.midpoint(rate)),
+            None => None,
+        };
+        if let Some(rate) = raised {
+            let rate = rate.max(self.target);
+            self.delay.set(now, rate);
+            self.loss.set(rate);
+        } else if self
+            .delay
+            .update(now, usage, arrived, round_trip, (LEAST, MOST))
+        {
+            self.prober.cancel(now);
+        }
+        self.loss_limit = self.loss.update(now, self.delay.rate(), arrived);
+        self.settle();
+    }
+
+    /// What the trend of the delay says, or else its height.
+    fn judge(&mut self, now: Instant) -> Usage {
+        match self.queueing.wait() > TOO_LONG.0 {
+            true => self.too_long.get_or_insert(now),
+            false => return self.forgive(),
+        };
+        let since = self.too_long.map_or(now, |since| since);
+        let long = now.saturating_duration_since(since) >= TOO_LONG.1;
+        match self.trend.usage() {
+            Usage::Normal if long && self.target > BESIDE_TCP => Usage::Over,
+            usage @ (Usage::Normal | Usage::Over | Usage::Under) => usage,
+        }
+    }
+
+    fn forgive(&mut self) -> Usage {
+        self.too_long = None;
+        self.trend.usage()
+    }
+
+    /// Bits per second that arrive, as far as that is known.
+    fn arrived(&mut self, now: Instant) -> Option<u64> {
+        self.proven = self.proven.filter(|(_, until)| now < *until);
+        let proven = self.proven.map(|(rate, _)| rate);
+        self.throughput.rate().max(proven)
+    }
+
+    fn settle(&mut self) {
+        let limits = [self.loss_limit, self.remb].into_iter().flatten();
+        let rate = limits.fold(self.delay.rate(), u64::min);
+        self.target = rate.clamp(LEAST, MOST);
+    }
+
+    fn lower(&mut self, rate: u64) {
+        self.delay.limit(rate);
+        self.loss.set(rate);
+        self.settle();
+    }
+
+    fn probe_if_calm(&mut self, now: Instant) {
+        let silent = now.saturating_duration_since(self.heard) > SILENCE && self.sent.is_some();
+        let loss_limits = self.target < self.delay.rate();
+        // In a queue that others fill, a burst would get more than its share and prove nothing.
+        let standing = self.queueing.wait() > STANDING;
+        let calm = self.trend.usage() == Usage::Normal && !standing;
+        if calm && !silent && !loss_limits {
+            self.prober.consider(now, self.target);
+        }
+    }
+}
