@@ -29,12 +29,13 @@ pub(crate) fn relative(path: &Path) -> String {
 }
 
 /// Directories that hold nothing written by hand.
-const GENERATED: [&str; 6] = [
+const GENERATED: [&str; 7] = [
     "node_modules",
     "target",
     "dist",
     "artifacts",
     "corpus",
+    ".build",
     ".git",
 ];
 

@@ -58,9 +58,7 @@ impl Groups {
         }
         let complete = *current;
         self.current = Some(Group::new(now, sent, arrival));
-        let Some(previous) = self.previous.replace(complete) else {
-            return None;
-        };
+        let previous = self.previous.replace(complete)?;
         self.change(&previous, &complete)
     }
 

@@ -33,16 +33,12 @@ impl Worker {
                 offer,
                 sdp,
                 options,
-            } => {
-                self.remote_offer(now, transport, offer, &sdp, options);
-            }
+            } => self.remote_offer(now, transport, offer, &sdp, options),
             Request::RemoteAnswer {
                 transport,
                 offer,
                 sdp,
-            } => {
-                self.remote_answer(now, transport, offer, &sdp);
-            }
+            } => self.remote_answer(now, transport, offer, &sdp),
             // An ICE-lite agent has no use for them: the peer's checks tell its addresses.
             Request::RemoteCandidate { .. } => {}
             Request::RestartIce { transport } => self.restart_ice(transport),

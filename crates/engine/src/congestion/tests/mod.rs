@@ -237,8 +237,8 @@ fn clocks_of_the_peer_jump_and_lie() {
         let result = PacketResult {
             sent: now,
             size: (random >> 40) as usize % 1500,
-            arrival: (random % 3 > 0).then_some((random as i64) >> (random % 40)),
-            cluster: (random % 5 == 0).then_some(n % 64),
+            arrival: (!random.is_multiple_of(3)).then_some((random as i64) >> (random % 40)),
+            cluster: random.is_multiple_of(5).then_some(n % 64),
         };
         estimator.on_feedback(now, None, &[result, result]);
         estimator.handle_timeout(now);
