@@ -56,7 +56,14 @@ impl Bench {
         let (connection, now) = connect(start);
         let clock = NtpClock::new(now, SystemTime::UNIX_EPOCH);
         let cname = "umbrella".into();
-        let mut egress = Egress::new(EgressConfig { cname, clock }, now);
+        let mut egress = Egress::new(
+            EgressConfig {
+                cname,
+                clock,
+                seed: 1,
+            },
+            now,
+        );
         egress.set_pacing(Pacing::Fixed(1_000_000_000_000));
         let streams = (0..streams).map(|i| {
             let config = stream_config(1000 + 2 * i);

@@ -81,6 +81,8 @@ pub struct BandwidthEstimator {
     loss_limit: Option<u64>,
     remb: Option<u64>,
     target: u64,
+    /// There has been feedback. Without any, the receiver's own estimate is all there is.
+    fed: bool,
     /// Something was sent since the last feedback.
     sent: Option<Instant>,
     /// A probe has shown that this rate arrives, and until when that stands for what arrives: the
@@ -106,6 +108,7 @@ impl BandwidthEstimator {
             loss_limit: None,
             remb: None,
             target: START,
+            fed: false,
             sent: None,
             proven: None,
             heard: now,
@@ -152,6 +155,7 @@ impl BandwidthEstimator {
         packets: &[PacketResult],
     ) {
         self.heard = now;
+        self.fed = true;
         self.sent = None;
         let mut proof = None;
         for packet in packets {
@@ -190,6 +194,7 @@ impl BandwidthEstimator {
     pub fn next_timeout(&self) -> Option<Instant> {
         let dark = self
             .sent
+            .filter(|_| self.target > LEAST)
             .map(|_| self.fallen.max(self.heard + DARKNESS) + SILENCE);
         [dark, self.prober.deadline(self.target)]
             .into_iter()
@@ -256,6 +261,10 @@ impl BandwidthEstimator {
     }
 
     fn settle(&mut self) {
+        if let (false, Some(remb)) = (self.fed, self.remb) {
+            self.target = remb.clamp(LEAST, MOST);
+            return;
+        }
         let limits = [self.loss_limit, self.remb].into_iter().flatten();
         let rate = limits.fold(self.delay.rate(), u64::min);
         self.target = rate.clamp(LEAST, MOST);

@@ -1,13 +1,13 @@
 //! What was sent under which transport-wide number, and what became of it.
 //!
-//! This is the seam for send-side congestion control: it sees every [`SendRecord`] and every
-//! [`TwccReport`]. So far it keeps simple statistics.
+//! Numbers and times of the peer become results, as [`crate::congestion`] wants them.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::StreamId;
 use super::twcc::TwccReport;
+use crate::congestion::PacketResult;
 
 /// One packet with a transport-wide number, as it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +18,22 @@ pub struct SendRecord {
     pub size: u16,
     /// The stream that it belongs to.
     pub stream: StreamId,
-    /// The peer has said that it has it.
-    pub received: bool,
+    /// The probe that it belongs to.
+    pub cluster: Option<u32>,
+    /// What the peer has said of it.
+    pub fate: Fate,
+}
+
+/// What a peer has said of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fate {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// That it was not there. It may be late.
+    Missing,
+    /// That it has it.
+    Received,
 }
 
 /// What the peer's feedback says of the path to it.
@@ -49,8 +63,16 @@ pub struct Feedback {
     /// The unwrapped number of the first record.
     first: u64,
     last_feedback: Option<u8>,
+    /// The last reference time, as the peer said it and without wraps, in units of 64 ms.
+    reference: Option<(i32, i64)>,
+    /// Reused for the results of a report.
+    results: Vec<PacketResult>,
     statistics: FeedbackStatistics,
 }
+
+/// Microseconds of the units in reports.
+const REFERENCE_US: i64 = 64_000;
+const DELTA_US: i64 = 250;
 
 /// Weight of the newest report in the smoothed share of missing packets.
 const SMOOTHING: f32 = 0.1;
@@ -87,31 +109,81 @@ impl Feedback {
         self.statistics.sent += 1;
     }
 
-    /// A report of the peer.
-    pub(super) fn report(&mut self, report: &TwccReport) {
+    /// A report of the peer; what it says of packets that nothing was known of before.
+    pub(super) fn report(&mut self, report: &TwccReport) -> &[PacketResult] {
         if let Some(last) = self.last_feedback {
             let step = report.feedback.wrapping_sub(last);
             self.statistics.reports_missed += u64::from(step.wrapping_sub(1).min(127));
         }
         self.last_feedback = Some(report.feedback);
         self.statistics.reports += 1;
-        for arrival in &report.received {
-            let ahead = u64::from(arrival.number.wrapping_sub(self.first as u16));
-            let Some(record) = self.records.get_mut(ahead as usize) else {
-                continue;
-            };
-            // Reports may overlap: a packet counts once.
-            if !record.received {
-                record.received = true;
-                self.statistics.received += 1;
-                self.statistics.received_bytes += u64::from(record.size);
-            }
-        }
+        self.take_results(report);
         if report.count > 0 {
             let missing = 1.0 - report.received.len() as f32 / f32::from(report.count);
             let old = self.statistics.missing;
             self.statistics.missing = old + SMOOTHING * (missing - old);
         }
+        &self.results
+    }
+
+    /// Goes through the records that the report covers. What it claims beyond them costs nothing.
+    fn take_results(&mut self, report: &TwccReport) {
+        self.results.clear();
+        let reference = self.unwrap_reference(report.reference);
+        let ahead = i64::from(report.base.wrapping_sub(self.first as u16) as i16);
+        let from = ahead.max(0);
+        let to = (ahead + i64::from(report.count)).min(self.records.len() as i64);
+        let mut arrivals = report.received.iter().peekable();
+        for index in from..to {
+            let offset = (index - ahead) as u16;
+            let number = report.base.wrapping_add(offset);
+            let before = |number: u16| number.wrapping_sub(report.base) < offset;
+            while arrivals.next_if(|arrival| before(arrival.number)).is_some() {}
+            let arrival = arrivals
+                .next_if(|arrival| arrival.number == number)
+                .map(|arrival| reference * REFERENCE_US + i64::from(arrival.at) * DELTA_US);
+            let Some(record) = self.records.get_mut(index as usize) else {
+                return;
+            };
+            let fate = match arrival {
+                Some(_) => Fate::Received,
+                None => Fate::Missing,
+            };
+            // Reports may overlap: a packet arrives once, and is missing once at most.
+            let news = match record.fate {
+                Fate::Unknown => true,
+                Fate::Missing => fate == Fate::Received,
+                Fate::Received => false,
+            };
+            if !news {
+                continue;
+            }
+            record.fate = fate;
+            if fate == Fate::Received {
+                self.statistics.received += 1;
+                self.statistics.received_bytes += u64::from(record.size);
+            }
+            self.results.push(PacketResult {
+                sent: record.sent,
+                size: record.size.into(),
+                arrival,
+                cluster: record.cluster,
+            });
+        }
+    }
+
+    /// A reference time without wraps (24 bits: every 12 days).
+    fn unwrap_reference(&mut self, reference: i32) -> i64 {
+        let unwrapped = match self.reference {
+            None => i64::from(reference),
+            Some((last, unwrapped)) => {
+                // The difference as a number of 24 bits with a sign.
+                let step = (reference.wrapping_sub(last) << 8) >> 8;
+                unwrapped + i64::from(step)
+            }
+        };
+        self.reference = Some((reference, unwrapped));
+        unwrapped
     }
 
     pub(super) fn remb(&mut self, bitrate: u64) {
@@ -129,7 +201,8 @@ mod tests {
             sent,
             size: 100,
             stream: StreamId::default(),
-            received: false,
+            cluster: None,
+            fate: Fate::Unknown,
         }
     }
 
@@ -168,6 +241,44 @@ mod tests {
         assert_eq!((statistics.sent, statistics.received), (10, 4));
         assert_eq!(statistics.received_bytes, 400);
         assert_eq!((statistics.reports, statistics.reports_missed), (3, 2));
+    }
+
+    #[test]
+    fn packet_is_lost_twice_or_never_arrives_after_all() {
+        let now = Instant::now();
+        let mut feedback = Feedback::default();
+        for _ in 0..4 {
+            feedback.sent(record(now));
+        }
+        let arrived = |results: &[PacketResult]| -> Vec<bool> {
+            results.iter().map(|r| r.arrival.is_some()).collect()
+        };
+        let first = feedback.report(&report(1, 0, 3, &[0, 2]));
+        assert_eq!(arrived(first), [true, false, true]);
+        assert_eq!(arrived(feedback.report(&report(2, 0, 3, &[0, 2]))), []);
+        let late = feedback.report(&report(3, 1, 3, &[1, 2, 3]));
+        assert_eq!(arrived(late), [true, true]);
+        // Claims beyond what was sent, and of long ago.
+        assert_eq!(
+            arrived(feedback.report(&report(4, 60_000, 65_535, &[]))),
+            []
+        );
+    }
+
+    #[test]
+    fn reference_time_wraps_into_another_age() {
+        let now = Instant::now();
+        let mut feedback = Feedback::default();
+        let mut at = |reference: i32, number: u16| {
+            feedback.sent(record(now));
+            let mut report = report(1, number, 1, &[number]);
+            report.reference = reference;
+            feedback.report(&report)[0].arrival.unwrap()
+        };
+        let last = at(0x7f_ffff, 0);
+        // 24 bits with a sign, as the reader gives them.
+        assert_eq!(at(-0x80_0000, 1) - last, REFERENCE_US);
+        assert_eq!(at(0x7f_ffff, 2), last);
     }
 
     #[test]

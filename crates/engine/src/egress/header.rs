@@ -91,6 +91,12 @@ impl Template {
     /// SSRC are left to the sealer.
     pub(super) fn write(&self, packet: &Packet, fields: Fields, out: &mut Vec<u8>) {
         let form = self.form(packet);
+        self.write_fixed(form, fields, out);
+        self.append_variable(packet, fields.frame_number, form, out);
+        finish(out);
+    }
+
+    fn write_fixed(&self, form: Form, fields: Fields, out: &mut Vec<u8>) {
         let fixed = match form {
             Form::OneByte => &self.one_byte,
             Form::TwoByte => &self.two_byte,
@@ -105,8 +111,18 @@ impl Template {
         if let Some(at) = fixed.transport_cc {
             out[at..at + 2].copy_from_slice(&fields.transport_cc.to_be_bytes());
         }
-        self.append_variable(packet, fields.frame_number, form, out);
+    }
+
+    /// Puts the header of a packet of padding into `out`: the last byte of its payload says how
+    /// many there are (RFC 3550 section 5.1).
+    pub(super) fn write_padding(&self, fields: Fields, out: &mut Vec<u8>) {
+        let form = match self.always_two_byte {
+            true => Form::TwoByte,
+            false => Form::OneByte,
+        };
+        self.write_fixed(form, fields, out);
         finish(out);
+        out[0] |= 0x20;
     }
 
     /// One-byte headers where they can hold what there is: every peer reads those.

@@ -12,6 +12,7 @@ mod feedback;
 mod header;
 mod outbox;
 mod pacer;
+mod probing;
 mod queue;
 mod rate;
 mod report;
@@ -33,10 +34,13 @@ use self::pacer::Pacer;
 use self::queue::{Entry, Paced, Queue, Resend};
 use self::rtcp::Item;
 use self::streams::Streams;
+use crate::congestion::BandwidthEstimator;
 use crate::secure::{Sealer, SenderInfo};
 
+use self::probing::Probing;
+
 pub use self::clock::{ClockPoint, NtpClock};
-pub use self::feedback::{Feedback, FeedbackStatistics, SendRecord};
+pub use self::feedback::{Fate, Feedback, FeedbackStatistics, SendRecord};
 pub use self::header::ExtensionIds;
 pub use self::outbox::Datagrams;
 pub use self::pacer::Pacing;
@@ -126,6 +130,8 @@ pub struct EgressConfig {
     pub cname: String,
     /// The time of day.
     pub clock: NtpClock,
+    /// Spreads the probes of connections over time.
+    pub seed: u64,
 }
 
 /// Everything that is sent to one peer.
@@ -137,6 +143,8 @@ pub struct Egress {
     queue: Queue,
     pacer: Pacer,
     outbox: Outbox,
+    bandwidth: BandwidthEstimator,
+    probing: Probing,
     events: VecDeque<FeedbackEvent>,
     /// Reused to read reports.
     report: TwccReport,
@@ -173,6 +181,8 @@ impl Egress {
             queue: Queue::default(),
             pacer: Pacer::new(now),
             outbox: Outbox::new(config.clock),
+            bandwidth: BandwidthEstimator::new(now, config.seed),
+            probing: Probing::default(),
             events: VecDeque::new(),
             report: TwccReport::default(),
             round_trip: None,
@@ -197,6 +207,7 @@ impl Egress {
     pub fn close_stream(&mut self, stream: StreamId) {
         if self.streams.close(stream) {
             self.queue.remove_stream(stream);
+            self.probing.forget(stream);
         }
     }
 
@@ -228,6 +239,9 @@ impl Egress {
                 }
             }
             Kind::Video => {
+                if let Some(payload_type) = state.rtx_payload_type(format) {
+                    self.probing.may_pad(stream, payload_type);
+                }
                 let size = self.queue.push_video(entry);
                 self.pacer.written(now, size);
                 self.drop_excess();
@@ -270,6 +284,17 @@ impl Egress {
         }
     }
 
+    /// What would be sent if the path carried it, in bits per second. Beyond the estimate there
+    /// are probes.
+    pub fn set_demand(&mut self, now: Instant, demand: u64) {
+        self.bandwidth.set_demand(now, demand);
+    }
+
+    /// What the path carries.
+    pub fn bandwidth(&self) -> &BandwidthEstimator {
+        &self.bandwidth
+    }
+
     /// How fast video and resends leave.
     pub fn set_pacing(&mut self, pacing: Pacing) {
         self.pacer.set(pacing);
@@ -280,12 +305,18 @@ impl Egress {
     /// [`Egress::handle_rtcp`], and at [`Egress::next_timeout`].
     pub fn flush(&mut self, now: Instant, sealer: &mut Sealer) -> Datagrams<'_> {
         self.outbox.clear();
+        let numbered = self.outbox.feedback().statistics().sent;
         while let Some(entry) = self.queue.pop_audio() {
             self.outbox.send(now, sealer, &mut self.streams, &entry);
         }
-        if self.queue.has_paced() {
+        self.bandwidth.handle_timeout(now);
+        self.flush_probe(now, sealer);
+        if self.queue.has_paced() && !self.probing.is_active() {
             self.pacer.fill(now, self.queue.video_bytes());
             self.flush_paced(now, sealer);
+        }
+        if self.outbox.feedback().statistics().sent != numbered {
+            self.bandwidth.on_sent(now);
         }
         self.outbox
             .send_reports(now, sealer, &mut self.streams, &self.cname);
@@ -295,15 +326,16 @@ impl Egress {
     /// When [`Egress::flush`] has something to do; the past means at once. Only of use once
     /// there are keys.
     pub fn next_timeout(&self) -> Option<Instant> {
-        if self.queue.is_empty() {
-            return None;
-        }
-        let at_once = self.queue.has_audio() || self.pacer.may_send();
-        Some(if at_once {
-            self.touched
-        } else {
-            self.pacer.next_tick()
-        })
+        let queue = match self.queue.is_empty() {
+            true => None,
+            false if self.queue.has_audio() || self.pacer.may_send() => Some(self.touched),
+            false => Some(self.pacer.next_tick()),
+        };
+        let estimator = self.bandwidth.next_timeout();
+        [queue, self.probing.next_tick(), estimator]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Reads a compound packet of the peer, decrypted. To be followed by
@@ -363,20 +395,39 @@ impl Egress {
 
     fn flush_paced(&mut self, now: Instant, sealer: &mut Sealer) {
         while self.pacer.may_send() {
-            let Some(paced) = self.queue.pop_paced() else {
+            let Some(bytes) = self.send_paced(now, sealer) else {
                 return;
             };
-            let streams = &mut self.streams;
-            let bytes = match paced {
-                Paced::Video(entry) => self.outbox.send(now, sealer, streams, &entry),
-                Paced::Resend(Resend::Rtx(entry)) => {
-                    self.outbox.send_rtx(now, sealer, streams, &entry)
-                }
-                Paced::Resend(Resend::Sealed { stream, seq }) => {
-                    self.outbox.send_sealed(streams, stream, seq)
-                }
-            };
             self.pacer.spend(bytes);
+        }
+    }
+
+    /// Sends what waits longest; `None` if nothing does.
+    fn send_paced(&mut self, now: Instant, sealer: &mut Sealer) -> Option<usize> {
+        let streams = &mut self.streams;
+        Some(match self.queue.pop_paced()? {
+            Paced::Video(entry) => self.outbox.send(now, sealer, streams, &entry),
+            Paced::Resend(Resend::Rtx(entry)) => self.outbox.send_rtx(now, sealer, streams, &entry),
+            Paced::Resend(Resend::Sealed { stream, seq }) => {
+                self.outbox.send_sealed(streams, stream, seq)
+            }
+        })
+    }
+
+    /// Sends what is due of a probe: media that waits, else padding.
+    fn flush_probe(&mut self, now: Instant, sealer: &mut Sealer) {
+        while let Some(cluster) = self.probing.due(now, || self.bandwidth.poll_probe()) {
+            self.outbox.set_cluster(Some(cluster));
+            let bytes = self.send_paced(now, sealer).or_else(|| {
+                let pad = self.probing.padding()?;
+                let streams = &mut self.streams;
+                Some(self.outbox.send_padding(now, sealer, streams, pad))
+            });
+            self.outbox.set_cluster(None);
+            match bytes {
+                Some(bytes) if bytes > 0 => self.probing.spend(bytes),
+                Some(_) | None => self.probing.abandon(),
+            }
         }
     }
 
@@ -433,11 +484,18 @@ impl Egress {
                 }
                 budget.reports -= 1;
                 match self.report.read(packet) {
-                    Ok(()) => self.outbox.feedback_mut().report(&self.report),
+                    Ok(()) => {
+                        let results = self.outbox.feedback_mut().report(&self.report);
+                        let round_trip = self.round_trip;
+                        self.bandwidth.on_feedback(now, round_trip, results);
+                    }
                     Err(twcc::Malformed) => self.counters.rtcp_malformed += 1,
                 }
             }
-            Item::Remb { bitrate } => self.outbox.feedback_mut().remb(bitrate),
+            Item::Remb { bitrate } => {
+                self.outbox.feedback_mut().remb(bitrate);
+                self.bandwidth.on_remb(bitrate);
+            }
         }
     }
 

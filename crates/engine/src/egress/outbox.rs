@@ -7,7 +7,7 @@ use umbrella_media::Patch;
 
 use super::StreamId;
 use super::clock::{NtpClock, abs_send_time};
-use super::feedback::{Feedback, SendRecord};
+use super::feedback::{Fate, Feedback, SendRecord};
 use super::header::Fields;
 use super::queue::Entry;
 use super::report::Reports;
@@ -26,6 +26,8 @@ pub(super) struct Outbox {
     /// Scratch for a payload that is not sent as it is.
     payload: Vec<u8>,
     feedback: Feedback,
+    /// The probe that packets belong to that are sent now.
+    cluster: Option<u32>,
     clock: NtpClock,
     reports: Reports,
     /// Streams that have sent and want to say so in a sender report.
@@ -65,6 +67,7 @@ impl Outbox {
             header: Vec::new(),
             payload: Vec::new(),
             feedback: Feedback::default(),
+            cluster: None,
             clock,
             reports: Reports::default(),
             due: Vec::new(),
@@ -90,6 +93,11 @@ impl Outbox {
 
     pub(super) fn feedback_mut(&mut self) -> &mut Feedback {
         &mut self.feedback
+    }
+
+    /// What is sent from now on belongs to this probe.
+    pub(super) fn set_cluster(&mut self, cluster: Option<u32>) {
+        self.cluster = cluster;
     }
 
     /// Sends a packet for the first time. Returns the size of the datagram; 0 if there is none.
@@ -208,6 +216,47 @@ impl Outbox {
         size
     }
 
+    /// Sends a packet of nothing but padding on the RTX SSRC of a stream, for a probe when there
+    /// is no media to be sent. It takes no number of the media. Returns the size of the datagram;
+    /// 0 if the stream cannot.
+    pub(super) fn send_padding(
+        &mut self,
+        now: Instant,
+        sealer: &mut Sealer,
+        streams: &mut Streams,
+        (stream, payload_type): (StreamId, u8),
+    ) -> usize {
+        let Some(state) = streams.get_mut(stream) else {
+            return 0;
+        };
+        let numbered = state.template.has_transport_cc();
+        let (Some(lane), Some(last), true) = (&mut state.rtx, state.lane.last, numbered) else {
+            return 0;
+        };
+        let fields = Fields {
+            payload_type,
+            marker: false,
+            timestamp: last.timestamp,
+            transport_cc: self.feedback.next_number(),
+            abs_send_time: abs_send_time(self.clock.ntp(now)),
+            frame_number: None,
+        };
+        state.template.write_padding(fields, &mut self.header);
+        self.payload.clear();
+        self.payload.resize(usize::from(u8::MAX) - 1, 0);
+        self.payload.push(u8::MAX);
+        let seq = lane.next_seq;
+        lane.next_seq += 1;
+        let start = self.slab.len();
+        let (header, payload) = (&self.header, &self.payload);
+        if seal(sealer, lane, seq, header, payload, &mut self.slab).is_err() {
+            return 0;
+        }
+        let size = self.slab.len() - start;
+        self.finish(now, stream, size, numbered);
+        size
+    }
+
     /// Sends the very bytes once more that were sent before. Its transport-wide number is the
     /// old one, so nothing is recorded.
     pub(super) fn send_sealed(
@@ -282,7 +331,8 @@ impl Outbox {
                 sent: now,
                 size,
                 stream,
-                received: false,
+                cluster: self.cluster,
+                fate: Fate::Unknown,
             });
         }
     }

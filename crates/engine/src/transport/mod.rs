@@ -120,6 +120,7 @@ impl Transport {
         let egress = EgressConfig {
             cname: CNAME.into(),
             clock: common.clock,
+            seed: id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15),
         };
         Ok(Transport {
             id,

@@ -2,6 +2,7 @@
 
 mod headers;
 mod pacing;
+mod probing;
 mod reports;
 mod resends;
 mod streams;
@@ -53,6 +54,7 @@ impl Rig {
             EgressConfig {
                 cname: "umbrella".into(),
                 clock,
+                seed: 1,
             },
             now,
         );
@@ -128,6 +130,12 @@ impl Rig {
                 Datagram::Rtcp(rtcp) => Some(rtcp),
             })
             .collect()
+    }
+
+    /// When something is to be sent; waiting for feedback that does not come is another matter.
+    fn next_send(&self) -> Option<Instant> {
+        let soon = self.now + Duration::from_secs(1);
+        self.egress.next_timeout().filter(|at| *at < soon)
     }
 
     fn pass(&mut self, time: Duration) {

@@ -21,7 +21,7 @@ fn a_key_frame_is_spread_over_time_and_arrives_whole() {
         rig.write(video.stream, video.next_seq + i, 1200);
     }
     let (start, mut seqs, mut largest) = (rig.now, vec![], 0);
-    while let Some(at) = rig.egress.next_timeout() {
+    while let Some(at) = rig.next_send() {
         assert!(seqs.is_empty() || at > rig.now, "no progress without time");
         rig.now = rig.now.max(at);
         let burst = rig.media();

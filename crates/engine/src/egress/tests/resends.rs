@@ -66,7 +66,7 @@ fn a_nack_storm_costs_little() {
     for i in 0..3000 {
         rig.write(video.stream, video.next_seq + i, 1000);
     }
-    while rig.egress.next_timeout().is_some() {
+    while rig.next_send().is_some() {
         rig.pass(Duration::from_millis(5));
         rig.raw();
     }

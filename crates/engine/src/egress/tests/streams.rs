@@ -24,7 +24,7 @@ fn a_reopened_ssrc_never_repeats_a_sequence_number() {
         }
         rig.write(stream.stream, stream.next_seq + 5, 50); // never leaves
         rig.egress.close_stream(stream.stream);
-        assert!(rig.egress.next_timeout().is_none());
+        assert!(rig.next_send().is_none());
         rig.write(stream.stream, stream.next_seq + 6, 50); // the name is no longer good
         let next = rig.open_video();
         assert_ne!(next.stream, stream.stream);

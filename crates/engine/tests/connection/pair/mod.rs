@@ -167,6 +167,7 @@ impl Pair {
             EgressConfig {
                 cname: "umbrella".into(),
                 clock,
+                seed: setup.seed,
             },
             start,
         );
