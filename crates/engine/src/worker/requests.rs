@@ -44,8 +44,7 @@ impl Worker {
             } => {
                 self.remote_answer(now, transport, offer, &sdp);
             }
-            // An ICE-lite agent has no use for them: the peer's checks tell its addresses.
-            Request::RemoteCandidate { .. } => {}
+            Request::RemoteCandidate { .. } => {} // we are ICE-lite: the peer's checks tell
             Request::RestartIce { transport } => self.restart_ice(transport),
             Request::CloseTransport { transport } => {
                 if let Some(key) = self.transport_keys.get(&transport) {
