@@ -86,6 +86,13 @@ impl Cmd {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Runs it and returns whether it has succeeded and what it wrote to standard error.
+    pub(crate) fn watch(mut self) -> Result<(bool, String)> {
+        let output = self.command.output().with_context(|| self.cannot_start())?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok((output.status.success(), text))
+    }
+
     /// Standard output if it starts and succeeds; says nothing.
     pub(crate) fn probe(mut self) -> Option<String> {
         let output = self.command.stderr(Stdio::null()).output().ok()?;

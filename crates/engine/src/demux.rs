@@ -99,7 +99,7 @@ impl Demux {
 
 /// Our user name fragment in a STUN binding request: what stands before the colon of its USERNAME
 /// (RFC 8445 section 7.2.2). `None` for anything else.
-fn requested_ufrag(data: &[u8]) -> Option<&str> {
+pub(crate) fn requested_ufrag(data: &[u8]) -> Option<&str> {
     const BINDING_REQUEST: [u8; 2] = [0, 1];
     const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
     const USERNAME: u16 = 6;

@@ -12,6 +12,8 @@ mod consumer;
 mod deadline;
 mod demux;
 pub mod egress;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod meter;
 mod producer;
 pub mod secure;

@@ -5,6 +5,8 @@
 //! arguments and are only compared.
 
 pub mod codec;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod history;
 pub mod layer;
 pub mod levels;

@@ -5,8 +5,11 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod net;
+mod protobuf;
 pub mod signal;
 pub mod store;
 pub mod tls;

@@ -13,7 +13,7 @@ struct Law {
     in_tests: &'static [&'static str],
 }
 
-const LAWS: [Law; 8] = [
+const LAWS: [Law; 9] = [
     Law {
         package: "umbrella-media",
         ours: &[],
@@ -53,6 +53,11 @@ const LAWS: [Law; 8] = [
         package: "umbrella-loadgen",
         ours: &["umbrella-wire", "umbrella-media"],
         in_tests: &["umbrella"],
+    },
+    Law {
+        package: "umbrella-fuzz",
+        ours: &["umbrella", "umbrella-engine", "umbrella-media"],
+        in_tests: &[],
     },
     Law {
         package: "xtask",

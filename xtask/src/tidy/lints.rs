@@ -15,6 +15,7 @@ pub(super) fn check() -> Result<Vec<String>> {
     for manifest in files("crates", &["toml"])?
         .iter()
         .chain(&files("xtask", &["toml"])?)
+        .chain(&files("fuzz", &["toml"])?)
     {
         if manifest
             .file_name()

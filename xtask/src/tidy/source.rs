@@ -87,7 +87,10 @@ fn module_dir(file: &Path) -> PathBuf {
     }
 }
 
-/// `#[cfg(test)]`, `#[cfg(all(test, …))]` or `#[test]`.
+/// What tests and fuzz targets share; `cargo xtask fuzz` sets the second.
+const FUZZING: &str = "any (test , fuzzing)";
+
+/// `#[cfg(test)]`, `#[cfg(all(test, …))]`, `#[cfg(any(test, fuzzing))]` or `#[test]`.
 fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         if attribute.path().is_ident("test") {
@@ -98,7 +101,7 @@ fn is_test_only(attributes: &[Attribute]) -> bool {
         };
         let condition = list.tokens.to_string();
         attribute.path().is_ident("cfg")
-            && (condition == "test" || condition.starts_with("all (test"))
+            && (condition == "test" || condition.starts_with("all (test") || condition == FUZZING)
     })
 }
 

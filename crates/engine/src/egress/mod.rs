@@ -9,6 +9,8 @@
 
 mod clock;
 mod feedback;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod header;
 mod outbox;
 mod pacer;

@@ -11,12 +11,14 @@
 //! * [`Sealer`] owns the sending half of the SRTP session and uses no nonce twice.
 
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod keys;
 mod provider;
 mod rtcp_rewrite;
 mod srtp;
 mod tap;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 
 pub use connection::{BuildError, Connection, ConnectionError, Counters, Datagram, Out};

@@ -5,16 +5,23 @@ use std::sync::OnceLock;
 use str0m::crypto::dtls::SrtpProfile;
 use str0m::crypto::{CryptoProvider, from_feature_flags};
 
-use super::keys::{Cipher, Direction, Keying, Session};
-use super::srtp::{RtcpOpener, Sealer};
+use super::keys::Keying;
+#[cfg(test)]
+use super::keys::{Cipher, Direction, Session};
+#[cfg(test)]
+use super::srtp::RtcpOpener;
+use super::srtp::Sealer;
 
-fn crypto() -> &'static CryptoProvider {
+pub(super) fn crypto() -> &'static CryptoProvider {
     static CRYPTO: OnceLock<CryptoProvider> = OnceLock::new();
     CRYPTO.get_or_init(from_feature_flags)
 }
 
 fn keying(active: bool) -> Keying {
-    let profile = SrtpProfile::AEAD_AES_128_GCM;
+    keying_of(SrtpProfile::AEAD_AES_128_GCM, active)
+}
+
+pub(super) fn keying_of(profile: SrtpProfile, active: bool) -> Keying {
     let length = profile.keying_material_len();
     Keying {
         material: (0..length as u8).collect(),
@@ -25,16 +32,18 @@ fn keying(active: bool) -> Keying {
 
 /// Every sealer has an epoch of its own, but the same keys.
 pub(crate) fn sealer() -> Sealer {
-    Sealer::new(crypto(), &keying(true)).unwrap()
+    Sealer::new(crypto(), &keying(true)).expect("keys of the right length")
 }
 
 /// Reads what [`sealer`] has sealed.
+#[cfg(test)]
 pub(crate) struct Reader {
     rtp: Cipher,
     rtcp: RtcpOpener,
 }
 
 /// An opened RTP packet.
+#[cfg(test)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rtp {
     pub(crate) payload_type: u8,
@@ -47,6 +56,7 @@ pub(crate) struct Rtp {
     pub(crate) payload: Vec<u8>,
 }
 
+#[cfg(test)]
 impl Reader {
     pub(crate) fn new() -> Reader {
         let peer = keying(false);

@@ -445,10 +445,11 @@ impl Answerer {
 
 /// Runs str0m's handling of a peer's description. It asserts on a few inconsistencies instead of
 /// refusing them; those that are known are refused before, and one that is not must not end the
-/// calls of everybody else on this core.
+/// calls of everybody else on this core. What it has left half done must not be used any more: the
+/// connection ends with [`SdpError::Contradiction`].
 pub(super) fn guarded<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, SdpError> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(result) => result.map_err(SdpError::NotUnderstood),
-        Err(_) => Err(SdpError::NotUnderstood("it contradicts itself".into())),
+        Err(_) => Err(SdpError::Contradiction),
     }
 }

@@ -15,6 +15,7 @@ use crate::consumer::Consumer;
 use crate::producer::Producer;
 use crate::transport::Transport;
 use crate::transport::negotiation::Change;
+use crate::transport::sdp::parse::SdpError;
 
 use super::Worker;
 
@@ -153,6 +154,28 @@ impl Worker {
     }
 
     pub(super) fn remove_transport(&mut self, key: Key<Transport>) {
+        self.close_streams(key);
+        self.say_goodbye(key);
+        self.forget_transport(key);
+    }
+
+    /// A peer's description could not be used.
+    fn refuse(&mut self, key: Key<Transport>, error: &SdpError) {
+        let Some(transport) = self.transports.get(key).map(|it| it.id) else {
+            return;
+        };
+        let reason = error.to_string();
+        if *error == SdpError::Contradiction {
+            self.reports.push_back(Report::Closed { transport, reason });
+            self.close_streams(key);
+            self.forget_transport(key);
+        } else {
+            self.reports
+                .push_back(Report::Refused { transport, reason });
+        }
+    }
+
+    fn close_streams(&mut self, key: Key<Transport>) {
         let consumers = self.consumer_keys.values().copied();
         let theirs = |k: &Key<Consumer>| {
             self.consumers
@@ -171,7 +194,9 @@ impl Worker {
         for producer in producers.filter(theirs).collect::<Vec<_>>() {
             self.close_producer(producer);
         }
-        self.say_goodbye(key);
+    }
+
+    fn forget_transport(&mut self, key: Key<Transport>) {
         if let Some(transport) = self.transports.remove(key) {
             self.transport_keys.remove(&transport.id);
         }
@@ -243,13 +268,7 @@ impl Worker {
                     sections,
                 });
             }
-            Err(error) => {
-                let reason = error.to_string();
-                self.reports.push_back(Report::Refused {
-                    transport: id,
-                    reason,
-                });
-            }
+            Err(error) => self.refuse(key, &error),
         }
         self.apply_changes(now, key);
         self.touch(key);
@@ -264,18 +283,16 @@ impl Worker {
             return;
         };
         let rtc = transport.connection.rtc();
-        if let Err(error) = transport
+        let accepted = transport
             .negotiation
-            .accept_answer(rtc, now, offer, sdp, limits)
-        {
-            let reason = error.to_string();
-            self.reports.push_back(Report::Refused {
-                transport: id,
-                reason,
-            });
+            .accept_answer(rtc, now, offer, sdp, limits);
+        if let Err(error) = accepted {
+            self.refuse(key, &error);
         }
-        let ufrag = transport.ufrag();
-        self.demux.bind_ufrag(ufrag, key);
+        if let Some(transport) = self.transports.get_mut(key) {
+            let ufrag = transport.ufrag();
+            self.demux.bind_ufrag(ufrag, key);
+        }
         self.apply_changes(now, key);
         self.touch(key);
     }

@@ -243,6 +243,36 @@ fn a_bad_description_ends_the_call() {
     assert!(closed(&net).is_empty());
 }
 
+/// One payload type with two meanings, in a way that only str0m notices, by an assertion.
+fn contradiction() -> String {
+    let mut sdp = String::from("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n");
+    sdp.push_str("a=group:BUNDLE 0 1\r\n");
+    for mode in 0..2 {
+        let fingerprint = ["AB"; 32].join(":");
+        sdp.push_str(&format!(
+            "m=video 9 UDP/TLS/RTP/SAVPF 98\r\nc=IN IP4 0.0.0.0\r\na=mid:{mode}\r\n\
+            a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:actpass\r\n\
+            a=fingerprint:sha-256 {fingerprint}\r\na=recvonly\r\na=rtcp-mux\r\n\
+            a=rtpmap:98 H264/90000\r\n\
+            a=fmtp:98 packetization-mode={mode};profile-level-id=42e01f\r\n"
+        ));
+    }
+    sdp
+}
+
+#[test]
+fn a_connection_goes_on_although_nobody_knows_in_which_state() {
+    let mut net = Network::new(11);
+    let bystander = net.join(&[], 0, 0);
+    connect(&mut net);
+    let peer = net.add_peer(Protocol::Udp, Negotiation::PeerOffers);
+    net.send_offer(peer, contradiction());
+    net.run(SECOND);
+    assert_eq!(closed(&net), ["the session description contradicts itself"]);
+    assert!(refused(&net).is_empty());
+    assert!(net.peers[bystander].connected);
+}
+
 #[test]
 fn a_changed_certificate_is_believed() {
     let mut net = Network::new(10);

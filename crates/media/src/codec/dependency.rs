@@ -132,9 +132,9 @@ impl Reader {
         let frame_end = bits.bit()?;
         let template_id = bits.take(6)?;
         let frame_number = bits.take(16)? as u16;
-        let flags = match data.len() > 3 {
+        let (flags, fresh) = match data.len() > 3 {
             true => self.extended(&mut bits)?,
-            false => Flags::default(),
+            false => Default::default(),
         };
         let unknown = Dependency {
             frame_start,
@@ -150,38 +150,19 @@ impl Reader {
             known: false,
             size: None,
         };
-        let Some(structure) = self.structure.as_deref() else {
-            return Some(unknown);
+        let read = match fresh.as_deref().or(self.structure.as_deref()) {
+            Some(structure) => structure.explain(template_id, flags, unknown, &mut bits)?,
+            None => unknown,
         };
-        let index = (template_id + 64 - structure.first_id) % 64;
-        let Some(template) = structure.templates.get(index as usize) else {
-            return Some(unknown);
-        };
-        let masks = match flags.custom_targets {
-            true => structure.masks(&structure.read_targets(&mut bits)?),
-            false => template.masks,
-        };
-        let references = match flags.custom_references {
-            true => read_references(&mut bits)?,
-            false => template.references,
-        };
-        Some(Dependency {
-            key_frame: flags.new_structure && frame_start && references.is_empty(),
-            spatial: template.spatial,
-            temporal: template.temporal,
-            targets: Targets {
-                frame_number,
-                references,
-                masks,
-            },
-            known: true,
-            size: structure.sizes[template.spatial.index()],
-            ..unknown
-        })
+        if fresh.is_some() {
+            self.structure = fresh;
+        }
+        Some(read)
     }
 
-    /// `extended_descriptor_fields()`.
-    fn extended(&mut self, bits: &mut Bits<'_>) -> Option<Flags> {
+    /// `extended_descriptor_fields()`, and the templates from now on if they are not those that
+    /// were.
+    fn extended(&self, bits: &mut Bits<'_>) -> Option<(Flags, Option<Box<Structure>>)> {
         let [
             new_structure,
             active_targets,
@@ -204,21 +185,21 @@ impl Reader {
             true => Some(Box::new(Structure::read(bits)?)),
             false => None,
         };
-        if active_targets && let Some(structure) = fresh.as_mut().or(self.structure.as_mut()) {
-            let active = bits.take(structure.layers.len() as u32)?;
-            if active != structure.active {
-                structure.active = active;
-                structure.prepare();
-            }
-        }
-        if fresh.is_some() {
-            self.structure = fresh;
-        } else if active_targets && self.structure.is_none() {
+        let Some(known) = fresh.as_deref().or(self.structure.as_deref()) else {
             // How long the mask is, is unknown, so is what follows it; nothing is lost by
             // stopping here, because without templates nothing of it can be used.
-            return Some(Flags::default());
+            return Some((flags, None));
+        };
+        if active_targets {
+            let active = bits.take(known.layers.len() as u32)?;
+            if active != known.active {
+                let mut structure = Box::new(known.clone());
+                structure.active = active;
+                structure.prepare();
+                fresh = Some(structure);
+            }
         }
-        Some(flags)
+        Some((flags, fresh))
     }
 }
 
@@ -284,6 +265,41 @@ impl Structure {
         };
         structure.prepare();
         Some(structure)
+    }
+
+    /// What a descriptor says that names a template; `unknown` if there is no such template.
+    fn explain(
+        &self,
+        template_id: u32,
+        flags: Flags,
+        unknown: Dependency,
+        bits: &mut Bits<'_>,
+    ) -> Option<Dependency> {
+        let index = (template_id + 64 - self.first_id) % 64;
+        let Some(template) = self.templates.get(index as usize) else {
+            return Some(unknown);
+        };
+        let masks = match flags.custom_targets {
+            true => self.masks(&self.read_targets(bits)?),
+            false => template.masks,
+        };
+        let references = match flags.custom_references {
+            true => read_references(bits)?,
+            false => template.references,
+        };
+        Some(Dependency {
+            key_frame: flags.new_structure && unknown.frame_start && references.is_empty(),
+            spatial: template.spatial,
+            temporal: template.temporal,
+            targets: Targets {
+                frame_number: unknown.targets.frame_number,
+                references,
+                masks,
+            },
+            known: true,
+            size: self.sizes[template.spatial.index()],
+            ..unknown
+        })
     }
 
     fn read_targets(&self, bits: &mut Bits<'_>) -> Option<Indications> {
@@ -471,6 +487,21 @@ pub(crate) mod tests {
             .put(1279, 16)
             .put(719, 16);
         writer.bytes()
+    }
+
+    #[test]
+    fn key_frame_that_is_cut_off_changes_what_later_frames_mean() {
+        let mut reader = Reader::new();
+        reader.read(&key_l2t1(1)).expect("a key frame");
+        let mut before = reader.clone();
+        // The same templates under other numbers, with targets of its own, which are missing.
+        let mut broken = key_l2t1(2);
+        broken[0] |= 1;
+        broken[3] = broken[3] & 0x07 | 0b1010_0000;
+        broken[4] ^= 0x20;
+        assert_eq!(reader.read(&broken), None);
+        let delta = mandatory(63, 3).bytes();
+        assert_eq!(reader.read(&delta), before.read(&delta));
     }
 
     fn layer(spatial: u8, temporal: u8) -> Layer {

@@ -9,6 +9,7 @@ use umbrella_room::command::Reliability;
 use umbrella_room::model::{Identity, ParticipantId};
 
 use super::session::OpenChannels;
+use crate::protobuf::{Field, Malformed, put_bytes, put_varint};
 
 /// Reliable messages that wait for a client's channel to open. Beyond either bound the oldest
 /// ones are dropped: a client that comes late has missed what was said before, too.
@@ -58,6 +59,12 @@ pub(super) struct Stamped {
 #[error("a data message is not a valid envelope")]
 pub(super) struct BadEnvelope;
 
+impl From<Malformed> for BadEnvelope {
+    fn from(Malformed: Malformed) -> BadEnvelope {
+        BadEnvelope
+    }
+}
+
 /// Writes the sender's name on a message, whatever it said of itself, and takes the
 /// destinations off it.
 pub(super) fn stamp(
@@ -67,13 +74,17 @@ pub(super) fn stamp(
 ) -> Result<Stamped, BadEnvelope> {
     let mut to = Vec::new();
     let mut out = Vec::with_capacity(message.len() + 64);
+    let mut user_seen = false;
     let mut rest = message;
     while !rest.is_empty() {
         let field = Field::take(&mut rest)?;
         match (field.number, field.text) {
             (packet::KIND | packet::SENDER_IDENTITY | packet::SENDER_SID, _) => {}
             (packet::DESTINATION_IDENTITIES, Some(identity)) => to.push(identity_of(identity)?),
+            // Nobody writes a second one, and a name on each would make a long message of many.
+            (packet::USER, Some(_)) if user_seen => return Err(BadEnvelope),
             (packet::USER, Some(inner)) => {
+                user_seen = true;
                 let inner = stamp_user(inner, sender, &mut to)?;
                 put_bytes(&mut out, packet::USER, &inner);
             }
@@ -127,79 +138,79 @@ fn identity_of(text: &[u8]) -> Result<Identity, BadEnvelope> {
         .map_err(|_| BadEnvelope)
 }
 
-/// One field of a protobuf message.
-struct Field<'a> {
-    number: u32,
-    /// What a length-delimited field holds.
-    text: Option<&'a [u8]>,
-    /// The whole field with its key.
-    raw: &'a [u8],
-}
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing {
+    use std::collections::HashMap;
 
-impl<'a> Field<'a> {
-    fn take(rest: &mut &'a [u8]) -> Result<Field<'a>, BadEnvelope> {
-        let start = *rest;
-        let key = take_varint(rest)?;
-        let number = u32::try_from(key >> 3).map_err(|_| BadEnvelope)?;
-        if number == 0 {
-            return Err(BadEnvelope);
-        }
-        let text = match key & 7 {
-            0 => {
-                take_varint(rest)?;
-                None
-            }
-            1 => {
-                take(rest, 8)?;
-                None
-            }
-            2 => {
-                let length = usize::try_from(take_varint(rest)?).map_err(|_| BadEnvelope)?;
-                Some(take(rest, length)?)
-            }
-            5 => {
-                take(rest, 4)?;
-                None
-            }
-            // Groups (3, 4) exist in no message of the protocol.
-            _ => return Err(BadEnvelope),
+    use super::*;
+
+    const SID: &str = "PA_1";
+    const IDENTITY: &str = "alice";
+    /// Both names with their keys and lengths, in the envelope and inside, and the kind.
+    const GROWTH: usize = 64;
+
+    /// Stamps a data message. The first byte says how reliable it is.
+    ///
+    /// # Panics
+    /// If any receiver could take it for somebody else's, or sees to whom it goes.
+    pub fn stamping(data: &[u8]) {
+        let Some((&kind, message)) = data.split_first() else {
+            return;
         };
-        let raw = &start[..start.len() - rest.len()];
-        Ok(Field { number, text, raw })
-    }
-}
-
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], BadEnvelope> {
-    let (head, tail) = rest.split_at_checked(length).ok_or(BadEnvelope)?;
-    *rest = tail;
-    Ok(head)
-}
-
-fn take_varint(rest: &mut &[u8]) -> Result<u64, BadEnvelope> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (&byte, tail) = rest.split_first().ok_or(BadEnvelope)?;
-        *rest = tail;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
+        let reliability = match kind & 1 {
+            0 => Reliability::Reliable,
+            _ => Reliability::Lossy,
+        };
+        let (sid, identity) = (ParticipantId::new(SID), Identity::new(IDENTITY));
+        let sender = Sender {
+            sid: &sid,
+            identity: &identity,
+        };
+        let Ok(stamped) = stamp(message, sender, reliability) else {
+            return;
+        };
+        let payload = &*stamped.payload;
+        assert!(payload.len() <= message.len() + GROWTH, "it has grown");
+        let read = fields(payload);
+        assert_eq!(last(&read, packet::SENDER_SID), Some(SID.as_bytes()));
+        assert_eq!(
+            last(&read, packet::SENDER_IDENTITY),
+            Some(IDENTITY.as_bytes())
+        );
+        assert_eq!(last(&read, packet::DESTINATION_IDENTITIES), None);
+        for inner in read.get(&packet::USER).into_iter().flatten() {
+            let inner = fields(inner);
+            assert_eq!(last(&inner, user::SENDER_SID), Some(SID.as_bytes()));
+            assert_eq!(
+                last(&inner, user::SENDER_IDENTITY),
+                Some(IDENTITY.as_bytes())
+            );
+            assert_eq!(last(&inner, user::DESTINATION_IDENTITIES), None);
+            assert_eq!(last(&inner, user::DESTINATION_SIDS), None);
         }
+        let again = stamp(payload, sender, reliability).expect("it is still an envelope");
+        assert_eq!(&*again.payload, payload);
+        assert!(again.to.is_empty());
     }
-    Err(BadEnvelope)
-}
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
+    type Fields<'a> = HashMap<u32, Vec<&'a [u8]>>;
+
+    fn last<'a>(fields: &Fields<'a>, number: u32) -> Option<&'a [u8]> {
+        fields.get(&number)?.last().copied()
     }
-    out.push(value as u8);
-}
 
-fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
-    put_varint(out, u64::from(number) << 3 | 2);
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
+    /// The length-delimited fields. All libraries read the same, also those that keep only 32 bits
+    /// of a key.
+    fn fields(message: &[u8]) -> Fields<'_> {
+        let mut fields = Fields::default();
+        let mut rest = message;
+        while !rest.is_empty() {
+            let field = Field::take(&mut rest).expect("it was taken before");
+            assert!(field.number < 1 << 29, "{field:?} is two fields");
+            fields.entry(field.number).or_default().extend(field.text);
+        }
+        fields
+    }
 }
 
 /// What a session's client has been sent before its channels were open, and how much it sends.
@@ -323,6 +334,27 @@ mod tests {
             (&*user.payload, user.topic.as_deref()),
             (&b"hello"[..], Some("t"))
         );
+    }
+
+    #[test]
+    fn forged_sender_hides_behind_a_number_that_some_clients_cut_off() {
+        let forged = UserPacket {
+            participant_identity: "bob".into(),
+            ..Default::default()
+        };
+        let forged = forged.encode_to_vec();
+        let mut message = Vec::new();
+        put_bytes(&mut message, packet::USER | 1 << 29, &forged);
+        assert!(stamped(&message, Reliability::Reliable).is_err());
+    }
+
+    #[test]
+    fn small_message_grows_to_a_large_one() {
+        let mut message = Vec::new();
+        for _ in 0..10_000 {
+            put_bytes(&mut message, packet::USER, b"");
+        }
+        assert!(stamped(&message, Reliability::Reliable).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! the engine's requests, the engine's reports become a room's commands.
 
 mod admin;
-mod data;
+pub(crate) mod data;
 mod handle;
 mod media;
 mod rooms;

@@ -11,6 +11,7 @@ use mio::{Interest, Registry, Token};
 use umbrella_engine::{Path, Protocol};
 
 use super::TcpLimits;
+use super::framing::{self, FrameTooLong, Frames};
 
 /// A connection that has not begun with a STUN message by then is closed.
 const FIRST_FRAME: Duration = Duration::from_secs(10);
@@ -22,10 +23,6 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Bytes that wait for a slow peer. What comes when it is full is dropped, frame by frame, as a
 /// full link would drop datagrams.
 const WRITE_BUFFER: usize = 256 * 1024;
-
-/// Largest frame that makes sense: what fits into a datagram, with room for a large session key
-/// exchange or data message.
-const LARGEST_FRAME: usize = 16 * 1024;
 
 /// Reads of one connection before others have their turn.
 const READ_BUDGET: usize = 8;
@@ -48,8 +45,7 @@ pub(super) struct Connections {
 struct Connection {
     stream: TcpStream,
     path: Path,
-    /// The beginning of a frame whose end has not arrived.
-    partial: Vec<u8>,
+    incoming: Frames,
     /// What waits to be written.
     outgoing: Vec<u8>,
     written: usize,
@@ -134,7 +130,7 @@ impl Connections {
                 local,
                 remote,
             },
-            partial: Vec::new(),
+            incoming: Frames::default(),
             outgoing: Vec::new(),
             written: 0,
             trust: Trust::Unproven {
@@ -231,7 +227,7 @@ impl Connection {
             match self.stream.read(scratch) {
                 Ok(0) => return Progress::Over,
                 Ok(count) => {
-                    self.partial.extend_from_slice(&scratch[..count]);
+                    self.incoming.push(&scratch[..count]);
                     if !self.take_frames(now, each) {
                         return Progress::Over;
                     }
@@ -248,16 +244,12 @@ impl Connection {
 
     /// False when the peer does not speak ICE.
     fn take_frames(&mut self, now: Instant, each: &mut impl FnMut(Path, &[u8])) -> bool {
-        let mut at = 0;
-        while let Some((length, rest)) = self.partial[at..].split_first_chunk::<2>() {
-            let length = usize::from(u16::from_be_bytes(*length));
-            if length > LARGEST_FRAME {
-                return false;
-            }
-            let Some(frame) = rest.get(..length) else {
-                break;
+        loop {
+            let frame = match self.incoming.take() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return true,
+                Err(FrameTooLong) => return false,
             };
-            at += 2 + length;
             if matches!(self.trust, Trust::Unproven { .. }) && !is_stun(frame) {
                 return false;
             }
@@ -266,20 +258,13 @@ impl Connection {
                 each(self.path, frame);
             }
         }
-        self.partial.drain(..at);
-        true
     }
 
     fn send(&mut self, data: &[u8]) -> io::Result<()> {
-        let Ok(length) = u16::try_from(data.len()) else {
-            return Ok(());
-        };
         let waiting = self.outgoing.len() - self.written;
-        if waiting + 2 + data.len() > WRITE_BUFFER {
+        if waiting + 2 + data.len() > WRITE_BUFFER || !framing::put(&mut self.outgoing, data) {
             return Ok(());
         }
-        self.outgoing.extend_from_slice(&length.to_be_bytes());
-        self.outgoing.extend_from_slice(data);
         self.flush()
     }
 

@@ -32,12 +32,14 @@ pub(crate) enum SdpError {
     NoFingerprint,
     #[error("the session description was not understood: {0}")]
     NotUnderstood(String),
+    #[error("the session description contradicts itself")]
+    Contradiction,
     #[error("it does not answer our offer")]
     Unexpected,
 }
 
 /// A peer's description, read as far as we need it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Description {
     /// In the order of the text; the position is the index of the m-line.
     pub(crate) sections: Vec<PeerSection>,
@@ -66,7 +68,7 @@ impl Media {
 }
 
 /// One section of a peer's description.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerSection {
     pub(crate) mid: String,
     pub(crate) media: Media,

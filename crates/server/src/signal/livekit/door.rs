@@ -19,7 +19,7 @@ use umbrella_room::model::{
 use super::hello::{self, BadHello, Hello};
 use super::limits::Counted;
 use super::{Shared, session};
-use crate::auth::{Claims, Grants, TokenError};
+use crate::auth::{Authority, Claims, Grants, TokenError};
 use crate::control::{Admission, random_name};
 
 /// Bytes of a room's name and of an identity.
@@ -30,6 +30,8 @@ const WRITE_BUFFER: usize = 64 * 1024;
 
 type Parameters = Query<HashMap<String, String>>;
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+/// Unpacking what a client says of itself is not for strangers: it comes after the token.
+type ReadHello = fn(&HashMap<String, String>) -> Result<Hello, BadHello>;
 /// What a trusted proxy says, or the other end of the connection.
 type Address = Option<Extension<ConnectInfo<SocketAddr>>>;
 
@@ -100,15 +102,7 @@ pub(super) async fn connect_v0(
     address: Address,
     upgrade: Upgrade,
 ) -> Response {
-    connect(
-        shared,
-        Ok(hello::v0(&query)),
-        &query,
-        &headers,
-        address,
-        upgrade,
-    )
-    .await
+    connect(shared, read_v0, &query, &headers, address, upgrade).await
 }
 
 /// `/rtc/v1`.
@@ -119,15 +113,7 @@ pub(super) async fn connect_v1(
     address: Address,
     upgrade: Upgrade,
 ) -> Response {
-    connect(
-        shared,
-        hello::v1(&query),
-        &query,
-        &headers,
-        address,
-        upgrade,
-    )
-    .await
+    connect(shared, hello::v1, &query, &headers, address, upgrade).await
 }
 
 /// `/rtc/validate`: the reason for which `/rtc` would refuse.
@@ -136,7 +122,7 @@ pub(super) async fn validate_v0(
     Query(query): Parameters,
     headers: HeaderMap,
 ) -> Response {
-    validate(&shared, Ok(hello::v0(&query)), &query, &headers).await
+    validate(&shared, read_v0, &query, &headers).await
 }
 
 /// `/rtc/v1/validate`: the reason for which `/rtc/v1` would refuse.
@@ -146,20 +132,24 @@ pub(super) async fn validate_v1(
     headers: HeaderMap,
 ) -> Response {
     // Some clients ask without the join request.
-    let hello = match hello::v1(&query) {
-        Err(BadHello::Missing) => Ok(hello::v0(&query)),
+    let read = |query: &HashMap<String, String>| match hello::v1(query) {
+        Err(BadHello::Missing) => read_v0(query),
         other => other,
     };
-    validate(&shared, hello, &query, &headers).await
+    validate(&shared, read, &query, &headers).await
+}
+
+fn read_v0(query: &HashMap<String, String>) -> Result<Hello, BadHello> {
+    Ok(hello::v0(query))
 }
 
 async fn validate(
     shared: &Shared,
-    hello: Result<Hello, BadHello>,
+    read: ReadHello,
     query: &HashMap<String, String>,
     headers: &HeaderMap,
 ) -> Response {
-    match admit(shared, hello, query, headers).await {
+    match admit(shared, read, query, headers).await {
         Ok(_) => (StatusCode::OK, "success").into_response(),
         Err(refused) => refused.into_response(),
     }
@@ -167,7 +157,7 @@ async fn validate(
 
 async fn connect(
     shared: Arc<Shared>,
-    hello: Result<Hello, BadHello>,
+    read: ReadHello,
     query: &HashMap<String, String>,
     headers: &HeaderMap,
     address: Address,
@@ -181,7 +171,7 @@ async fn connect(
         tracing::warn!(%address, "too many signalling connections");
         return Refused::TooManySockets.into_response();
     };
-    let guest = match admit(&shared, hello, query, headers).await {
+    let guest = match admit(&shared, read, query, headers).await {
         Ok(guest) => guest,
         Err(refused) => {
             tracing::info!(%address, reason = %refused, "refused to join");
@@ -215,14 +205,11 @@ fn open(
 
 async fn admit(
     shared: &Shared,
-    hello: Result<Hello, BadHello>,
+    read: ReadHello,
     query: &HashMap<String, String>,
     headers: &HeaderMap,
 ) -> Result<Guest, Refused> {
-    let token = token(query, headers).ok_or(Refused::NoToken)?;
-    let claims = shared.authority.verify(token)?;
-    let room = room_of(&claims, query)?;
-    let hello = hello?;
+    let (claims, room, hello) = introduce(&shared.authority, read, query, headers)?;
     let join = Box::new(join(&claims, &hello));
     shared.control.check(room.clone(), join.clone()).await?;
     Ok(Guest {
@@ -231,6 +218,18 @@ async fn admit(
         hello,
         join,
     })
+}
+
+fn introduce(
+    authority: &Authority,
+    read: ReadHello,
+    query: &HashMap<String, String>,
+    headers: &HeaderMap,
+) -> Result<(Claims, RoomName, Hello), Refused> {
+    let token = token(query, headers).ok_or(Refused::NoToken)?;
+    let claims = authority.verify(token)?;
+    let room = room_of(&claims, query)?;
+    Ok((claims, room, read(query)?))
 }
 
 fn token<'a>(query: &'a HashMap<String, String>, headers: &'a HeaderMap) -> Option<&'a str> {
@@ -329,6 +328,7 @@ fn kind(name: &str) -> ParticipantKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConfiguredKey;
 
     #[test]
     fn absent_grants_allow_what_people_expect() {
@@ -345,6 +345,28 @@ mod tests {
         };
         let permission = permission(&grants);
         assert!(!permission.may_publish(Source::Camera));
+    }
+
+    #[test]
+    fn strangers_make_us_unpack_what_they_like() {
+        let key = ConfiguredKey {
+            key: "umbrella-test".into(),
+            secret: "0123456789abcdef0123456789abcdef".into(),
+        };
+        let authority = Authority::new(&key, &[]);
+        let introduce = |token: &str| {
+            let query = HashMap::from([("access_token".to_owned(), token.to_owned())]);
+            let read = |_: &HashMap<String, String>| panic!("unpacked");
+            introduce(&authority, read, &query, &HeaderMap::new()).map(|_| ())
+        };
+        assert!(matches!(introduce(""), Err(Refused::NoToken)));
+        assert!(matches!(introduce("a.b.c"), Err(Refused::Token(_))));
+        let elsewhere = authority.issue(Claims {
+            sub: "mallory".into(),
+            ..Claims::default()
+        });
+        let refused = introduce(&elsewhere.unwrap());
+        assert!(matches!(refused, Err(Refused::Token(TokenError::NoExpiry))));
     }
 
     #[test]

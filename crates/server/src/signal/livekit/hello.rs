@@ -13,9 +13,13 @@ use umbrella_wire::client::{
 };
 
 use crate::control::Links;
+use crate::protobuf::{Field, Malformed};
 
 /// Bytes of a join request once it is unpacked: an offer with hundreds of sections fits.
 const JOIN_REQUEST: u64 = 1024 * 1024;
+
+/// Tracks that a client may bring along. Each takes two bytes on the way and hundreds in memory.
+pub(super) const TRACKS: usize = 256;
 
 /// Clients of older protocols wait for the publisher's connection instead of the subscriber's.
 const SUBSCRIBER_FIRST: i32 = 3;
@@ -55,6 +59,8 @@ pub(super) enum BadHello {
     NotProtobuf,
     #[error("join_request cannot be unpacked, or is too large")]
     NotGzip,
+    #[error("join_request brings too many tracks")]
+    TooManyTracks,
 }
 
 /// The parameters of `/rtc`.
@@ -177,7 +183,22 @@ fn unpack(parameter: &str) -> Result<JoinRequest, BadHello> {
         Compression::None => wrapped.join_request,
         Compression::Gzip => inflate(&wrapped.join_request)?,
     };
+    let tracks = tracks(&unpacked).map_err(|_| BadHello::NotProtobuf)?;
+    if tracks > TRACKS {
+        return Err(BadHello::TooManyTracks);
+    }
     JoinRequest::decode(&*unpacked).map_err(|_| BadHello::NotProtobuf)
+}
+
+/// How many tracks a join request brings, before it is decoded.
+fn tracks(request: &[u8]) -> Result<usize, Malformed> {
+    const ADD_TRACK_REQUESTS: u32 = 5;
+    let (mut rest, mut tracks) = (request, 0);
+    while !rest.is_empty() {
+        let field = Field::take(&mut rest)?;
+        tracks += usize::from(field.number == ADD_TRACK_REQUESTS);
+    }
+    Ok(tracks)
 }
 
 fn inflate(packed: &[u8]) -> Result<Vec<u8>, BadHello> {
@@ -269,6 +290,21 @@ mod tests {
         let text = URL_SAFE.encode(bomb);
         let refused = v1(&query(&[("join_request", &text)])).unwrap_err();
         assert_eq!(refused, BadHello::NotGzip);
+    }
+
+    #[test]
+    fn few_bytes_become_tracks_without_number() {
+        let with_tracks = |count| {
+            let request = JoinRequest {
+                add_track_requests: vec![AddTrackRequest::default(); count],
+                ..Default::default()
+            };
+            let packed = wrapped(gzip(&request.encode_to_vec()), Compression::Gzip);
+            v1(&query(&[("join_request", &URL_SAFE.encode(packed))]))
+        };
+        assert_eq!(with_tracks(TRACKS).unwrap().add_tracks.len(), TRACKS);
+        let refused = with_tracks(500_000).unwrap_err();
+        assert_eq!(refused, BadHello::TooManyTracks);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 mod decode;
 mod door;
 mod encode;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod hello;
 mod limits;
 mod session;

@@ -1,0 +1,374 @@
+//! What holds for all bytes that strangers send. Fuzz targets look for bytes for which it does
+//! not, tests repeat what they have found.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use umbrella_media::Delivery;
+
+use crate::api::*;
+use crate::demux::requested_ufrag;
+use crate::secure::DatagramKind;
+use crate::worker::{Identity, Worker, WorkerConfig};
+
+pub use crate::egress::fuzzing::{feedback, header};
+pub use crate::secure::fuzzing::{correcting, opening};
+pub use crate::transport::sdp::fuzzing::description;
+
+/// Looks for our user name in a datagram. What comes after the first byte is also the name in a
+/// proper request, behind as many attributes as that byte says.
+///
+/// # Panics
+/// If a name is found that is not there, or one that is there is not found.
+pub fn stun(data: &[u8]) {
+    if let Some(name) = requested_ufrag(data) {
+        let named = [name.as_bytes(), b":"].concat();
+        assert!(data.windows(named.len()).any(|window| window == named));
+    }
+    let Some((&before, name)) = data.split_first() else {
+        return;
+    };
+    let name = String::from_utf8_lossy(&name[..name.len().min(500)]);
+    let request = request(&name, before);
+    let ours = name.split_once(':').map(|(ours, _)| ours);
+    assert_eq!(requested_ufrag(&request), ours);
+    for end in 0..request.len() {
+        assert_eq!(requested_ufrag(&request[..end]), None, "cut at {end}");
+    }
+}
+
+/// A binding request with a user name.
+fn request(name: &str, before: u8) -> Vec<u8> {
+    let mut data = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
+    data.extend([7; 12]);
+    for length in 0..before % 8 {
+        data.extend([0x80, 0x22, 0, length]);
+        data.resize(data.len() + usize::from(length).next_multiple_of(4), 6);
+    }
+    data.extend([0, 6]);
+    data.extend((name.len() as u16).to_be_bytes());
+    data.extend(name.as_bytes());
+    data.resize(data.len().next_multiple_of(4), 0);
+    let length = (data.len() - 20) as u16;
+    data[2..4].copy_from_slice(&length.to_be_bytes());
+    data
+}
+
+/// Few enough for an input to reach them.
+const TRANSPORTS: usize = 4;
+const SECTIONS: usize = 8;
+/// A worker with nothing to do must say so before it was asked this often.
+const POLLS: usize = 10_000;
+
+/// A worker, and what peers and its owner throw at it. Each step is a byte that says what, a byte
+/// that says to whom, two bytes of length and so many bytes of text or datagram.
+///
+/// # Panics
+/// If the worker exceeds its limits, does not come to rest, sends media without keys, writes a
+/// description that cannot be read, or keeps something of a peer that is gone.
+pub fn worker(now: Instant, data: &[u8]) {
+    let mut rig = Rig::new(now);
+    let mut rest = data;
+    while let [step, whom, high, low, tail @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        let (body, tail) = tail.split_at(length.min(tail.len()));
+        rest = tail;
+        rig.step(*step, u64::from(*whom), body);
+        rig.settle();
+    }
+    rig.close_all();
+}
+
+struct Rig {
+    worker: Worker,
+    now: Instant,
+    /// Peer connections that the worker should know, with their user name.
+    open: HashMap<TransportId, String>,
+    sections: Vec<(TransportId, String)>,
+    statistics: Option<Box<Statistics>>,
+    next: u64,
+}
+
+impl Rig {
+    fn new(now: Instant) -> Rig {
+        // Making one takes longer than all the rest.
+        static IDENTITY: OnceLock<Identity> = OnceLock::new();
+        let identity = IDENTITY.get_or_init(|| Identity::generate().expect("a certificate"));
+        let address = |protocol| LocalAddress {
+            protocol,
+            advertised: SocketAddr::from(([203, 0, 113, 1], 40_000)),
+            base: SocketAddr::from(([10, 0, 0, 1], 40_000)),
+        };
+        let config = WorkerConfig {
+            addresses: vec![address(Protocol::Udp), address(Protocol::Tcp)],
+            limits: Limits {
+                transports: TRANSPORTS,
+                sections: SECTIONS,
+                ..Limits::default()
+            },
+            identity: identity.clone(),
+        };
+        Rig {
+            worker: Worker::new(config, now, SystemTime::UNIX_EPOCH),
+            now,
+            open: HashMap::new(),
+            sections: Vec::new(),
+            statistics: None,
+            next: 0,
+        }
+    }
+
+    fn step(&mut self, step: u8, whom: u64, body: &[u8]) {
+        let transport = TransportId(whom % 6);
+        let text = || String::from_utf8_lossy(body).into_owned();
+        match step % 16 {
+            0 | 1 => {
+                let path = path(whom);
+                self.datagram(path, body);
+            }
+            2 => {
+                let name = self.open.get(&transport).cloned().unwrap_or_default();
+                let name = format!("{name}:{}", text());
+                let data = &request(&name, step >> 5);
+                let path = path(whom);
+                self.datagram(path, data);
+            }
+            3 => self.now += Duration::from_millis(whom * whom),
+            4 => self.request(Request::OpenTransport {
+                transport,
+                negotiation: match whom & 64 {
+                    0 => Negotiation::PeerOffers,
+                    _ => Negotiation::WeOffer,
+                },
+                channels: whom & 128 != 0,
+            }),
+            5 | 6 => self.request(Request::RemoteOffer {
+                transport,
+                offer: whom as u32,
+                sdp: text(),
+                options: Vec::new(),
+            }),
+            7 | 8 => self.request(Request::RemoteAnswer {
+                transport,
+                offer: 0,
+                sdp: text(),
+            }),
+            _ => self.order(step % 16, whom, transport, body),
+        }
+    }
+
+    fn datagram(&mut self, path: Path, data: &[u8]) {
+        self.input(Input::Datagram {
+            path,
+            data,
+            arrived: self.now,
+        });
+    }
+
+    /// What an owner asks for, with names that may or may not exist.
+    fn order(&mut self, step: u8, whom: u64, transport: TransportId, body: &[u8]) {
+        self.next += 1;
+        let (producer, consumer) = (ProducerId(whom % 16), ConsumerId(whom % 16));
+        let request = match step {
+            9 => {
+                let section = self
+                    .sections
+                    .get(whom as usize % self.sections.len().max(1));
+                let Some((transport, mid)) = section.cloned() else {
+                    return;
+                };
+                Request::OpenProducer {
+                    producer: ProducerId(self.next % 16),
+                    transport,
+                    mid,
+                }
+            }
+            10 => Request::OpenConsumer {
+                consumer: ConsumerId(self.next % 16),
+                transport,
+                producer: ProducerId(whom / 16),
+                label: Label {
+                    stream: "PA_1".into(),
+                    track: format!("TR_{whom}"),
+                },
+                delivery: Delivery::FULL,
+            },
+            11 => Request::CloseProducer { producer },
+            12 => Request::CloseConsumer { consumer },
+            13 => Request::CloseTransport { transport },
+            14 => Request::RestartIce { transport },
+            _ => Request::SendData {
+                transport,
+                channel: Channel::Reliable,
+                data: Arc::from(body),
+            },
+        };
+        self.request(request);
+    }
+
+    fn request(&mut self, request: Request) {
+        if let Request::OpenTransport { transport, .. } = &request {
+            self.open.entry(*transport).or_default();
+        }
+        if let Request::CloseTransport { transport } = &request {
+            self.open.remove(transport);
+            self.sections.retain(|section| section.0 != *transport);
+        }
+        self.input(Input::Request(request));
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.worker.handle(self.now, input);
+    }
+
+    /// Lets the worker say all that it has to say.
+    fn settle(&mut self) {
+        self.input(Input::Timeout);
+        for _ in 0..POLLS {
+            match self.worker.poll(self.now) {
+                Output::Report(report) => self.hear(report),
+                Output::Timeout(at) => {
+                    assert!(at >= self.now);
+                    self.take_transmits();
+                    return;
+                }
+            }
+        }
+        panic!("the worker does not come to rest");
+    }
+
+    fn take_transmits(&mut self) {
+        self.worker.drain_transmits(|transmit| {
+            for datagram in transmit.datagrams() {
+                let kind = DatagramKind::of(datagram);
+                let plain = matches!(kind, DatagramKind::Stun | DatagramKind::Dtls);
+                assert!(plain, "{kind:?} leaves without keys");
+            }
+        });
+    }
+
+    fn hear(&mut self, report: Report) {
+        match report {
+            Report::Answer { transport, sdp, .. } | Report::Offer { transport, sdp, .. } => {
+                self.hear_description(transport, &sdp);
+            }
+            Report::SectionOpened { transport, mid, .. } => self.sections.push((transport, mid)),
+            Report::SectionClosed { transport, mid, .. } => {
+                self.sections
+                    .retain(|section| *section != (transport, mid.clone()));
+            }
+            Report::Closed { transport, .. } => {
+                self.open.remove(&transport);
+                self.sections.retain(|section| section.0 != transport);
+            }
+            Report::Connected { .. } => panic!("nobody knows the keys"),
+            Report::Statistics(statistics) => self.statistics = Some(statistics),
+            Report::Refused { .. }
+            | Report::SectionsWanted { .. }
+            | Report::Interrupted { .. }
+            | Report::ProducerCodec { .. }
+            | Report::ConsumerStarted { .. }
+            | Report::ConsumerFailed { .. }
+            | Report::Data { .. }
+            | Report::ChannelOpen { .. }
+            | Report::AudioLevels(_) => {}
+        }
+    }
+
+    fn hear_description(&mut self, transport: TransportId, sdp: &str) {
+        let name = sdp
+            .lines()
+            .find_map(|line| line.strip_prefix("a=ice-ufrag:"));
+        let known = self.open.get_mut(&transport).expect("not of a closed one");
+        *known = name.unwrap_or_default().to_owned();
+        let mids = sdp.lines().filter_map(|line| line.strip_prefix("a=mid:"));
+        let mids: Vec<&str> = mids.collect();
+        let sections = sdp.lines().filter(|line| line.starts_with("m=")).count();
+        assert_eq!(mids.len(), sections, "{sdp}");
+        assert!(sections <= SECTIONS, "{sections} sections");
+        let unique: HashSet<&&str> = mids.iter().collect();
+        assert_eq!(unique.len(), mids.len(), "{sdp}");
+    }
+
+    fn statistics(&mut self) -> Box<Statistics> {
+        self.request(Request::Statistics);
+        self.settle();
+        self.statistics.take().expect("an answer")
+    }
+
+    fn close_all(&mut self) {
+        let statistics = self.statistics();
+        assert!(statistics.transports.len() <= TRANSPORTS);
+        let theirs = statistics.transports.iter().map(|it| it.transport);
+        let theirs: HashSet<TransportId> = theirs.collect();
+        let ours: HashSet<TransportId> = self.open.keys().copied().collect();
+        assert_eq!(theirs, ours, "the owner knows what is open");
+        for transport in ours {
+            self.request(Request::CloseTransport { transport });
+        }
+        let left = self.statistics();
+        let left = (
+            left.transports.len(),
+            left.producers.len(),
+            left.consumers.len(),
+        );
+        assert_eq!(left, (0, 0, 0), "something of closed transports is left");
+    }
+}
+
+fn path(whom: u64) -> Path {
+    let protocol = match whom & 1 {
+        0 => Protocol::Udp,
+        _ => Protocol::Tcp,
+    };
+    Path {
+        protocol,
+        local: SocketAddr::from(([10, 0, 0, 1], 40_000)),
+        remote: SocketAddr::from(([192, 0, 2, (whom >> 1) as u8], 5000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a target on all of its seeds, and on what it has found.
+    fn replay(target: &str, run: impl Fn(&[u8])) {
+        let dir = format!("{}/../../fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
+        let mut files = 0;
+        for entry in std::fs::read_dir(&dir).expect("seeds") {
+            run(&std::fs::read(entry.unwrap().path()).unwrap());
+            files += 1;
+        }
+        assert!(files > 0, "{dir} is empty");
+    }
+
+    #[test]
+    fn descriptions_that_once_broke_something() {
+        replay("description", description);
+    }
+
+    #[test]
+    fn stun_that_once_broke_something() {
+        replay("stun", stun);
+    }
+
+    #[test]
+    fn rtcp_that_once_broke_something() {
+        replay("correcting", correcting);
+        replay("opening", opening);
+        replay("feedback", |data| feedback(Instant::now(), data));
+    }
+
+    #[test]
+    fn headers_that_once_broke_something() {
+        replay("header", |data| header(Instant::now(), data));
+    }
+
+    #[test]
+    fn peers_that_once_broke_a_worker() {
+        replay("worker", |data| worker(Instant::now(), data));
+    }
+}

@@ -1,0 +1,4 @@
+//! See `umbrella_engine::fuzzing::stun`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| umbrella_engine::fuzzing::stun(data));
