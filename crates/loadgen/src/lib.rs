@@ -1,0 +1,27 @@
+//! Synthetic participants that speak the client protocol, and the figures of what a server needs
+//! for them.
+//!
+//! A few threads drive all peer connections ([`Driver`]); nothing is encoded or decoded. Every
+//! packet carries a [`stamp::Stamp`], from which loss and latency are known exactly. See
+//! [`run::run`] for how a measurement goes.
+
+pub mod account;
+mod clock;
+mod driver;
+pub mod limit;
+pub mod media;
+mod participant;
+mod peer;
+pub mod process;
+pub mod report;
+pub mod run;
+pub mod scenario;
+mod socket;
+pub mod stamp;
+pub mod tally;
+pub mod token;
+
+pub use driver::{ConnectionId, Driver, Published};
+pub use participant::{Participant, Quality};
+pub use peer::PeerError;
+pub use scenario::{Plan, Scenario};

@@ -1,0 +1,183 @@
+//! `umbrella-loadgen`: measures a server that speaks the client protocol.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks on the terminal"
+)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use umbrella_loadgen::media::VideoCodec;
+use umbrella_loadgen::report::Report;
+use umbrella_loadgen::run::{Options, run};
+use umbrella_loadgen::token::Key;
+use umbrella_loadgen::{Plan, Quality, Scenario};
+use url::Url;
+
+/// Lets synthetic participants join a server and reports what that costs it.
+#[derive(Debug, Parser)]
+#[command(name = "umbrella-loadgen", version)]
+struct Args {
+    /// Address of the server: ws://HOST:PORT or wss://HOST:PORT
+    #[arg(long)]
+    url: Url,
+    /// API key that signs tokens
+    #[arg(long, default_value = "devkey")]
+    key: String,
+    /// The key's secret
+    #[arg(long, default_value = "secret")]
+    secret: String,
+    /// Take any certificate
+    #[arg(long)]
+    insecure: bool,
+    /// What happens
+    #[arg(long, value_enum)]
+    scenario: Scenario,
+    /// Participants who publish; in a meeting all of them
+    #[arg(long, default_value_t = 1)]
+    publishers: u32,
+    /// Participants who do not publish
+    #[arg(long, default_value_t = 10)]
+    subscribers: u32,
+    /// Bits per second of pictures in the highest encoding, such as 800k or 1.5M; 0 is no pictures
+    #[arg(long, default_value = "1M", value_parser = bits)]
+    bitrate: u64,
+    /// Bits per second of sound; 0 is no sound
+    #[arg(long, default_value = "32k", value_parser = bits)]
+    audio_bitrate: u64,
+    /// Frames per second
+    #[arg(long, default_value_t = 30)]
+    fps: u32,
+    /// How pictures are packed
+    #[arg(long, value_enum, default_value_t = VideoCodec::Vp8)]
+    codec: VideoCodec,
+    /// Which encoding to ask for; the server decides if none is named
+    #[arg(long, value_enum)]
+    quality: Option<Quality>,
+    /// Seconds to measure
+    #[arg(long, default_value_t = 10.0)]
+    duration: f64,
+    /// Seconds to wait when all are there
+    #[arg(long, default_value_t = 3.0)]
+    warm_up: f64,
+    /// Seconds within which the subscribers join
+    #[arg(long, default_value_t = 5.0)]
+    join_within: f64,
+    /// The room to join
+    #[arg(long, default_value = "load")]
+    room: String,
+    /// Process id of the server, to read its CPU time and memory
+    #[arg(long)]
+    server_pid: Option<u32>,
+    /// Threads that drive connections
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Do not measure the limit
+    #[arg(long)]
+    no_limit: bool,
+    /// Write the figures to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match carry_out(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(args: Args) -> anyhow::Result<()> {
+    allow_many_sockets();
+    let json = args.json.clone();
+    let options = options(args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let report: Report = runtime.block_on(run(&options))?;
+    print!("{}", report.table());
+    if let Some(path) = json {
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Every participant needs up to three. Where that is not allowed, joining fails and says so.
+fn allow_many_sockets() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+fn options(args: Args) -> anyhow::Result<Options> {
+    Ok(Options {
+        plan: Plan {
+            scenario: args.scenario,
+            publishers: args.publishers,
+            subscribers: args.subscribers,
+            bitrate: args.bitrate,
+            audio_bitrate: args.audio_bitrate,
+            fps: args.fps,
+            codec: args.codec,
+            quality: args.quality,
+            join_within: seconds(args.join_within)?,
+        },
+        url: args.url,
+        insecure: args.insecure,
+        key: Key {
+            key: args.key,
+            secret: args.secret,
+        },
+        room: args.room,
+        warm_up: seconds(args.warm_up)?,
+        duration: seconds(args.duration)?,
+        server_pid: args.server_pid,
+        threads: args.threads,
+        limit: !args.no_limit,
+    })
+}
+
+fn seconds(value: f64) -> anyhow::Result<Duration> {
+    Duration::try_from_secs_f64(value).with_context(|| format!("{value} is no time in seconds"))
+}
+
+/// A number with `k` or `M` behind it.
+fn bits(text: &str) -> Result<u64, String> {
+    let (digits, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1e3),
+        None => match text.strip_suffix('M') {
+            Some(digits) => (digits, 1e6),
+            None => (text, 1.0),
+        },
+    };
+    match digits.parse::<f64>() {
+        Ok(number) if (0.0..1e6).contains(&number) || factor == 1.0 && number >= 0.0 => {
+            Ok((number * factor) as u64)
+        }
+        Ok(_) | Err(_) => Err(format!("{text} is no bitrate: write 800k or 1.5M")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bitrates_are_read_as_people_write_them() {
+        assert_eq!(bits("800k"), Ok(800_000));
+        assert_eq!(bits("1.5M"), Ok(1_500_000));
+        assert_eq!(bits("64000"), Ok(64_000));
+        assert!(bits("fast").is_err());
+        assert!(bits("-1k").is_err());
+    }
+}

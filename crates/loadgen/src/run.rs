@@ -1,0 +1,286 @@
+//! A measurement from the first join to the last leave.
+
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::driver::Driver;
+use crate::limit;
+use crate::participant::{self, Participant, Server};
+use crate::process::{Machine, Usage};
+use crate::report::{Measured, Report};
+use crate::scenario::{Plan, Scenario};
+use crate::socket::Connector;
+use crate::tally::{Progress, Tally};
+use crate::token::Key;
+
+/// How long everybody may take to be there, after the last one has begun to join.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long each kind of burst of the limit is measured.
+const LIMIT_TIME: Duration = Duration::from_millis(1500);
+
+/// Publishers join one after the other, so far apart.
+const PUBLISHER_SPACING: Duration = Duration::from_millis(50);
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `ws://…` or `wss://…`.
+    pub url: Url,
+    /// Take any certificate.
+    pub insecure: bool,
+    /// Signs tokens.
+    pub key: Key,
+    /// The room to join.
+    pub room: String,
+    /// Who joins.
+    pub plan: Plan,
+    /// How long to wait when all are there.
+    pub warm_up: Duration,
+    /// How long to measure.
+    pub duration: Duration,
+    /// The server's process.
+    pub server_pid: Option<u32>,
+    /// Threads that drive connections.
+    pub threads: usize,
+    /// Whether to measure the limit as well.
+    pub limit: bool,
+}
+
+/// Carries it out.
+///
+/// # Errors
+///
+/// The server cannot be reached, or nobody can join.
+pub async fn run(options: &Options) -> anyhow::Result<Report> {
+    let local = local_address(&options.url)?;
+    let mut crowd = Crowd::new(options, local)?;
+    let usage = || options.server_pid.and_then(Usage::of);
+    let before = usage();
+    if options.server_pid.is_some() && before.is_none() {
+        bail!("there is no process {:?} to read", options.server_pid);
+    }
+    let plan = &options.plan;
+    for publisher in plan.publishers(&options.room) {
+        crowd.add(publisher);
+        tokio::time::sleep(PUBLISHER_SPACING).await;
+    }
+    if plan.scenario == Scenario::Churn {
+        crowd.arrive(plan.publishers as usize, 0).await?;
+    } else {
+        let subscribers = plan.subscribers(&options.room);
+        let spacing = plan.join_within / (subscribers.len().max(1) as u32);
+        for subscriber in subscribers {
+            crowd.add(subscriber);
+            tokio::time::sleep(spacing).await;
+        }
+        let (video, audio) = plan.subscriptions();
+        let (connections, tracks) = (plan.connections(), video + audio);
+        crowd.arrive(connections as usize, tracks as usize).await?;
+    }
+    tokio::time::sleep(options.warm_up).await;
+
+    crowd.begin().await;
+    let (begun, machine) = (Instant::now(), Machine::now());
+    let (begin, ours) = (usage(), Usage::of(std::process::id()));
+    if plan.scenario == Scenario::Churn {
+        crowd.churn(options).await;
+    } else {
+        tokio::time::sleep(options.duration).await;
+    }
+    let (end, ours_end) = (usage(), Usage::of(std::process::id()));
+    let duration = begun.elapsed();
+    let machine_busy = Machine::now().busy_since(&machine);
+    let tally = crowd.collect().await;
+    let progress = crowd.progress().await;
+    let failures = crowd.leave().await;
+    if progress.joins.is_empty() {
+        let why = progress.failure.as_ref().or(failures.first());
+        bail!("nobody could join: {}", why.map_or("no reason", |why| why));
+    }
+    let limit_us = match options.limit {
+        true => Some(limit::measure(&plan.bursts(), LIMIT_TIME)?),
+        false => None,
+    };
+    let server = before.zip(begin).zip(end);
+    Ok(Report::new(Measured {
+        plan,
+        tally,
+        progress,
+        failures,
+        duration,
+        server: server.map(|((before, begin), end)| (before, begin, end)),
+        limit_us,
+        machine_busy,
+        loadgen: ours_end
+            .unwrap_or_default()
+            .since(&ours.unwrap_or_default()),
+    }))
+}
+
+/// The address of ours from which the server is reached.
+fn local_address(url: &Url) -> anyhow::Result<IpAddr> {
+    let addresses = url
+        .socket_addrs(|| None)
+        .context("cannot find the server")?;
+    let there = *addresses.first().context("the server has no address")?;
+    let any: IpAddr = if there.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        std::net::Ipv6Addr::UNSPECIFIED.into()
+    };
+    // Connecting a datagram socket sends nothing: it only looks up the route.
+    let probe = UdpSocket::bind((any, 0))?;
+    probe.connect(there)?;
+    Ok(probe.local_addr()?.ip())
+}
+
+/// All participants of a run.
+struct Crowd {
+    server: Server,
+    drivers: Vec<Driver>,
+    sessions: JoinSet<anyhow::Result<()>>,
+    leave: watch::Sender<bool>,
+    failures: Vec<String>,
+}
+
+impl Crowd {
+    fn new(options: &Options, local: IpAddr) -> anyhow::Result<Crowd> {
+        let threads = 0..options.threads.max(1);
+        let drivers: Result<Vec<_>, _> = threads.map(|_| Driver::start(local)).collect();
+        Ok(Crowd {
+            server: Server {
+                connector: Connector::new(options.url.clone(), options.insecure)?,
+                key: options.key.clone(),
+            },
+            drivers: drivers?,
+            sessions: JoinSet::new(),
+            leave: watch::Sender::new(false),
+            failures: Vec::new(),
+        })
+    }
+
+    fn driver(&self, number: u32) -> Driver {
+        self.drivers[number as usize % self.drivers.len()].clone()
+    }
+
+    /// Lets one begin to join.
+    fn add(&mut self, who: Participant) {
+        let leave = self.leave.subscribe();
+        self.add_until(who, leave);
+    }
+
+    fn add_until(&mut self, who: Participant, leave: watch::Receiver<bool>) {
+        let (server, driver) = (self.server.clone(), self.driver(who.number));
+        self.sessions.spawn(async move {
+            let number = who.number;
+            let result = participant::run(&server, who, driver, leave).await;
+            result.with_context(|| format!("participant {number}"))
+        });
+    }
+
+    /// Waits until so many connections are up and so many tracks come, or says what is missing
+    /// and goes on: an overloaded server is measured too.
+    async fn arrive(&mut self, connections: usize, tracks: usize) -> anyhow::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            self.note_failures();
+            let progress = self.progress().await;
+            if progress.connected >= connections && progress.tracks >= tracks {
+                return Ok(());
+            }
+            if self.sessions.is_empty() {
+                bail!("nobody could join: {}", self.failures.join("; "));
+            }
+            if Instant::now() > end {
+                self.failures.push(format!(
+                    "only {} of {connections} connections and {} of {tracks} tracks came",
+                    progress.connected, progress.tracks
+                ));
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Lets subscribers come all the time, each of whom goes after a while, so that as many as
+    /// planned are there at once.
+    async fn churn(&mut self, options: &Options) {
+        let plan = &options.plan;
+        let spacing = plan.join_within / plan.subscribers.max(1);
+        let end = Instant::now() + options.duration;
+        let templates = plan.subscribers(&options.room);
+        let mut next = plan.publishers;
+        while Instant::now() < end {
+            for template in &templates {
+                let who = Participant {
+                    number: next,
+                    ..template.clone()
+                };
+                next += 1;
+                let stay = plan.join_within;
+                let leave = watch::Sender::new(false);
+                self.add_until(who, leave.subscribe());
+                tokio::spawn(async move {
+                    tokio::time::sleep(stay).await;
+                    // It may have gone by itself.
+                    let _ = leave.send(true);
+                });
+                tokio::time::sleep(spacing).await;
+                if Instant::now() >= end {
+                    break;
+                }
+            }
+        }
+        self.note_failures();
+    }
+
+    async fn progress(&self) -> Progress {
+        let mut progress = Progress::default();
+        for driver in &self.drivers {
+            progress.add(driver.progress().await);
+        }
+        progress
+    }
+
+    async fn begin(&self) {
+        for driver in &self.drivers {
+            driver.begin().await;
+        }
+    }
+
+    async fn collect(&self) -> Tally {
+        let mut tally = Tally::default();
+        for driver in &self.drivers {
+            tally.add(&driver.collect().await);
+        }
+        tally
+    }
+
+    fn note_failures(&mut self) {
+        while let Some(ended) = self.sessions.try_join_next() {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => self.failures.push(format!("{error:#}")),
+                Err(error) => self.failures.push(error.to_string()),
+            }
+        }
+    }
+
+    /// Lets all go; why some went before.
+    async fn leave(mut self) -> Vec<String> {
+        self.note_failures();
+        let failures = std::mem::take(&mut self.failures);
+        // Nobody listens when all have gone already.
+        let _ = self.leave.send(true);
+        let all = async { while self.sessions.join_next().await.is_some() {} };
+        // Whoever cannot say goodbye in time is cut off.
+        let _ = tokio::time::timeout(Duration::from_secs(5), all).await;
+        failures
+    }
+}

@@ -1,0 +1,143 @@
+//! The synthetic participants against a real server of ours, all in one process.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails is a test that fails"
+)]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use umbrella_loadgen::media::VideoCodec;
+use umbrella_loadgen::report::Report;
+use umbrella_loadgen::run::{Options, run};
+use umbrella_loadgen::token::Key;
+use umbrella_loadgen::{Plan, Quality, Scenario};
+use umbrella_server::auth::Authority;
+use umbrella_server::config::{ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig};
+use umbrella_server::{control, signal, worker};
+
+const KEY: &str = "loadkey";
+const SECRET: &str = "the secret of a load generator, long enough";
+
+/// A server without page and database: workers, rooms and signalling.
+async fn start() -> SocketAddr {
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let workers = worker::start(&worker::Settings {
+        media: MediaConfig {
+            workers: Some(1),
+            min_port: 48_000,
+            max_port: 48_999,
+            public_ips: Vec::new(),
+            advertise_lan: true,
+            udp: true,
+            tcp: false,
+        },
+        interfaces: vec![loopback],
+        limits: umbrella_engine::Limits::default(),
+        tcp: worker::TcpLimits {
+            connections: 16,
+            per_address: 16,
+        },
+    });
+    let limits = LimitsConfig {
+        participants_per_room: 100,
+        rooms: 100,
+        tracks_per_participant: 8,
+        sockets: 200,
+        sockets_per_address: 100,
+        message_bytes: 64 * 1024,
+        messages_per_second: 100,
+        offers_per_minute: 600,
+        data_message_bytes: 16 * 1024,
+        tcp_connections: 16,
+        tcp_connections_per_address: 16,
+    };
+    let settings = control::Settings {
+        rooms: RoomsConfig {
+            auto_create: true,
+            empty_timeout: Duration::from_secs(60),
+            departure_timeout: Duration::from_secs(60),
+        },
+        max_rooms: limits.rooms,
+        limits: umbrella_room::Limits::default(),
+    };
+    let control = control::start(settings, workers.unwrap());
+    let key = |key: &str, secret: &str| ConfiguredKey {
+        key: key.to_owned(),
+        secret: secret.to_owned(),
+    };
+    let page = key("umbrella-page", "the page's own secret, long enough");
+    let authority = Arc::new(Authority::new(&page, &[key(KEY, SECRET)]));
+    let router = signal::livekit::router(control, authority, limits);
+    let listener = tokio::net::TcpListener::bind((loopback, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+async fn measure(plan: Plan) -> Report {
+    let address = start().await;
+    let options = Options {
+        url: format!("ws://{address}").parse().unwrap(),
+        insecure: false,
+        key: Key {
+            key: KEY.to_owned(),
+            secret: SECRET.to_owned(),
+        },
+        room: "load".to_owned(),
+        plan,
+        warm_up: Duration::from_millis(500),
+        duration: Duration::from_secs(3),
+        server_pid: Some(std::process::id()),
+        threads: 1,
+        limit: false,
+    };
+    run(&options).await.unwrap()
+}
+
+fn plan(scenario: Scenario, publishers: u32, subscribers: u32) -> Plan {
+    Plan {
+        scenario,
+        publishers,
+        subscribers,
+        bitrate: 500_000,
+        audio_bitrate: 32_000,
+        fps: 30,
+        codec: VideoCodec::Vp8,
+        quality: None,
+        join_within: Duration::from_millis(300),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broadcast_reaches_every_subscriber_without_loss() {
+    let report = measure(plan(Scenario::Broadcast, 1, 3)).await;
+    assert_eq!(report.failures, Vec::<String>::new());
+    assert_eq!((report.lost, report.duplicates), (0, 0), "{report:?}");
+    // Three subscribers with picture and sound each.
+    assert_eq!((report.tracks, report.tracks_expected), (6, 6));
+    assert!(report.packets_in > 50, "{report:?}");
+    // The edges of the measurement cut some packets off for the one or the other side.
+    let (out, expected) = (report.packets_out, report.packets_in * 3);
+    assert!(out.abs_diff(expected) * 10 < expected, "{out} {expected}");
+    assert!(report.latency_ms.p50 > 0.0 && report.latency_ms.p50 <= report.latency_ms.max);
+    assert!(report.join_ms.p50 > 0.0);
+    assert!(report.rss_peak_kb > Some(0) && report.server_cpu_us_per_packet > Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_in_a_meeting_gets_the_encoding_that_they_asked_for() {
+    let meeting = Plan {
+        codec: VideoCodec::H264,
+        quality: Some(Quality::Low),
+        ..plan(Scenario::Meeting, 3, 0)
+    };
+    let report = measure(meeting).await;
+    assert_eq!(report.failures, Vec::<String>::new());
+    assert_eq!((report.tracks, report.tracks_expected), (12, 12));
+    assert_eq!((report.lost, report.silent_tracks), (0, 0), "{report:?}");
+    // The lowest of three encodings is a tenth of the highest.
+    assert!(report.bytes_out < report.bytes_in * 2, "{report:?}");
+}
