@@ -49,7 +49,7 @@ enum Command {
         String,
         Reply<Result<String, PeerError>>,
     ),
-    Close(ConnectionId),
+    Close(ConnectionId, Reply<()>),
     Progress(Reply<Progress>),
     Begin(Reply<()>),
     Collect(Reply<Tally>),
@@ -125,9 +125,10 @@ impl Driver {
             .await?
     }
 
-    /// Ends a connection.
-    pub fn close(&self, id: ConnectionId) {
-        self.send(Command::Close(id));
+    /// Ends a connection, if there is one.
+    pub async fn close(&self, id: ConnectionId) {
+        // A thread that is gone has closed everything.
+        let _ = self.ask(|reply| Command::Close(id, reply)).await;
     }
 
     /// How far the connections have come.
@@ -296,9 +297,10 @@ impl Thread {
 
     fn remove(&mut self, index: usize) {
         if let Some(mut peer) = self.peers[index].take() {
-            let silent = self.tally.silent_tracks;
+            let (tracks, silent) = (self.tally.tracks, self.tally.silent_tracks);
             peer.account(Instant::now(), &mut self.tally);
-            self.tally.silent_tracks = silent; // only those that are still there count
+            // Their packets count, but tracks are those of who is still there.
+            (self.tally.tracks, self.tally.silent_tracks) = (tracks, silent);
             peer.close(&mut self.tally);
             // Closing the socket does the same.
             let _ = self.poll.registry().deregister(&mut peer.socket);
@@ -325,10 +327,11 @@ impl Thread {
                 Command::Offered(id, started, sdp, reply) => {
                     let _ = reply.send(self.offered(id, started, &sdp));
                 }
-                Command::Close(id) => {
+                Command::Close(id, reply) => {
                     if let Some(index) = self.ids.get(&id).copied() {
                         self.remove(index);
                     }
+                    let _ = reply.send(());
                 }
                 Command::Progress(reply) => {
                     let _ = reply.send(self.report());

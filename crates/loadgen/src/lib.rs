@@ -8,6 +8,7 @@
 pub mod account;
 mod clock;
 mod driver;
+mod janus;
 pub mod limit;
 pub mod media;
 mod participant;

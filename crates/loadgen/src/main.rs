@@ -6,6 +6,7 @@
     reason = "a command line tool talks on the terminal"
 )]
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use umbrella_loadgen::media::VideoCodec;
 use umbrella_loadgen::report::Report;
-use umbrella_loadgen::run::{Options, run};
+use umbrella_loadgen::run::{Dialect, Options, run};
 use umbrella_loadgen::token::Key;
 use umbrella_loadgen::{Plan, Quality, Scenario};
 use url::Url;
@@ -27,12 +28,18 @@ struct Args {
     /// Address of the server: ws://HOST:PORT or wss://HOST:PORT
     #[arg(long)]
     url: Url,
+    /// How to speak with the server
+    #[arg(long, value_enum, default_value_t = Dialect::Livekit)]
+    dialect: Dialect,
     /// API key that signs tokens
     #[arg(long, default_value = "devkey")]
     key: String,
     /// The key's secret
     #[arg(long, default_value = "secret")]
     secret: String,
+    /// Address to send and get media at; by default the one from which the server is reached
+    #[arg(long)]
+    bind: Option<IpAddr>,
     /// Take any certificate
     #[arg(long)]
     insecure: bool,
@@ -132,7 +139,9 @@ fn options(args: Args) -> anyhow::Result<Options> {
             quality: args.quality,
             join_within: seconds(args.join_within)?,
         },
+        dialect: args.dialect,
         url: args.url,
+        bind: args.bind,
         insecure: args.insecure,
         key: Key {
             key: args.key,

@@ -202,12 +202,13 @@ impl Session {
     }
 
     async fn leave(&mut self) {
+        // First, so that the server's own goodbye is not taken for a failure.
+        for publishes in [true, false] {
+            self.driver.close(self.id(publishes)).await;
+        }
         // Whoever does not hear it notices that the WebSocket is closed.
         let _ = self.send(Request::Leave(LeaveRequest::default())).await;
         let _ = self.socket.close(None).await;
-        for publishes in [true, false] {
-            self.driver.close(self.id(publishes));
-        }
     }
 
     fn id(&self, publishes: bool) -> ConnectionId {

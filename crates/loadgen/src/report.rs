@@ -174,7 +174,7 @@ impl Report {
         Report {
             scenario: plan.scenario.name(),
             publishers: plan.publishers("").len() as u32,
-            subscribers: plan.watchers().max(plan.subscribers("").len() as u32),
+            subscribers: plan.watching().0.max(plan.subscribers("").len() as u32),
             bitrate: plan.bitrate,
             duration_s: seconds,
             packets_in: tally.packets_in,
@@ -201,7 +201,7 @@ impl Report {
             server_cpu_us_per_packet: per_packet,
             limit_us_per_packet: limit,
             times_limit: per_packet.zip(limit).map(|(cost, limit)| cost / limit),
-            packets_per_core_second: cpu.filter(|cpu| *cpu > 0.0).map(|cpu| packets / cpu),
+            packets_per_core_second: per_packet.filter(|cost| *cost > 0.0).map(|cost| 1e6 / cost),
             server_cores: cpu.map(|cpu| cpu / seconds),
             rss_peak_kb: measured.server.map(|(_, _, end)| end.rss_peak_kb),
             rss_kb_per_participant: server.map(|server| grown(server) / people.max(1) as f64),
@@ -260,10 +260,12 @@ impl Report {
     fn costs(&self, table: &mut Table) {
         if let Some(server) = &self.server {
             let used = &server.used;
-            let million = self.packets_out.max(1) as f64 / 1e6;
-            let (user, system) = (used.user_s / million, used.system_s / million);
-            let cpu = format!("{user:.2} / {system:.2}");
-            table.row("server CPU s per million, user/sys", cpu);
+            if self.packets_out > 0 {
+                let million = self.packets_out as f64 / 1e6;
+                let (user, system) = (used.user_s / million, used.system_s / million);
+                let cpu = format!("{user:.2} / {system:.2}");
+                table.row("server CPU s per million, user/sys", cpu);
+            }
             let (own, forced) = (used.voluntary_switches, used.involuntary_switches);
             table.row("context switches, own/forced", format!("{own} / {forced}"));
             let (before, after) = (server.rss_before_kb, server.rss_after_kb);

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use crate::driver::Driver;
+use crate::janus;
 use crate::limit;
 use crate::participant::{self, Participant, Server};
 use crate::process::{Machine, Usage};
@@ -27,11 +28,24 @@ const LIMIT_TIME: Duration = Duration::from_millis(1500);
 /// Publishers join one after the other, so far apart.
 const PUBLISHER_SPACING: Duration = Duration::from_millis(50);
 
+/// How to speak with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dialect {
+    /// The client protocol: Umbrella, LiveKit.
+    Livekit,
+    /// The video room of Janus.
+    Janus,
+}
+
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// How to speak with it.
+    pub dialect: Dialect,
     /// `ws://…` or `wss://…`.
     pub url: Url,
+    /// Address of ours for media; without it the one from which the server is reached.
+    pub bind: Option<IpAddr>,
     /// Take any certificate.
     pub insecure: bool,
     /// Signs tokens.
@@ -58,7 +72,10 @@ pub struct Options {
 ///
 /// The server cannot be reached, or nobody can join.
 pub async fn run(options: &Options) -> anyhow::Result<Report> {
-    let local = local_address(&options.url)?;
+    let local = match options.bind {
+        Some(local) => local,
+        None => local_address(&options.url)?,
+    };
     let mut crowd = Crowd::new(options, local)?;
     let usage = || options.server_pid.and_then(Usage::of);
     let before = usage();
@@ -143,6 +160,9 @@ fn local_address(url: &Url) -> anyhow::Result<IpAddr> {
 /// All participants of a run.
 struct Crowd {
     server: Server,
+    dialect: Dialect,
+    /// How many each subscriber watches.
+    watched: u32,
     drivers: Vec<Driver>,
     sessions: JoinSet<anyhow::Result<()>>,
     leave: watch::Sender<bool>,
@@ -158,6 +178,8 @@ impl Crowd {
                 connector: Connector::new(options.url.clone(), options.insecure)?,
                 key: options.key.clone(),
             },
+            dialect: options.dialect,
+            watched: options.plan.watching().1,
             drivers: drivers?,
             sessions: JoinSet::new(),
             leave: watch::Sender::new(false),
@@ -177,9 +199,13 @@ impl Crowd {
 
     fn add_until(&mut self, who: Participant, leave: watch::Receiver<bool>) {
         let (server, driver) = (self.server.clone(), self.driver(who.number));
+        let (dialect, watched) = (self.dialect, self.watched);
         self.sessions.spawn(async move {
             let number = who.number;
-            let result = participant::run(&server, who, driver, leave).await;
+            let result = match dialect {
+                Dialect::Livekit => participant::run(&server, who, driver, leave).await,
+                Dialect::Janus => janus::run(&server.connector, who, watched, driver, leave).await,
+            };
             result.with_context(|| format!("participant {number}"))
         });
     }

@@ -111,8 +111,8 @@ impl Plan {
         (first..first + subscribers).map(participant).collect()
     }
 
-    /// Who gets the tracks of how many others.
-    fn watching(&self) -> (u32, u32) {
+    /// How many watch, and how many others each of them watches.
+    pub fn watching(&self) -> (u32, u32) {
         match self.scenario {
             Scenario::Meeting => (self.publishers, self.publishers.saturating_sub(1)),
             Scenario::Idle => (0, 0),
@@ -160,11 +160,6 @@ impl Plan {
             }
         });
         bursts.collect()
-    }
-
-    /// How many watch.
-    pub fn watchers(&self) -> u32 {
-        self.watching().0
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use umbrella_loadgen::media::VideoCodec;
 use umbrella_loadgen::report::Report;
-use umbrella_loadgen::run::{Options, run};
+use umbrella_loadgen::run::{Dialect, Options, run};
 use umbrella_loadgen::token::Key;
 use umbrella_loadgen::{Plan, Quality, Scenario};
 use umbrella_server::auth::Authority;
@@ -80,7 +80,9 @@ async fn start() -> SocketAddr {
 async fn measure(plan: Plan) -> Report {
     let address = start().await;
     let options = Options {
+        dialect: Dialect::Livekit,
         url: format!("ws://{address}").parse().unwrap(),
+        bind: None,
         insecure: false,
         key: Key {
             key: KEY.to_owned(),
