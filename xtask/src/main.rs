@@ -1,4 +1,4 @@
-//! Every command of the README: `cargo xtask tidy`, `run`, `test`, `fuzz`.
+//! Every command of the README: `cargo xtask tidy`, `run`, `test`, `fuzz`, `bench`.
 //!
 //! Each one stands alone, says what it is doing and how long that took, and is explained by
 //! `--help`. Nothing goes through a shell.
@@ -8,6 +8,7 @@
     reason = "a command line tool talks on the terminal"
 )]
 
+mod bench;
 mod cmd;
 mod fuzz;
 mod npm;
@@ -29,6 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Fuzz(fuzz::Args),
     Run(run::Args),
     Test(test::Args),
@@ -37,6 +39,7 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Run(args) => run::run(args),

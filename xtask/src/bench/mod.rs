@@ -1,0 +1,196 @@
+//! `cargo xtask bench`: what forwarding costs, against the limit of the machine and against others.
+
+mod figures;
+mod page;
+mod plot;
+mod runs;
+mod server;
+
+use crate::cmd::{Cmd, cargo, which};
+use crate::workspace::{read, root, target_dir};
+use anyhow::{Context, Result};
+use figures::Figures;
+use page::{Setting, markdown};
+use plot::Line;
+use runs::{BROADCAST, Run};
+use server::Server;
+use std::path::{Path, PathBuf};
+
+/// Measures the server with synthetic participants on loopback, and writes docs/performance.md.
+///
+/// Builds server and load generator in release mode, which takes minutes the first time. Nothing
+/// else should run meanwhile: the page says how busy the machine was. Where Janus is installed it
+/// is measured too (apt-get install janus).
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Fewer and shorter runs, under two minutes; the page goes to the build directory
+    #[arg(long)]
+    quick: bool,
+    /// Only runs whose name contains this; the page goes to the build directory
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Leave out other servers
+    #[arg(long)]
+    alone: bool,
+    /// Measure the release binaries that are there
+    #[arg(long)]
+    no_build: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let binaries = Binaries::make(!args.no_build)?;
+    let scratch = target_dir().join("bench");
+    std::fs::create_dir_all(&scratch)?;
+    let setting = setting(args)?;
+    let mut results = Vec::new();
+    let wanted = |run: &Run| {
+        let only = args.only.as_deref();
+        only.is_none_or(|text| run.name.contains(text))
+    };
+    for run in runs::all(args.quick).into_iter().filter(wanted) {
+        let server = Server::umbrella(&binaries.server, &scratch)?;
+        results.push(binaries.measure(run, "Umbrella", &server, &scratch)?);
+    }
+    let broadcast = results.iter().find(|it| it.run.name == BROADCAST);
+    if let Some(broadcast) = broadcast.filter(|_| !args.quick) {
+        let of = &broadcast.figures;
+        let run = runs::half_load(of.subscribers, of.machine_busy);
+        let server = Server::umbrella(&binaries.server, &scratch)?;
+        results.push(binaries.measure(run, "Umbrella", &server, &scratch)?);
+    }
+    match which("janus") {
+        _ if args.alone => {}
+        None => eprintln!("  janus is not installed and is left out: apt-get install janus"),
+        Some(janus) => {
+            for run in runs::forwarding(args.quick).into_iter().filter(wanted) {
+                let server = Server::janus(&janus, &scratch)?;
+                match binaries.measure(run, "Janus", &server, &scratch) {
+                    Ok(result) => results.push(result),
+                    // What another server cannot do is no reason to lose the figures of ours.
+                    Err(error) => eprintln!("  ✗ left out: {error:#}"),
+                }
+            }
+        }
+    }
+    // A page of a part of the runs does not replace the real one.
+    let whole = !args.quick && args.only.is_none();
+    let dir = if whole { root().join("docs") } else { scratch };
+    write(&dir, &setting, &results)
+}
+
+fn write(dir: &Path, setting: &Setting, results: &[page::Result]) -> Result<()> {
+    let points = |cost: fn(&Figures) -> Option<f64>| {
+        let runs = page::grown(results).into_iter();
+        runs.filter_map(move |of| Some((f64::from(of.subscribers), cost(of)?)))
+            .collect()
+    };
+    let lines = [
+        Line {
+            name: "Umbrella",
+            colour: "#0b57d0",
+            points: points(|of| of.server_cpu_us_per_packet),
+        },
+        Line {
+            name: "limit",
+            colour: "#777",
+            points: points(|of| of.limit_us_per_packet),
+        },
+    ];
+    let svg = plot::svg("Microseconds of CPU per packet", &lines);
+    let save = |name: &str, text: &str| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        eprintln!("  ✓ {}", path.display());
+        anyhow::Ok(())
+    };
+    save("performance.svg", &svg)?;
+    save(
+        "performance.md",
+        &markdown(setting, results, "performance.svg"),
+    )
+}
+
+/// What is measured, and what measures.
+struct Binaries {
+    server: PathBuf,
+    loadgen: PathBuf,
+}
+
+impl Binaries {
+    fn make(build: bool) -> Result<Binaries> {
+        if build {
+            // One after the other, so that the server has the features that it is shipped with.
+            for package in ["umbrella", "umbrella-loadgen"] {
+                cargo(format!("{package}, release build"))
+                    .args(["build", "--release", "--package", package])
+                    .run()?;
+            }
+        }
+        let binary = |name: &str| {
+            let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+            target_dir().join("release").join(name)
+        };
+        Ok(Binaries {
+            server: binary("umbrella"),
+            loadgen: binary("umbrella-loadgen"),
+        })
+    }
+
+    fn measure(
+        &self,
+        run: Run,
+        name: &str,
+        server: &Server,
+        scratch: &Path,
+    ) -> Result<page::Result> {
+        let file = format!("{}-{}.json", run.name, name.to_lowercase());
+        let json = scratch.join(file);
+        let table = Cmd::new(format!("{name}: {}", run.what), &self.loadgen)
+            .args(&server.args)
+            .args(["--key", server::KEY, "--secret", server::SECRET])
+            .args(["--server-pid", &server.pid().to_string()])
+            .arg("--json")
+            .arg(&json)
+            .args(&run.args)
+            .quiet()?;
+        eprintln!("{table}");
+        let figures = serde_json::from_str(&read(&json)?)
+            .with_context(|| format!("reading {}", json.display()))?;
+        Ok(page::Result {
+            run,
+            server: name.to_owned(),
+            figures,
+        })
+    }
+}
+
+fn setting(args: &Args) -> Result<Setting> {
+    let system = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let info = system("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == "model name").then(|| value.trim().to_owned())
+    });
+    let load = system("/proc/loadavg");
+    let load: Vec<&str> = load.split(' ').take(3).collect();
+    let say = |label: &str, program: &str, words: &[&str]| {
+        let said = Cmd::new(label, program).args(words).probe();
+        said.unwrap_or("unknown".to_owned())
+    };
+    let mut command = "cargo xtask bench".to_owned();
+    for (set, flag) in [(args.quick, " --quick"), (args.alone, " --alone")] {
+        command.push_str(if set { flag } else { "" });
+    }
+    if let Some(text) = &args.only {
+        command.push_str(&format!(" --only {text}"));
+    }
+    Ok(Setting {
+        date: say("date", "date", &["-u", "+%F"]),
+        commit: say("commit", "git", &["rev-parse", "--short", "HEAD"]),
+        processor: model.unwrap_or("unknown".to_owned()),
+        cores: std::thread::available_parallelism()?.get(),
+        kernel: say("kernel", "uname", &["-r"]),
+        load_before: load.join(", "),
+        command,
+    })
+}

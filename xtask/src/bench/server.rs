@@ -1,0 +1,160 @@
+//! Servers to measure: each run gets a fresh one on loopback.
+
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// The API key that the server under test knows.
+pub(super) const KEY: &str = "benchkey";
+pub(super) const SECRET: &str = "a secret that only benchmarks use";
+
+/// TCP ports on loopback.
+const UMBRELLA_PORT: u16 = 18_473;
+const JANUS_PORT: u16 = 18_474;
+
+/// How long a server may take to listen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server; it is ended when this is dropped.
+pub(super) struct Server {
+    child: Child,
+    /// What the load generator is told about it.
+    pub(super) args: Vec<String>,
+}
+
+impl Server {
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Starts ours. All synthetic participants come from one address and at once, so the bounds
+    /// that protect a server from that are lifted.
+    pub(super) fn umbrella(binary: &Path, dir: &Path) -> Result<Server> {
+        let data = dir.join("data");
+        // What an earlier run left behind, if any.
+        let _ = std::fs::remove_dir_all(&data);
+        let mut command = Command::new(binary);
+        command
+            .env_clear()
+            .env("HOME", &data)
+            .env("UMBRELLA_CLOUD", "1")
+            .env("UMBRELLA_DATA_DIR", &data)
+            .env(
+                "UMBRELLA_HTTP_SERVE_ADDR",
+                format!("127.0.0.1:{UMBRELLA_PORT}"),
+            )
+            .env("UMBRELLA_PUBLIC_IP", "127.0.0.1")
+            .env("UMBRELLA_ADVERTISE_LAN", "0")
+            .env("UMBRELLA_MIN_PORT", "46000")
+            .env("UMBRELLA_MAX_PORT", "46999")
+            .env("UMBRELLA_KEYS", format!("{KEY}: {SECRET}"))
+            .env("UMBRELLA_LIMIT_SOCKETS_PER_ADDRESS", "4096")
+            .env("UMBRELLA_LIMIT_PARTICIPANTS_PER_ROOM", "0")
+            .env("UMBRELLA_LIMIT_MESSAGES_PER_SECOND", "10000")
+            .env("UMBRELLA_LIMIT_OFFERS_PER_MINUTE", "100000")
+            .env("UMBRELLA_LOG", "warn");
+        let url = format!("ws://127.0.0.1:{UMBRELLA_PORT}");
+        start(
+            command,
+            &dir.join("umbrella.log"),
+            UMBRELLA_PORT,
+            vec!["--url".into(), url],
+        )
+    }
+
+    /// Starts Janus with its video room and nothing else.
+    pub(super) fn janus(binary: &Path, dir: &Path) -> Result<Server> {
+        let config = dir.join("janus");
+        std::fs::create_dir_all(&config)?;
+        let write = |name: &str, text: String| {
+            let path = config.join(name);
+            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+        };
+        write("janus.jcfg", janus_config())?;
+        let transport = format!(
+            "general: {{ json = \"compact\"; ws = true; ws_port = {JANUS_PORT}; \
+             ws_ip = \"127.0.0.1\"; wss = false; }}\n"
+        );
+        write("janus.transport.websockets.jcfg", transport)?;
+        write("janus.plugin.videoroom.jcfg", "general: { }\n".into())?;
+        let mut command = Command::new(binary);
+        command.arg("--configs-folder").arg(&config).args([
+            "--debug-level",
+            "2",
+            "--disable-colors",
+        ]);
+        let args = vec![
+            "--url".into(),
+            format!("ws://127.0.0.1:{JANUS_PORT}"),
+            "--dialect".into(),
+            "janus".into(),
+            "--bind".into(),
+            own_address()?.to_string(),
+        ];
+        start(command, &dir.join("janus.log"), JANUS_PORT, args)
+    }
+}
+
+/// An address of this machine other than loopback: Janus offers no candidates there. Datagrams to
+/// it stay inside of the machine all the same.
+fn own_address() -> Result<IpAddr> {
+    let probe = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    // Nothing is sent: this only looks up the route to an address that nobody has (RFC 5737).
+    probe
+        .connect((Ipv4Addr::new(198, 51, 100, 1), 9))
+        .context("Janus needs a network interface besides loopback")?;
+    Ok(probe.local_addr()?.ip())
+}
+
+/// What is needed to forward, and ports that do not clash with others.
+fn janus_config() -> String {
+    "general: { admin_secret = \"bench\"; }\n\
+     certificates: { dtls_accept_selfsigned = true; }\n\
+     media: { rtp_port_range = \"30000-39999\"; }\n\
+     nat: { full_trickle = false; ice_lite = true; }\n\
+     plugins: { disable = \"libjanus_audiobridge.so,libjanus_echotest.so,libjanus_recordplay.so,\
+            libjanus_sip.so,libjanus_nosip.so,libjanus_streaming.so,libjanus_textroom.so,\
+            libjanus_videocall.so,libjanus_voicemail.so,libjanus_lua.so,libjanus_duktape.so\"; }\n\
+     transports: { disable = \"libjanus_http.so,libjanus_pfunix.so,libjanus_rabbitmq.so,\
+            libjanus_mqtt.so,libjanus_nanomsg.so\"; }\n"
+        .to_owned()
+}
+
+fn start(mut command: Command, log: &Path, port: u16, args: Vec<String>) -> Result<Server> {
+    if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        bail!("somebody listens on port {port} already: end it first");
+    }
+    let out = File::create(log).with_context(|| format!("creating {}", log.display()))?;
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(out.try_clone()?)
+        .stderr(out)
+        .spawn()
+        .with_context(|| format!("starting {}", command.get_program().display()))?;
+    let mut server = Server { child, args };
+    let end = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if let Some(status) = server.child.try_wait()? {
+            bail!("the server ended ({status}): see {}", log.display());
+        }
+        if Instant::now() > end {
+            bail!("the server does not listen: see {}", log.display());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Memory before anybody joins is read from a server that has come to rest.
+    std::thread::sleep(Duration::from_millis(500));
+    Ok(server)
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
