@@ -60,6 +60,16 @@ impl Figures {
         self.packets_out as f64 / self.duration_s
     }
 
+    /// The share of all cores that server and participants kept busy, 0 to 1.
+    pub(super) fn needed_share(&self, cores: usize) -> f64 {
+        (self.server_cores.unwrap_or(0.0) + self.loadgen_cores) / cores as f64
+    }
+
+    /// The share of all cores that other programs kept busy, 0 to 1.
+    pub(super) fn others_share(&self, cores: usize) -> f64 {
+        (self.machine_busy - self.needed_share(cores)).max(0.0)
+    }
+
     /// Resident memory that participants and tracks have added, KiB.
     pub(super) fn grown_kb(&self) -> Option<f64> {
         let server = self.server.as_ref()?;

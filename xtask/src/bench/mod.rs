@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let broadcast = results.iter().find(|it| it.run.name == BROADCAST);
     if let Some(broadcast) = broadcast.filter(|_| !args.quick) {
         let of = &broadcast.figures;
-        let run = runs::half_load(of.subscribers, of.machine_busy);
+        let run = runs::half_load(of.subscribers, of.needed_share(setting.cores));
         let server = Server::umbrella(&binaries.server, &scratch)?;
         results.push(binaries.measure(run, "Umbrella", &server, &scratch)?);
     }
@@ -178,7 +178,11 @@ fn setting(args: &Args) -> Result<Setting> {
         said.unwrap_or("unknown".to_owned())
     };
     let mut command = "cargo xtask bench".to_owned();
-    for (set, flag) in [(args.quick, " --quick"), (args.alone, " --alone")] {
+    for (set, flag) in [
+        (args.quick, " --quick"),
+        (args.alone, " --alone"),
+        (args.no_build, " --no-build"),
+    ] {
         command.push_str(if set { flag } else { "" });
     }
     if let Some(text) = &args.only {

@@ -25,8 +25,8 @@ pub(super) struct Setting {
     pub(super) command: String,
 }
 
-/// A machine that does nothing else is less busy than this when it is measured.
-const QUIET: f64 = 0.9;
+/// On a machine of our own, other programs need less than this.
+const QUIET: f64 = 0.1;
 
 pub(super) fn markdown(setting: &Setting, results: &[Result], plot: &str) -> String {
     let mut page = String::from(
@@ -39,18 +39,20 @@ pub(super) fn markdown(setting: &Setting, results: &[Result], plot: &str) -> Str
          be reached. Absolute figures depend on the machine; ratios hardly do.\n\n",
     );
     head(&mut page, setting);
-    if results.iter().any(|it| it.figures.machine_busy > QUIET) {
+    let others = |it: &Result| it.figures.others_share(setting.cores);
+    if results.iter().any(|it| others(it) > QUIET) {
         page.push_str(
-            "**The machine was fully busy during some of the runs (last column): their latencies\n\
-             are those of a machine without a free core, and say nothing about the server.**\n\n",
+            "**Other programs ran on the machine meanwhile (column \"others\"): latencies and\n\
+             join times are those of a machine without a free core, costs may be too high, and\n\
+             only the ratios are worth something.**\n\n",
         );
     }
-    forwarding(&mut page, results);
+    forwarding(&mut page, results, setting.cores);
     let _ = writeln!(
         page,
         "## Cost against subscribers\n\n![Cost per packet against subscribers]({plot})\n"
     );
-    growth(&mut page, results);
+    growth(&mut page, results, setting.cores);
     half_load(&mut page, results);
     joining(&mut page, results);
     memory(&mut page, results);
@@ -83,11 +85,11 @@ fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
-fn forwarding(page: &mut String, results: &[Result]) {
+fn forwarding(page: &mut String, results: &[Result], cores: usize) {
     page.push_str(
         "## Forwarding\n\n\
          | scenario | server | times the limit | µs a packet | limit µs | packets/s | lost % \
-         | latency ms p50 / p95 / p99 / max | server cores | machine busy % |\n\
+         | latency ms p50 / p95 / p99 / max | server cores | others % |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for it in of(results, Part::Forwarding) {
@@ -104,7 +106,7 @@ fn forwarding(page: &mut String, results: &[Result]) {
             of.loss * 100.0,
             latency(of),
             number(of.server_cores, 2),
-            of.machine_busy * 100.0
+            of.others_share(cores) * 100.0
         );
     }
     page.push('\n');
@@ -134,7 +136,7 @@ pub(super) fn grown(results: &[Result]) -> Vec<&Figures> {
     figures
 }
 
-fn growth(page: &mut String, results: &[Result]) {
+fn growth(page: &mut String, results: &[Result], cores: usize) {
     let runs = grown(results);
     if let (Some(few), Some(many)) = (runs.first(), runs.last()) {
         let cost = |of: &Figures| of.server_cpu_us_per_packet;
@@ -149,7 +151,7 @@ fn growth(page: &mut String, results: &[Result]) {
     }
     page.push_str(
         "| subscribers | µs a packet | limit µs | packets per core-second | lost % \
-         | latency p99 ms | machine busy % |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+         | latency p99 ms | others % |\n| --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for of in runs {
         let _ = writeln!(
@@ -161,7 +163,7 @@ fn growth(page: &mut String, results: &[Result]) {
             number(of.packets_per_core_second, 0),
             of.loss * 100.0,
             of.latency_ms.p99,
-            of.machine_busy * 100.0
+            of.others_share(cores) * 100.0
         );
     }
     page.push('\n');

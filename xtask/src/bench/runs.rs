@@ -56,20 +56,24 @@ pub(super) fn all(quick: bool) -> Vec<Run> {
         ));
     }
     let (storm, idle) = if quick { (100, 200) } else { (200, 500) };
+    let rest = if quick { 3 } else { 8 };
     runs.push(run(
         Part::Joining,
         "join-storm",
         &format!("{storm} join a broadcast within 5 s"),
         &format!(
-            "--scenario churn --subscribers {storm} --join-within 5 --duration 5 --bitrate 500k \
-             --no-limit"
+            "--scenario churn --subscribers {storm} --join-within 5 --duration 5 --warm-up 1 \
+             --bitrate 500k --no-limit"
         ),
     ));
     runs.push(run(
         Part::Idle,
         "idle",
         &format!("{idle} are connected and silent"),
-        &format!("--scenario idle --subscribers {idle} --join-within 8 --duration 8 --no-limit"),
+        &format!(
+            "--scenario idle --subscribers {idle} --join-within {rest} --duration {rest} \
+             --warm-up 2 --no-limit"
+        ),
     ));
     if !quick {
         runs.push(run(
@@ -117,10 +121,10 @@ pub(super) fn forwarding(quick: bool) -> Vec<Run> {
     runs
 }
 
-/// A broadcast with so many subscribers that half of the machine is busy, judged by one that was
-/// measured.
-pub(super) fn half_load(measured: u32, busy: f64) -> Run {
-    let count = (f64::from(measured) * 0.5 / busy.max(0.01)).clamp(10.0, 800.0) as u32;
+/// A broadcast with so many subscribers that server and participants keep half of the machine
+/// busy, judged by one that was measured; `share` is what they needed then, 0 to 1.
+pub(super) fn half_load(measured: u32, share: f64) -> Run {
+    let count = (f64::from(measured) * 0.5 / share.max(0.01)).clamp(10.0, 800.0) as u32;
     run(
         Part::HalfLoad,
         "half-load",
