@@ -31,8 +31,9 @@ const MIN_RATE: u64 = 10_000_000;
 const HEADROOM: u64 = 3;
 /// 1 / the longest time that a packet should wait.
 const DRAINS_PER_SECOND: u64 = 4;
-/// Two packets of the usual size.
-const MIN_BURST: u64 = 2 * 1_250;
+/// A usual frame leaves at once, by one system call: it would arrive in one queue anyway. Only
+/// what is larger, key frames above all, is spread. Browsers allow themselves up to 63 kB.
+const MIN_BURST: u64 = 16_000;
 
 impl Pacer {
     pub(super) fn new(now: Instant) -> Pacer {
@@ -101,8 +102,8 @@ mod tests {
         let mut pacer = Pacer::new(start);
         pacer.set(Pacing::Fixed(8_000_000)); // 1000 bytes per ms
         pacer.fill(start + Duration::from_secs(60), 100_000);
-        assert_eq!(pacer.budget, 5_000);
-        pacer.spend(6_000);
+        assert_eq!(pacer.budget, MIN_BURST as i64);
+        pacer.spend(17_000);
         assert!(!pacer.may_send());
         pacer.fill(
             start + Duration::from_secs(60) + Duration::from_millis(2),

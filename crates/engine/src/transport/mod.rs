@@ -52,8 +52,8 @@ pub(crate) struct Transport {
     pub(crate) ready: Vec<(Key<Consumer>, Mid)>,
     /// When str0m wants to be called.
     pub(crate) engine_at: Instant,
-    /// It waits in the worker's list of transports to be driven.
-    pub(crate) touched: bool,
+    /// Whether it waits in the worker's list of transports to be driven, and for what.
+    pub(crate) touched: Touched,
 }
 
 /// Where a peer connection is in its life. It is removed when it ends.
@@ -67,6 +67,18 @@ pub(crate) enum Life {
     Restarting { until: Instant },
     /// ICE has lost the peer; it ends at this time.
     Interrupted { until: Instant },
+}
+
+/// What a transport waits for in the worker's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Touched {
+    /// It is not in the list.
+    No,
+    /// There are packets to send. That concerns the egress alone: str0m, which takes longer to
+    /// ask than a packet takes to seal, has nothing to say.
+    ToSend,
+    /// Anything else has happened to it.
+    ToDrive,
 }
 
 /// What arrives under an SSRC.
@@ -136,7 +148,7 @@ impl Transport {
             streams: HashMap::new(),
             ready: Vec::new(),
             engine_at: now,
-            touched: false,
+            touched: Touched::No,
         })
     }
 
@@ -280,6 +292,11 @@ impl Transport {
         };
         let negotiation = self.negotiation.ask_at().or(self.negotiation.offer_at());
         [life, negotiation].into_iter().flatten().min()
+    }
+
+    /// Whether there is more to do than to send.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.engine_at <= now || self.next_deadline().is_some_and(|at| at <= now)
     }
 
     /// Why it must end now.

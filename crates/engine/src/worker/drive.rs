@@ -8,7 +8,7 @@ use crate::api::{Path, Protocol, Report};
 use crate::arena::Key;
 use crate::egress::FeedbackEvent;
 use crate::secure::{Datagram, DatagramKind, Out};
-use crate::transport::{Life, Transport};
+use crate::transport::{Life, Touched, Transport};
 
 use super::Worker;
 
@@ -49,7 +49,13 @@ impl Worker {
         let Some(transport) = self.transports.get_mut(key) else {
             return;
         };
-        transport.touched = false;
+        let touched = std::mem::replace(&mut transport.touched, Touched::No);
+        if touched == Touched::ToSend && transport.engine_at > now {
+            self.take_feedback(now, key);
+            self.flush(now, key);
+            self.schedule(now, key);
+            return;
+        }
         if let Some(reason) = transport.failure(now) {
             self.end(key, reason);
             return;
@@ -89,6 +95,11 @@ impl Worker {
                 Err(error) => self.end(key, &error.to_string()),
             }
         }
+        self.take_feedback(now, key);
+    }
+
+    /// Takes what the peer's feedback asks for, and what the egress misses itself.
+    fn take_feedback(&mut self, now: Instant, key: Key<Transport>) {
         while let Some(event) = self
             .transports
             .get_mut(key)

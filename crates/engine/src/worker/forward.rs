@@ -12,7 +12,7 @@ use crate::clock::to_ntp;
 use crate::consumer::{Consumer, Decision};
 use crate::egress::{ClockPoint, StreamId};
 use crate::producer::Producer;
-use crate::transport::Transport;
+use crate::transport::{Touched, Transport};
 
 use super::{Worker, touch};
 
@@ -74,7 +74,8 @@ impl Worker {
                     .egress
                     .write(now, forward.stream, sent, forward.outgoing, format);
             }
-            touch(&mut self.transports, &mut self.touched, consumer.transport);
+            let (transports, touched) = (&mut self.transports, &mut self.touched);
+            touch(transports, touched, consumer.transport, Touched::ToSend);
         }
         self.settle(now, key, packet, after);
     }
@@ -142,7 +143,12 @@ impl Worker {
             transport
                 .egress
                 .resend(now, stream, packet, outgoing, format);
-            self.touch(key);
+            touch(
+                &mut self.transports,
+                &mut self.touched,
+                key,
+                Touched::ToSend,
+            );
         }
     }
 
@@ -323,7 +329,7 @@ impl Worker {
                 .egress
                 .write(now, forward.stream, sent, forward.outgoing, format);
         }
-        self.touch(to);
+        touch(&mut self.transports, &mut self.touched, to, Touched::ToSend);
         if forward.begins {
             self.set_clock(key);
         }

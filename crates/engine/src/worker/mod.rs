@@ -24,7 +24,7 @@ use crate::demux::Demux;
 use crate::egress::NtpClock;
 use crate::producer::Producer;
 use crate::secure::Crypto;
-use crate::transport::{Common, Transport};
+use crate::transport::{Common, Touched, Transport};
 
 /// What all workers of a process have in common: the DTLS certificate.
 ///
@@ -205,7 +205,14 @@ impl Worker {
     /// Deadlines that have come.
     fn wake_due(&mut self, now: Instant) {
         while let Some(key) = self.deadlines.pop_due(now) {
-            self.touch(key);
+            // Most deadlines are the pacer's.
+            let due = self.transports.get(key).is_some_and(|t| t.is_due(now));
+            let what = if due {
+                Touched::ToDrive
+            } else {
+                Touched::ToSend
+            };
+            touch(&mut self.transports, &mut self.touched, key, what);
         }
         while let Some(key) = self.requests.pop_due(now) {
             self.ask_for_key_frames(now, key);
@@ -238,7 +245,12 @@ impl Worker {
     }
 
     fn touch(&mut self, key: Key<Transport>) {
-        touch(&mut self.transports, &mut self.touched, key);
+        touch(
+            &mut self.transports,
+            &mut self.touched,
+            key,
+            Touched::ToDrive,
+        );
     }
 
     fn common(&self) -> Common<'_> {
@@ -257,12 +269,13 @@ fn touch(
     transports: &mut Arena<Transport>,
     touched: &mut Vec<Key<Transport>>,
     key: Key<Transport>,
+    what: Touched,
 ) {
-    if let Some(transport) = transports.get_mut(key)
-        && !transport.touched
-    {
-        transport.touched = true;
-        touched.push(key);
+    if let Some(transport) = transports.get_mut(key) {
+        if transport.touched == Touched::No {
+            touched.push(key);
+        }
+        transport.touched = transport.touched.max(what);
     }
 }
 

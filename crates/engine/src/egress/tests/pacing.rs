@@ -20,20 +20,21 @@ fn a_key_frame_is_spread_over_time_and_arrives_whole() {
     for i in 0..100 {
         rig.write(video.stream, video.next_seq + i, 1200);
     }
-    let (start, mut seqs, mut largest) = (rig.now, vec![], 0);
+    let (start, mut seqs, mut bursts) = (rig.now, vec![], vec![]);
     while let Some(at) = rig.next_send() {
         assert!(seqs.is_empty() || at > rig.now, "no progress without time");
         rig.now = rig.now.max(at);
         let burst = rig.media();
-        largest = largest.max(burst.len());
+        bursts.push(burst.len());
         seqs.extend(burst.into_iter().map(|rtp| u64::from(rtp.seq)));
     }
     let expected: Vec<u64> = (0..100).map(|i| (video.next_seq + i) & 0xffff).collect();
     assert_eq!(seqs, expected);
-    // 126 kB at 10 Mbit/s and a little more.
+    // A usual frame's worth at once, then 110 kB at 10 Mbit/s and a little more.
     let took = rig.now - start;
     assert!((60..110).contains(&took.as_millis()), "{took:?}");
-    assert!(largest <= 8, "{largest} packets in one burst");
+    assert!(bursts[0] <= 14, "{bursts:?}");
+    assert!(bursts[1..].iter().all(|burst| *burst <= 8), "{bursts:?}");
 }
 
 #[test]
@@ -41,12 +42,13 @@ fn a_fixed_pace_is_kept() {
     let mut rig = Rig::new();
     rig.egress.set_pacing(Pacing::Fixed(1_000_000));
     let video = rig.open_video();
-    let mut bytes = 0;
+    // What leaves at once at the beginning comes on top.
+    let mut bytes = -16_000;
     for i in 0..1000 {
         if i < 300 {
             rig.write(video.stream, video.next_seq + i, 1200);
         }
-        bytes += rig.raw().iter().map(Vec::len).sum::<usize>();
+        bytes += rig.raw().iter().map(Vec::len).sum::<usize>() as i64;
         rig.pass(Duration::from_millis(1));
     }
     assert!(
