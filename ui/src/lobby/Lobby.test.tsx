@@ -1,4 +1,4 @@
-import { render, screen } from '@testing-library/react';
+import { render, screen, waitFor } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it, vi } from 'vitest';
 import { loadChoices } from './choices.ts';
@@ -28,7 +28,7 @@ describe('Lobby', () => {
   it('lets a person without any device join', async () => {
     const onJoin = show({ name: 'Ada' });
     await userEvent.click(screen.getByRole('button', { name: 'Join' }));
-    expect(onJoin).toHaveBeenCalledWith({ camera: null, microphone: null });
+    await waitFor(() => expect(onJoin).toHaveBeenCalledWith({ camera: null, microphone: null }));
     expect(screen.getByText(/still watch and listen/)).toBeVisible();
   });
 

@@ -35,6 +35,8 @@ export function Lobby({ info, choices, onChange, onJoin, problem }: Props) {
     }
     setBusy(true);
     try {
+      // Who is quicker than the camera wants to be seen all the same.
+      await preview.settled();
       await onJoin(preview.release());
     } catch {
       // The page above says why; here the devices come back for the next attempt.

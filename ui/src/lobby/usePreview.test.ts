@@ -101,6 +101,31 @@ describe('usePreview', () => {
     expect(camera.stop).not.toHaveBeenCalled();
   });
 
+  it('joins without the camera of somebody who is quicker than it', async () => {
+    let give: (stream: MediaStream) => void = () => undefined;
+    const ask = browser(() => []);
+    ask.mockImplementation(() => new Promise((resolve) => (give = resolve)));
+    const { result } = renderHook(() => usePreview(true, choices));
+    await waitFor(() => expect(result.current.camera.kind).toBe('asking'));
+    const camera = track('video');
+    const joined = result.current.settled().then(() => result.current.release());
+    await act(async () =>
+      give({ getTracks: () => [camera, track('audio')] } as unknown as MediaStream),
+    );
+    expect((await joined).camera).toBe(camera);
+  });
+
+  it('waits for ever for a permission that nobody gives', async () => {
+    vi.useFakeTimers();
+    const ask = browser(() => []);
+    ask.mockImplementation(() => new Promise(() => undefined));
+    const { result } = renderHook(() => usePreview(true, choices));
+    const joined = result.current.settled().then(() => result.current.release());
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await joined).toEqual({ camera: null, microphone: null });
+    vi.useRealTimers();
+  });
+
   it('stops a camera that comes after it was switched off', async () => {
     const late = track('video');
     let give: (stream: MediaStream) => void = () => undefined;

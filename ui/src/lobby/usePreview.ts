@@ -16,11 +16,16 @@ export type Preview = {
   microphone: DeviceState;
   start: (kind: PreviewKind, deviceId?: string) => Promise<void>;
   stop: (kind: PreviewKind) => void;
+  /** Resolves once no device is being opened any more, or after a while. */
+  settled: () => Promise<void>;
   /** Hands the tracks over to the call: this hook no longer stops them. */
   release: () => { camera: MediaStreamTrack | null; microphone: MediaStreamTrack | null };
 };
 
 const OFF: DeviceState = { kind: 'off' };
+
+/** How long somebody who joins waits for a device that is being opened. */
+const PATIENCE_MS = 4_000;
 
 /** Camera and microphone in the lobby: asked for together, so that there is one prompt. */
 export function usePreview(enabled: boolean, choices: Choices): Preview {
@@ -28,6 +33,7 @@ export function usePreview(enabled: boolean, choices: Choices): Preview {
   const [microphone, setMicrophone] = useState<DeviceState>(OFF);
   const tracks = useRef(new TrackBox());
   const first = useRef(choices);
+  const opening = useRef<Promise<unknown>>(Promise.resolve());
 
   const show = useCallback((kind: PreviewKind, state: DeviceState) => {
     (kind === 'camera' ? setCamera : setMicrophone)(state);
@@ -47,7 +53,7 @@ export function usePreview(enabled: boolean, choices: Choices): Preview {
     [show],
   );
 
-  const start = useCallback(
+  const open = useCallback(
     async (kind: PreviewKind, deviceId = '') => {
       const problem = pageProblem();
       if (problem !== null) return show(kind, { kind: 'failed', problem });
@@ -66,6 +72,15 @@ export function usePreview(enabled: boolean, choices: Choices): Preview {
     [show, take],
   );
 
+  const start = useCallback(
+    (kind: PreviewKind, deviceId = '') => {
+      const opened = open(kind, deviceId);
+      opening.current = Promise.all([opening.current, opened]);
+      return opened;
+    },
+    [open],
+  );
+
   const stop = useCallback(
     (kind: PreviewKind) => {
       tracks.current.ticket(kind);
@@ -77,20 +92,25 @@ export function usePreview(enabled: boolean, choices: Choices): Preview {
 
   const release = useCallback(() => tracks.current.release(), []);
 
+  const settled = useCallback(async () => {
+    const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+    await Promise.race([opening.current, patience]);
+  }, []);
+
   useEffect(() => {
     if (!enabled) return;
     const box = tracks.current;
     const wanted = first.current;
-    openBoth(wanted, { show, take, start, box });
+    opening.current = openBoth(wanted, { show, take, start: open, box });
     return () => {
       for (const kind of KINDS) {
         box.ticket(kind);
         box.stop(kind);
       }
     };
-  }, [enabled, show, take, start]);
+  }, [enabled, show, take, open]);
 
-  return { camera, microphone, start, stop, release };
+  return { camera, microphone, start, stop, settled, release };
 }
 
 const KINDS: readonly PreviewKind[] = ['camera', 'microphone'];
