@@ -15,7 +15,8 @@ use str0m::media::{Direction, MediaKind};
 use str0m::net::{Protocol as WireProtocol, Receive};
 use str0m::{Candidate, Input, Output, Rtc};
 use umbrella_engine::egress::{
-    Egress, EgressConfig, ExtensionIds, Format, NtpClock, Pacing, Resends, StreamConfig, StreamId,
+    Egress, EgressConfig, ExtensionIds, Format, NtpClock, Pacing, Resends, Slab, StreamConfig,
+    StreamId,
 };
 use umbrella_engine::secure::{Connection, Crypto, Out};
 use umbrella_engine::{Path, Protocol};
@@ -44,6 +45,7 @@ fn send(criterion: &mut Criterion) {
 struct Bench {
     connection: Connection,
     egress: Egress,
+    slab: Slab,
     streams: Vec<StreamId>,
     packet: Arc<Packet>,
     seq: u64,
@@ -73,6 +75,7 @@ impl Bench {
         Bench {
             connection,
             egress,
+            slab: Slab::default(),
             streams,
             packet: packet(now),
             seq: 1,
@@ -97,7 +100,8 @@ impl Bench {
         }
         let sealer = self.connection.sealer().expect("connected");
         let mut sent = 0;
-        for datagram in self.egress.flush(self.now, sealer) {
+        self.slab.clear();
+        for datagram in self.egress.flush(self.now, sealer, &mut self.slab) {
             sent += black_box(datagram).len();
         }
         assert!(sent >= self.streams.len() * PAYLOAD, "all have left");

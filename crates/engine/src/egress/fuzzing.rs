@@ -126,7 +126,8 @@ impl Rig {
     }
 
     fn flush(&mut self) {
-        for datagram in self.egress.flush(self.now, &mut self.sealer) {
+        let mut slab = Slab::default();
+        for datagram in self.egress.flush(self.now, &mut self.sealer, &mut slab) {
             assert!(!datagram.is_empty());
         }
     }

@@ -44,7 +44,7 @@ use self::probing::Probing;
 pub use self::clock::{ClockPoint, NtpClock};
 pub use self::feedback::{Fate, Feedback, FeedbackStatistics, SendRecord};
 pub use self::header::ExtensionIds;
-pub use self::outbox::Datagrams;
+pub use self::outbox::{Datagrams, Slab};
 pub use self::pacer::Pacing;
 pub use self::stream::{Resends, StreamConfig};
 pub use self::streams::{StreamError, StreamId};
@@ -302,11 +302,17 @@ impl Egress {
         self.pacer.set(pacing);
     }
 
-    /// Seals all that is due, and returns it: audio, then resends and video as far as the pacer
+    /// Seals all that is due into a slab, and returns it: audio, then resends and video as far as the pacer
     /// lets them, then sender reports. To be called after writing, after
     /// [`Egress::handle_rtcp`], and at [`Egress::next_timeout`].
-    pub fn flush(&mut self, now: Instant, sealer: &mut Sealer) -> Datagrams<'_> {
-        self.outbox.clear();
+    pub fn flush<'s>(
+        &mut self,
+        now: Instant,
+        sealer: &mut Sealer,
+        slab: &'s mut Slab,
+    ) -> Datagrams<'s> {
+        let before = slab.count();
+        self.outbox.swap_slab(slab);
         let numbered = self.outbox.feedback().statistics().sent;
         while let Some(entry) = self.queue.pop_audio() {
             self.outbox.send(now, sealer, &mut self.streams, &entry);
@@ -322,7 +328,8 @@ impl Egress {
         }
         self.outbox
             .send_reports(now, sealer, &mut self.streams, &self.cname);
-        self.outbox.datagrams()
+        self.outbox.swap_slab(slab);
+        slab.since(before)
     }
 
     /// When [`Egress::flush`] has something to do; the past means at once. Only of use once

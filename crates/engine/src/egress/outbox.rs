@@ -15,12 +15,60 @@ use super::stream::{Lane, Last};
 use super::streams::Streams;
 use crate::secure::{SealError, Sealer};
 
-/// Sealed datagrams, one after another, in a slab that is used again and again.
+/// Sealed datagrams, one after another.
+///
+/// Whoever sends lends one to all the connections that it serves, one after the other: a slab of
+/// its own for each would be memory that no cache holds when its turn comes.
+#[derive(Debug, Default)]
+pub struct Slab {
+    bytes: Vec<u8>,
+    /// Where each datagram ends.
+    ends: Vec<usize>,
+}
+
+impl Slab {
+    /// Forgets all datagrams, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Bytes of all datagrams.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Appends a datagram.
+    pub fn push(&mut self, datagram: &[u8]) {
+        self.bytes.extend_from_slice(datagram);
+        self.close();
+    }
+
+    /// Ends a datagram whose bytes are there.
+    fn close(&mut self) {
+        self.ends.push(self.bytes.len());
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The datagrams from one on.
+    pub(super) fn since(&self, first: usize) -> Datagrams<'_> {
+        let before = first.checked_sub(1).and_then(|last| self.ends.get(last));
+        Datagrams {
+            slab: &self.bytes,
+            ends: self.ends.get(first..).unwrap_or_default().iter(),
+            start: before.copied().unwrap_or(0),
+        }
+    }
+}
+
+/// Where packets are sealed.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    slab: Vec<u8>,
-    /// Where in the slab each datagram ends.
-    ends: Vec<usize>,
+    /// Lent for the time of a flush.
+    slab: Slab,
     /// Scratch for one header.
     header: Vec<u8>,
     /// Scratch for a payload that is not sent as it is.
@@ -62,8 +110,7 @@ impl ExactSizeIterator for Datagrams<'_> {}
 impl Outbox {
     pub(super) fn new(clock: NtpClock) -> Outbox {
         Outbox {
-            slab: Vec::new(),
-            ends: Vec::new(),
+            slab: Slab::default(),
             header: Vec::new(),
             payload: Vec::new(),
             feedback: Feedback::default(),
@@ -74,17 +121,9 @@ impl Outbox {
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.slab.clear();
-        self.ends.clear();
-    }
-
-    pub(super) fn datagrams(&self) -> Datagrams<'_> {
-        Datagrams {
-            slab: &self.slab,
-            ends: self.ends.iter(),
-            start: 0,
-        }
+    /// Exchanges the slab into which packets are sealed.
+    pub(super) fn swap_slab(&mut self, slab: &mut Slab) {
+        std::mem::swap(&mut self.slab, slab);
     }
 
     pub(super) fn feedback(&self) -> &Feedback {
@@ -123,20 +162,20 @@ impl Outbox {
         } else {
             payload
         };
-        let start = self.slab.len();
+        let start = self.slab.bytes.len();
         let sealed = seal(
             sealer,
             &mut stream.lane,
             seq,
             &self.header,
             payload,
-            &mut self.slab,
+            &mut self.slab.bytes,
         );
         if sealed.is_err() {
             stream.counts.dropped += 1;
             return 0;
         }
-        let size = self.slab.len() - start;
+        let size = self.slab.bytes.len() - start;
         let received = entry.packet.received;
         let (timestamp, rate) = (entry.outgoing.timestamp, entry.format.clock_rate);
         let last = Last {
@@ -152,7 +191,7 @@ impl Outbox {
         stream.rate.add(now, payload.len());
         stream.throttle.sent(size);
         if let Some(ring) = &mut stream.sealed {
-            ring.keep(seq, &self.slab[start..]);
+            ring.keep(seq, &self.slab.bytes[start..]);
         }
         if stream.report_due(now) {
             stream.reported = Some(now);
@@ -196,20 +235,20 @@ impl Outbox {
         let seq = lane.next_seq;
         // Before the cipher sees it, so that no failure can lead to the same number again.
         lane.next_seq += 1;
-        let start = self.slab.len();
+        let start = self.slab.bytes.len();
         if seal(
             sealer,
             lane,
             seq,
             &self.header,
             &self.payload,
-            &mut self.slab,
+            &mut self.slab.bytes,
         )
         .is_err()
         {
             return 0;
         }
-        let size = self.slab.len() - start;
+        let size = self.slab.bytes.len() - start;
         stream.counts.resent += 1;
         let numbered = stream.template.has_transport_cc();
         self.finish(now, entry.stream, size, numbered);
@@ -247,12 +286,12 @@ impl Outbox {
         self.payload.push(u8::MAX);
         let seq = lane.next_seq;
         lane.next_seq += 1;
-        let start = self.slab.len();
+        let start = self.slab.bytes.len();
         let (header, payload) = (&self.header, &self.payload);
-        if seal(sealer, lane, seq, header, payload, &mut self.slab).is_err() {
+        if seal(sealer, lane, seq, header, payload, &mut self.slab.bytes).is_err() {
             return 0;
         }
-        let size = self.slab.len() - start;
+        let size = self.slab.bytes.len() - start;
         self.finish(now, stream, size, numbered);
         size
     }
@@ -271,8 +310,7 @@ impl Outbox {
         let Some(bytes) = stream.sealed.as_ref().and_then(|ring| ring.get(seq)) else {
             return 0;
         };
-        self.slab.extend_from_slice(bytes);
-        self.ends.push(self.slab.len());
+        self.slab.push(bytes);
         stream.counts.resent += 1;
         bytes.len()
     }
@@ -304,10 +342,10 @@ impl Outbox {
 
     fn seal_reports(&mut self, sealer: &mut Sealer, cname: &str) {
         if sealer
-            .seal_rtcp(self.reports.take(cname), &mut self.slab)
+            .seal_rtcp(self.reports.take(cname), &mut self.slab.bytes)
             .is_ok()
         {
-            self.ends.push(self.slab.len());
+            self.slab.close();
         }
         self.reports.clear();
     }
@@ -324,7 +362,7 @@ impl Outbox {
     }
 
     fn finish(&mut self, now: Instant, stream: StreamId, size: usize, numbered: bool) {
-        self.ends.push(self.slab.len());
+        self.slab.close();
         if numbered {
             let size = u16::try_from(size).unwrap_or(u16::MAX);
             self.feedback.sent(SendRecord {

@@ -10,7 +10,7 @@ use crate::egress::FeedbackEvent;
 use crate::secure::{Datagram, DatagramKind, Out};
 use crate::transport::{Life, Touched, Transport};
 
-use super::Worker;
+use super::{Outgoing, Worker};
 
 /// str0m may want to be called again at once (a key frame request is sent so). More than a few
 /// times in a row would be a fault; others must not starve.
@@ -166,8 +166,13 @@ impl Worker {
         } = transport;
         let path = connection.path();
         if let (Some(path), Some(sealer)) = (path, connection.sealer()) {
-            for datagram in egress.flush(now, sealer) {
-                self.counts.sent(self.out.push(path, datagram));
+            let Outgoing { slab, datagrams } = &mut self.out;
+            let mut start = slab.bytes().len();
+            for datagram in egress.flush(now, sealer, slab) {
+                let end = start + datagram.len();
+                datagrams.push((path, start..end));
+                self.counts.sent(datagram.len());
+                start = end;
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::arena::{Arena, Key};
 use crate::consumer::Consumer;
 use crate::deadline::Deadlines;
 use crate::demux::Demux;
-use crate::egress::NtpClock;
+use crate::egress::{NtpClock, Slab};
 use crate::producer::Producer;
 use crate::secure::Crypto;
 use crate::transport::{Common, Touched, Transport};
@@ -96,7 +96,8 @@ pub struct Worker {
 /// What is to be sent, back to back.
 #[derive(Debug, Default)]
 struct Outgoing {
-    bytes: Vec<u8>,
+    slab: Slab,
+    /// Where each datagram of the slab goes.
     datagrams: Vec<(Path, Range<usize>)>,
 }
 
@@ -174,7 +175,7 @@ impl Worker {
 
     /// Hands over everything that is to be sent, in order, and forgets it.
     pub fn drain_transmits(&mut self, mut send: impl FnMut(Transmit<'_>)) {
-        let Outgoing { bytes, datagrams } = &mut self.out;
+        let Outgoing { slab, datagrams } = &mut self.out;
         let mut rest = &datagrams[..];
         while let Some((path, first)) = rest.first() {
             let segment = first.len();
@@ -182,12 +183,12 @@ impl Worker {
             let end = rest[count - 1].1.end;
             send(Transmit {
                 path: *path,
-                data: &bytes[first.start..end],
+                data: &slab.bytes()[first.start..end],
                 segment,
             });
             rest = &rest[count..];
         }
-        bytes.clear();
+        slab.clear();
         datagrams.clear();
     }
 
@@ -303,9 +304,9 @@ fn run_length(datagrams: &[(Path, Range<usize>)]) -> usize {
 
 impl Outgoing {
     fn push(&mut self, path: Path, datagram: &[u8]) -> usize {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(datagram);
-        self.datagrams.push((path, start..self.bytes.len()));
+        let start = self.slab.bytes().len();
+        self.slab.push(datagram);
+        self.datagrams.push((path, start..start + datagram.len()));
         datagram.len()
     }
 }

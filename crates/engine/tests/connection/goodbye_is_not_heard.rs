@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::pair::{Pair, Setup};
 use str0m::rtp::RtpWrite;
+use umbrella_engine::egress::Slab;
 use umbrella_engine::secure::{DatagramKind, Out};
 
 fn drain(pair: &mut Pair) -> Vec<Vec<u8>> {
@@ -56,7 +57,12 @@ fn bye_goes_before_close_notify_and_media_stops() {
     assert!(pair.client.closed);
     pair.run(Duration::from_millis(50)); // writes more
     let sealer = pair.server.sealer().unwrap();
-    assert_eq!(pair.egress.flush(pair.now, sealer).len(), 0);
+    assert_eq!(
+        pair.egress
+            .flush(pair.now, sealer, &mut Slab::default())
+            .len(),
+        0
+    );
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl Rig {
 
     fn raw(&mut self) -> Vec<Vec<u8>> {
         self.egress
-            .flush(self.now, &mut self.sealer)
+            .flush(self.now, &mut self.sealer, &mut Slab::default())
             .map(<[u8]>::to_vec)
             .collect()
     }

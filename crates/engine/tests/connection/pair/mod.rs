@@ -16,8 +16,8 @@ use str0m::format::Codec as WireCodec;
 use str0m::media::Mid;
 use str0m::{Candidate, Event, Rtc};
 use umbrella_engine::egress::{
-    Egress, EgressConfig, ExtensionIds, FeedbackEvent, Format, NtpClock, Resends, StreamConfig,
-    StreamId,
+    Egress, EgressConfig, ExtensionIds, FeedbackEvent, Format, NtpClock, Resends, Slab,
+    StreamConfig, StreamId,
 };
 use umbrella_engine::secure::{Connection, Crypto, Out};
 use umbrella_engine::{Path, Protocol};
@@ -278,7 +278,7 @@ impl Pair {
         let Some(sealer) = self.server.sealer() else {
             return;
         };
-        for datagram in self.egress.flush(self.now, sealer) {
+        for datagram in self.egress.flush(self.now, sealer, &mut Slab::default()) {
             self.wire.send(self.now, To::Client, datagram.to_vec());
         }
     }
