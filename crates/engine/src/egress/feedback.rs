@@ -255,14 +255,11 @@ mod tests {
         };
         let first = feedback.report(&report(1, 0, 3, &[0, 2]));
         assert_eq!(arrived(first), [true, false, true]);
-        assert_eq!(arrived(feedback.report(&report(2, 0, 3, &[0, 2]))), []);
+        assert!(arrived(feedback.report(&report(2, 0, 3, &[0, 2]))).is_empty());
         let late = feedback.report(&report(3, 1, 3, &[1, 2, 3]));
         assert_eq!(arrived(late), [true, true]);
         // Claims beyond what was sent, and of long ago.
-        assert_eq!(
-            arrived(feedback.report(&report(4, 60_000, 65_535, &[]))),
-            []
-        );
+        assert!(arrived(feedback.report(&report(4, 60_000, 65_535, &[]))).is_empty());
     }
 
     #[test]

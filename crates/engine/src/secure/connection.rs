@@ -113,6 +113,15 @@ struct SessionKeys {
 /// DTLS datagrams that are kept back while closing; a close_notify is one.
 const MAX_HELD: usize = 16;
 
+/// Who has got a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fed {
+    /// str0m, which may have something to say now.
+    All,
+    /// Nobody but the reader of RTCP: str0m need not be asked.
+    Egress,
+}
+
 impl Connection {
     /// Makes an `Rtc`. The crypto provider of `config` is replaced by `crypto`.
     ///
@@ -148,8 +157,9 @@ impl Connection {
     }
 
     /// Feeds one datagram that arrived at `arrived`, which may be before the last call: str0m's
-    /// own time does not run backwards by that. `rtcp` sees the plain text of an authentic RTCP packet that was not
-    /// seen before; str0m then gets the same packet, for its receiving streams.
+    /// own time does not run backwards by that. `rtcp` sees the plain text of an authentic RTCP
+    /// packet that was not seen before; str0m then gets the same packet, if it says anything of
+    /// its receiving streams.
     ///
     /// # Errors
     /// If the connection cannot go on. What is merely wrong is dropped and counted.
@@ -159,7 +169,7 @@ impl Connection {
         path: Path,
         data: &[u8],
         rtcp: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), ConnectionError> {
+    ) -> Result<Fed, ConnectionError> {
         if DatagramKind::of(data) == DatagramKind::Rtcp {
             // str0m has no replay check of RTCP, and without keys it could not read it either.
             let opened = match &mut self.keys {
@@ -168,10 +178,13 @@ impl Connection {
             };
             if !opened {
                 self.counters.rtcp_in_refused += 1;
-                return Ok(());
+                return Ok(Fed::Egress);
             }
             self.counters.rtcp_in += 1;
             rtcp(&self.plain);
+            if is_for_senders(&self.plain) {
+                return Ok(Fed::Egress);
+            }
         }
         let protocol = match path.protocol {
             Protocol::Udp => WireProtocol::Udp,
@@ -181,7 +194,7 @@ impl Connection {
         if let Ok(receive) = Receive::new(protocol, path.remote, path.local, data) {
             self.rtc.handle_input(Input::Receive(arrived, receive))?;
         }
-        Ok(())
+        Ok(Fed::All)
     }
 
     /// To be called at the time of [`Out::Timeout`], or earlier.
@@ -357,5 +370,47 @@ impl Connection {
         self.counters.reports_corrected += done.corrected;
         self.counters.reports_demoted += done.demoted;
         Some(sealed)
+    }
+}
+/// Whether a compound packet holds nothing but reports and feedback on what we send, of which
+/// str0m knows nothing: receiver reports (RFC 3550 section 6.4.2), transport and payload feedback
+/// (RFC 4585). Most RTCP of a subscriber is like that, and str0m takes ten times as long to read it.
+fn is_for_senders(compound: &[u8]) -> bool {
+    const RECEIVER_REPORT: u8 = 201;
+    const FEEDBACK: [u8; 2] = [205, 206];
+    let mut rest = compound;
+    while let [_, kind, high, low, ..] = *rest {
+        if kind != RECEIVER_REPORT && !FEEDBACK.contains(&kind) {
+            return false;
+        }
+        let length = 4 * (usize::from(u16::from_be_bytes([high, low])) + 1);
+        match rest.get(length..) {
+            Some(next) => rest = next,
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_on_what_a_peer_sends_are_kept_from_its_receiving_side() {
+        let packet = |kind: u8| [0x80, kind, 0, 1, 0, 0, 0, 9];
+        let compound = |kinds: &[u8]| kinds.iter().copied().flat_map(packet).collect::<Vec<_>>();
+        for theirs in [&[205][..], &[206], &[201], &[201, 205, 206]] {
+            assert!(is_for_senders(&compound(theirs)), "{theirs:?}");
+        }
+        // Sender reports, descriptions, goodbyes, extended reports, and what is yet to come.
+        for ours in [200, 202, 203, 204, 207, 208] {
+            assert!(!is_for_senders(&compound(&[ours])), "{ours}");
+            assert!(!is_for_senders(&compound(&[201, ours])), "{ours}");
+        }
+        let mut cut = compound(&[201, 205]);
+        cut.pop();
+        assert!(!is_for_senders(&cut));
+        assert!(!is_for_senders(&[0x80, 201]));
     }
 }

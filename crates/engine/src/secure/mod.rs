@@ -21,7 +21,7 @@ mod tap;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 
-pub use connection::{BuildError, Connection, ConnectionError, Counters, Datagram, Out};
+pub use connection::{BuildError, Connection, ConnectionError, Counters, Datagram, Fed, Out};
 pub use keys::KeyingError;
 pub use provider::Crypto;
 pub use rtcp_rewrite::SenderInfo;

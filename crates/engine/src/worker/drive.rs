@@ -7,10 +7,10 @@ use str0m::{Event, IceConnectionState};
 use crate::api::{Path, Protocol, Report};
 use crate::arena::Key;
 use crate::egress::FeedbackEvent;
-use crate::secure::{Datagram, DatagramKind, Out};
+use crate::secure::{Datagram, DatagramKind, Fed, Out};
 use crate::transport::{Life, Touched, Transport};
 
-use super::{Outgoing, Worker};
+use super::{Outgoing, Worker, touch};
 
 /// str0m may want to be called again at once (a key frame request is sent so). More than a few
 /// times in a row would be a fault; others must not starve.
@@ -34,10 +34,18 @@ impl Worker {
             connection, egress, ..
         } = transport;
         let mut on_rtcp = |rtcp: &[u8]| egress.handle_rtcp(arrived, rtcp);
-        let result = connection.handle_datagram(arrived, path, data, &mut on_rtcp);
-        if let Err(error) = result {
-            self.end(key, &error.to_string());
-            return;
+        match connection.handle_datagram(arrived, path, data, &mut on_rtcp) {
+            Ok(Fed::All) => {}
+            Ok(Fed::Egress) => {
+                self.take_feedback(now, key);
+                let (transports, touched) = (&mut self.transports, &mut self.touched);
+                touch(transports, touched, key, Touched::ToSend);
+                return;
+            }
+            Err(error) => {
+                self.end(key, &error.to_string());
+                return;
+            }
         }
         // str0m keeps one received packet at a time.
         self.pump(now, key);
