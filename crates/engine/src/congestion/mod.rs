@@ -84,7 +84,7 @@ pub struct BandwidthEstimator {
     /// There has been feedback. Without any, the receiver's own estimate is all there is.
     fed: bool,
     /// Something was sent since the last feedback.
-    sent: Option<Instant>,
+    sent: bool,
     /// A probe has shown that this rate arrives, and until when that stands for what arrives: the
     /// mean over a window follows a jump too late.
     proven: Option<(u64, Instant)>,
@@ -109,7 +109,7 @@ impl BandwidthEstimator {
             remb: None,
             target: START,
             fed: false,
-            sent: None,
+            sent: false,
             proven: None,
             heard: now,
             fallen: now,
@@ -134,10 +134,8 @@ impl BandwidthEstimator {
     }
 
     /// A packet with a transport-wide number has left.
-    pub fn on_sent(&mut self, now: Instant) {
-        if self.sent.is_none() {
-            self.sent = Some(now);
-        }
+    pub fn on_sent(&mut self) {
+        self.sent = true;
     }
 
     /// The peer's own estimate (REMB), in bits per second.
@@ -156,7 +154,7 @@ impl BandwidthEstimator {
     ) {
         self.heard = now;
         self.fed = true;
-        self.sent = None;
+        self.sent = false;
         let mut proof = None;
         for packet in packets {
             self.loss
@@ -179,7 +177,7 @@ impl BandwidthEstimator {
     /// To be called at [`BandwidthEstimator::next_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
         let silent = now.saturating_duration_since(self.heard);
-        if self.sent.is_some() && silent >= DARKNESS {
+        if self.sent && silent >= DARKNESS {
             let since = now.saturating_duration_since(self.fallen.max(self.heard + DARKNESS));
             if since >= SILENCE {
                 self.fallen = now;
@@ -192,10 +190,8 @@ impl BandwidthEstimator {
 
     /// When something is to be done though nothing arrives.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let dark = self
-            .sent
-            .filter(|_| self.target > LEAST)
-            .map(|_| self.fallen.max(self.heard + DARKNESS) + SILENCE);
+        let falls = self.sent && self.target > LEAST;
+        let dark = falls.then(|| self.fallen.max(self.heard + DARKNESS) + SILENCE);
         [dark, self.prober.deadline(self.target)]
             .into_iter()
             .flatten()
@@ -236,21 +232,17 @@ impl BandwidthEstimator {
 
     /// What the trend of the delay says, or else its height.
     fn judge(&mut self, now: Instant) -> Usage {
-        match self.queueing.wait() > TOO_LONG.0 {
-            true => self.too_long.get_or_insert(now),
-            false => return self.forgive(),
-        };
-        let since = self.too_long.map_or(now, |since| since);
-        let long = now.saturating_duration_since(since) >= TOO_LONG.1;
-        match self.trend.usage() {
-            Usage::Normal if long && self.target > BESIDE_TCP => Usage::Over,
-            usage @ (Usage::Normal | Usage::Over | Usage::Under) => usage,
+        let usage = self.trend.usage();
+        if self.queueing.wait() <= TOO_LONG.0 {
+            self.too_long = None;
+            return usage;
         }
-    }
-
-    fn forgive(&mut self) -> Usage {
-        self.too_long = None;
-        self.trend.usage()
+        let since = *self.too_long.get_or_insert(now);
+        let long = now.saturating_duration_since(since) >= TOO_LONG.1;
+        match usage {
+            Usage::Normal if long && self.target > BESIDE_TCP => Usage::Over,
+            Usage::Normal | Usage::Over | Usage::Under => usage,
+        }
     }
 
     /// Bits per second that arrive, as far as that is known.
@@ -277,7 +269,7 @@ impl BandwidthEstimator {
     }
 
     fn probe_if_calm(&mut self, now: Instant) {
-        let silent = now.saturating_duration_since(self.heard) > SILENCE && self.sent.is_some();
+        let silent = now.saturating_duration_since(self.heard) > SILENCE && self.sent;
         let loss_limits = self.target < self.delay.rate();
         // In a queue that others fill, a burst would get more than its share and prove nothing.
         let standing = self.queueing.wait() > STANDING;

@@ -302,8 +302,8 @@ impl Egress {
         self.pacer.set(pacing);
     }
 
-    /// Seals all that is due into a slab, and returns it: audio, then resends and video as far as the pacer
-    /// lets them, then sender reports. To be called after writing, after
+    /// Seals all that is due into a slab, and returns it: audio, then resends and video as far as
+    /// the pacer lets them, then sender reports. To be called after writing, after
     /// [`Egress::handle_rtcp`], and at [`Egress::next_timeout`].
     pub fn flush<'s>(
         &mut self,
@@ -324,7 +324,7 @@ impl Egress {
             self.flush_paced(now, sealer);
         }
         if self.outbox.feedback().statistics().sent != numbered {
-            self.bandwidth.on_sent(now);
+            self.bandwidth.on_sent();
         }
         self.outbox
             .send_reports(now, sealer, &mut self.streams, &self.cname);

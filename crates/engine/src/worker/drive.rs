@@ -10,7 +10,7 @@ use crate::egress::FeedbackEvent;
 use crate::secure::{Datagram, DatagramKind, Fed, Out};
 use crate::transport::{Life, Touched, Transport};
 
-use super::{Outgoing, Worker, touch};
+use super::{Outgoing, Worker};
 
 /// str0m may want to be called again at once (a key frame request is sent so). More than a few
 /// times in a row would be a fault; others must not starve.
@@ -38,8 +38,7 @@ impl Worker {
             Ok(Fed::All) => {}
             Ok(Fed::Egress) => {
                 self.take_feedback(now, key);
-                let (transports, touched) = (&mut self.transports, &mut self.touched);
-                touch(transports, touched, key, Touched::ToSend);
+                self.touch_to_send(key);
                 return;
             }
             Err(error) => {

@@ -143,12 +143,7 @@ impl Worker {
             transport
                 .egress
                 .resend(now, stream, packet, outgoing, format);
-            touch(
-                &mut self.transports,
-                &mut self.touched,
-                key,
-                Touched::ToSend,
-            );
+            self.touch_to_send(key);
         }
     }
 
@@ -329,7 +324,7 @@ impl Worker {
                 .egress
                 .write(now, forward.stream, sent, forward.outgoing, format);
         }
-        touch(&mut self.transports, &mut self.touched, to, Touched::ToSend);
+        self.touch_to_send(to);
         if forward.begins {
             self.set_clock(key);
         }

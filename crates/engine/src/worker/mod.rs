@@ -254,6 +254,11 @@ impl Worker {
         );
     }
 
+    fn touch_to_send(&mut self, key: Key<Transport>) {
+        let (transports, touched) = (&mut self.transports, &mut self.touched);
+        touch(transports, touched, key, Touched::ToSend);
+    }
+
     fn common(&self) -> Common<'_> {
         Common {
             crypto: &self.crypto,

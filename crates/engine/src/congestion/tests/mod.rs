@@ -231,7 +231,7 @@ fn clocks_of_the_peer_jump_and_lie() {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        estimator.on_sent(now);
+        estimator.on_sent();
         estimator.set_demand(now, random % MOST);
         while estimator.poll_probe().is_some() {}
         let result = PacketResult {

@@ -121,7 +121,7 @@ impl Path {
         sending: &mut Sending,
         (size, cluster): (usize, Option<u32>),
     ) {
-        sending.estimator.on_sent(now);
+        sending.estimator.on_sent();
         let mut result = PacketResult {
             sent: now,
             size,
