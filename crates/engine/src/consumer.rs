@@ -215,7 +215,7 @@ impl Consumer {
             };
             return Decision::Skip { needs };
         };
-        bound.sent.insert(packet, outgoing);
+        bound.sent.insert(packet, &outgoing);
         let first = !std::mem::replace(&mut bound.started, true);
         Decision::Send(Forward {
             stream: bound.stream,

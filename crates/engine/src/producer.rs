@@ -35,6 +35,8 @@ pub(crate) struct Producer {
     pub(crate) codec: Option<Codec>,
     /// Who gets it.
     pub(crate) routes: Vec<Key<Consumer>>,
+    /// What has arrived and was not yet forwarded.
+    pub(crate) burst: Vec<Arc<Packet>>,
     /// The latest sender reports, on the publisher's clock.
     pub(crate) reports: Reports,
     pub(crate) meter: LevelMeter,
@@ -105,6 +107,7 @@ impl Producer {
             paused: false,
             codec: None,
             routes: Vec::new(),
+            burst: Vec::new(),
             reports: Reports::default(),
             meter: LevelMeter::new(),
             heard: false,
@@ -211,13 +214,9 @@ impl Producer {
     }
 
     /// The newest packets of an encoding after `seq`.
-    pub(crate) fn after(&self, encoding: Spatial, seq: u64) -> Vec<Arc<Packet>> {
-        let history = self.encodings[encoding.index()]
-            .as_ref()
-            .map(|e| &e.history);
-        history
-            .map(|history| history.after(seq).cloned().collect())
-            .unwrap_or_default()
+    pub(crate) fn after(&self, encoding: Spatial, seq: u64) -> impl Iterator<Item = &Arc<Packet>> {
+        let encoding = self.encodings[encoding.index()].iter();
+        encoding.flat_map(move |encoding| encoding.history.after(seq))
     }
 
     /// A sender report of the publisher for one encoding.

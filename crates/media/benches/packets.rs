@@ -119,7 +119,7 @@ fn rewrite(c: &mut Criterion) {
             let mut rewriter = Rewriter::new(1, 1);
             for (packet, verdict) in packets.iter().zip(&verdicts) {
                 if let Some(outgoing) = rewriter.rewrite(packet, *verdict, &[None; 3]) {
-                    sent.insert(packet, outgoing);
+                    sent.insert(packet, &outgoing);
                 }
             }
             black_box(rewriter.next())

@@ -43,7 +43,7 @@ impl Consumer {
     fn take(&mut self, packet: &Packet) -> Option<Outgoing> {
         let verdict = self.selector.admit(packet);
         let outgoing = self.rewriter.rewrite(packet, verdict, &self.reports)?;
-        self.sent.insert(packet, outgoing);
+        self.sent.insert(packet, &outgoing);
         let before = self.out.insert(outgoing.seq, (packet.clone(), outgoing));
         assert!(
             before.is_none(),
@@ -184,7 +184,9 @@ proptest! {
                 if let Some(outgoing) = consumer.take(&packet) {
                     let key = (packet.encoding, packet.seq);
                     prop_assert!(before.insert(key, outgoing.seq).is_none_or(|old| old < outgoing.seq));
-                    prop_assert_eq!(consumer.sent.get(outgoing.seq).unwrap().source, packet.seq);
+                    let sent = consumer.sent.get(outgoing.seq).unwrap();
+                    prop_assert_eq!((sent.source, sent.encoding), (packet.seq, packet.encoding));
+                    prop_assert_eq!(sent.outgoing, outgoing);
                 }
             }
         }

@@ -3,32 +3,30 @@
 //! Numbers and times of the peer become results, as [`crate::congestion`] wants them.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use super::StreamId;
 use super::twcc::TwccReport;
 use crate::congestion::PacketResult;
 
-/// One packet with a transport-wide number, as it left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SendRecord {
-    /// When it was handed to the socket.
-    pub sent: Instant,
+/// One packet with a transport-wide number, as it left. There are thousands for each connection,
+/// so it has 12 bytes.
+#[derive(Debug, Clone, Copy)]
+struct SendRecord {
+    /// When it was handed to the socket, in µs as [`Feedback::micros`] counts them.
+    sent: u32,
+    /// One more than the number of the probe that it belongs to: so 0 can stand for none.
+    cluster: Option<NonZeroU32>,
     /// Bytes of the datagram.
-    pub size: u16,
-    /// The stream that it belongs to.
-    pub stream: StreamId,
-    /// The probe that it belongs to.
-    pub cluster: Option<u32>,
+    size: u16,
     /// What the peer has said of it.
-    pub fate: Fate,
+    fate: Fate,
 }
 
 /// What a peer has said of a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Fate {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
     /// Nothing.
-    #[default]
     Unknown,
     /// That it was not there. It may be late.
     Missing,
@@ -57,9 +55,12 @@ pub struct FeedbackStatistics {
 
 /// The record of what was sent. When full, or after [`Feedback::KEEP`], the oldest are
 /// forgotten, and a report on them says nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Feedback {
     records: VecDeque<SendRecord>,
+    /// When the last record was made, on the clock and in µs that wrap: records are younger than
+    /// a wrap takes.
+    last: (Instant, u32),
     /// The unwrapped number of the first record.
     first: u64,
     last_feedback: Option<u8>,
@@ -74,6 +75,10 @@ pub struct Feedback {
 const REFERENCE_US: i64 = 64_000;
 const DELTA_US: i64 = 250;
 
+const KEEP_US: u32 = Feedback::KEEP.as_micros() as u32;
+/// Well before µs in 32 bits wrap.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// Weight of the newest report in the smoothed share of missing packets.
 const SMOOTHING: f32 = 0.1;
 
@@ -83,6 +88,18 @@ impl Feedback {
     /// How many records are kept: two seconds at 80 Mbit/s. Less than half of the number space,
     /// so that a number names one record.
     pub const MAX_RECORDS: usize = 16_384;
+
+    pub(super) fn new(now: Instant) -> Feedback {
+        Feedback {
+            records: VecDeque::new(),
+            last: (now, 0),
+            first: 0,
+            last_feedback: None,
+            reference: None,
+            results: Vec::new(),
+            statistics: FeedbackStatistics::default(),
+        }
+    }
 
     /// What the peer's feedback says.
     pub fn statistics(&self) -> FeedbackStatistics {
@@ -94,19 +111,40 @@ impl Feedback {
         (self.first + self.records.len() as u64) as u16
     }
 
-    /// A packet has left with [`Feedback::next_number`].
-    pub(super) fn sent(&mut self, record: SendRecord) {
-        let now = record.sent;
+    /// A datagram of `size` bytes has left with [`Feedback::next_number`], for a probe perhaps.
+    pub(super) fn sent(&mut self, now: Instant, size: usize, cluster: Option<u32>) {
+        let sent = self.micros(now);
         while let Some(oldest) = self.records.front() {
-            let stale = now.saturating_duration_since(oldest.sent) > Feedback::KEEP;
+            let stale = sent.wrapping_sub(oldest.sent) > KEEP_US;
             if !stale && self.records.len() < Feedback::MAX_RECORDS {
                 break;
             }
             self.records.pop_front();
             self.first += 1;
         }
-        self.records.push_back(record);
+        self.records.push_back(SendRecord {
+            sent,
+            cluster: cluster.and_then(|id| NonZeroU32::new(id.wrapping_add(1))),
+            size: u16::try_from(size).unwrap_or(u16::MAX),
+            fate: Fate::Unknown,
+        });
         self.statistics.sent += 1;
+    }
+
+    /// Moves the clock of the records on to `now`.
+    fn micros(&mut self, now: Instant) -> u32 {
+        let (at, micros) = &mut self.last;
+        let passed = now.saturating_duration_since(*at);
+        if passed > LONGEST_PAUSE {
+            // All are stale, and the count must not come round to where they seem fresh.
+            self.first += self.records.len() as u64;
+            self.records.clear();
+        }
+        // What is cut off is not lost: the time on the clock lags by as much.
+        let whole = passed.as_micros() as u64;
+        *micros = micros.wrapping_add(whole as u32);
+        *at += Duration::from_micros(whole);
+        *micros
     }
 
     /// A report of the peer; what it says of packets that nothing was known of before.
@@ -163,11 +201,13 @@ impl Feedback {
                 self.statistics.received += 1;
                 self.statistics.received_bytes += u64::from(record.size);
             }
+            let (last, micros) = self.last;
+            let ago = Duration::from_micros(micros.wrapping_sub(record.sent).into());
             self.results.push(PacketResult {
-                sent: record.sent,
+                sent: last.checked_sub(ago).unwrap_or(last),
                 size: record.size.into(),
                 arrival,
-                cluster: record.cluster,
+                cluster: record.cluster.map(|id| id.get() - 1),
             });
         }
     }
@@ -196,14 +236,9 @@ mod tests {
     use super::*;
     use crate::egress::twcc::Arrival;
 
-    fn record(sent: Instant) -> SendRecord {
-        SendRecord {
-            sent,
-            size: 100,
-            stream: StreamId::default(),
-            cluster: None,
-            fate: Fate::Unknown,
-        }
+    /// 100 bytes have left.
+    fn send(feedback: &mut Feedback, now: Instant) {
+        feedback.sent(now, 100, None);
     }
 
     fn report(feedback: u8, base: u16, count: u16, received: &[u16]) -> TwccReport {
@@ -228,10 +263,10 @@ mod tests {
         let now = Instant::now();
         let mut feedback = Feedback {
             first: 65_530,
-            ..Feedback::default()
+            ..Feedback::new(now)
         };
         for _ in 0..10 {
-            feedback.sent(record(now));
+            send(&mut feedback, now);
         }
         assert_eq!(feedback.next_number(), 4);
         feedback.report(&report(1, 65_530, 4, &[65_530, 65_533]));
@@ -246,9 +281,9 @@ mod tests {
     #[test]
     fn packet_is_lost_twice_or_never_arrives_after_all() {
         let now = Instant::now();
-        let mut feedback = Feedback::default();
+        let mut feedback = Feedback::new(now);
         for _ in 0..4 {
-            feedback.sent(record(now));
+            send(&mut feedback, now);
         }
         let arrived = |results: &[PacketResult]| -> Vec<bool> {
             results.iter().map(|r| r.arrival.is_some()).collect()
@@ -265,9 +300,9 @@ mod tests {
     #[test]
     fn reference_time_wraps_into_another_age() {
         let now = Instant::now();
-        let mut feedback = Feedback::default();
+        let mut feedback = Feedback::new(now);
         let mut at = |reference: i32, number: u16| {
-            feedback.sent(record(now));
+            send(&mut feedback, now);
             let mut report = report(1, number, 1, &[number]);
             report.reference = reference;
             feedback.report(&report)[0].arrival.unwrap()
@@ -281,14 +316,35 @@ mod tests {
     #[test]
     fn records_are_bounded_in_time_and_number() {
         let now = Instant::now();
-        let mut feedback = Feedback::default();
+        let mut feedback = Feedback::new(now);
         for _ in 0..Feedback::MAX_RECORDS + 10 {
-            feedback.sent(record(now));
+            send(&mut feedback, now);
         }
         assert_eq!(feedback.records.len(), Feedback::MAX_RECORDS);
         assert_eq!(feedback.first, 10);
-        feedback.sent(record(now + Duration::from_secs(3)));
+        send(&mut feedback, now + Duration::from_secs(3));
         assert_eq!(feedback.records.len(), 1);
         assert_eq!(feedback.next_number(), (Feedback::MAX_RECORDS + 11) as u16);
+    }
+
+    #[test]
+    fn records_of_an_hour_ago_seem_fresh() {
+        let start = Instant::now();
+        let mut feedback = Feedback::new(start);
+        send(&mut feedback, start);
+        // As long as 32 bits of µs, and a little.
+        let wrap = Duration::from_micros(1 << 32);
+        let later = start + wrap + Duration::from_millis(10);
+        send(&mut feedback, later);
+        assert_eq!(feedback.records.len(), 1);
+        assert_eq!(feedback.next_number(), 2);
+        let results = feedback.report(&report(1, 0, 2, &[0, 1]));
+        let sent: Vec<Instant> = results.iter().map(|result| result.sent).collect();
+        assert_eq!(sent, [later]);
+    }
+
+    #[test]
+    fn a_record_grows_with_every_packet_of_every_connection() {
+        assert_eq!(size_of::<SendRecord>(), 12);
     }
 }

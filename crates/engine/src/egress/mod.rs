@@ -42,7 +42,7 @@ use crate::secure::{Sealer, SenderInfo};
 use self::probing::Probing;
 
 pub use self::clock::{ClockPoint, NtpClock};
-pub use self::feedback::{Fate, Feedback, FeedbackStatistics, SendRecord};
+pub use self::feedback::{Feedback, FeedbackStatistics};
 pub use self::header::ExtensionIds;
 pub use self::outbox::{Datagrams, Slab};
 pub use self::pacer::Pacing;
@@ -182,7 +182,7 @@ impl Egress {
             streams: Streams::default(),
             queue: Queue::default(),
             pacer: Pacer::new(now),
-            outbox: Outbox::new(config.clock),
+            outbox: Outbox::new(config.clock, now),
             bandwidth: BandwidthEstimator::new(now, config.seed),
             probing: Probing::default(),
             events: VecDeque::new(),
@@ -312,7 +312,7 @@ impl Egress {
         slab: &'s mut Slab,
     ) -> Datagrams<'s> {
         let before = slab.count();
-        self.outbox.swap_slab(slab);
+        self.outbox.begin(now, slab);
         let numbered = self.outbox.feedback().statistics().sent;
         while let Some(entry) = self.queue.pop_audio() {
             self.outbox.send(now, sealer, &mut self.streams, &entry);
@@ -328,7 +328,7 @@ impl Egress {
         }
         self.outbox
             .send_reports(now, sealer, &mut self.streams, &self.cname);
-        self.outbox.swap_slab(slab);
+        self.outbox.end(slab);
         slab.since(before)
     }
 

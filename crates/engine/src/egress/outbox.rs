@@ -7,7 +7,7 @@ use umbrella_media::Patch;
 
 use super::StreamId;
 use super::clock::{NtpClock, abs_send_time};
-use super::feedback::{Fate, Feedback, SendRecord};
+use super::feedback::Feedback;
 use super::header::Fields;
 use super::queue::Entry;
 use super::report::Reports;
@@ -77,6 +77,8 @@ pub(super) struct Outbox {
     /// The probe that packets belong to that are sent now.
     cluster: Option<u32>,
     clock: NtpClock,
+    /// What `abs-send-time` says in this flush.
+    send_time: [u8; 3],
     reports: Reports,
     /// Streams that have sent and want to say so in a sender report.
     due: Vec<StreamId>,
@@ -108,21 +110,28 @@ impl<'a> Iterator for Datagrams<'a> {
 impl ExactSizeIterator for Datagrams<'_> {}
 
 impl Outbox {
-    pub(super) fn new(clock: NtpClock) -> Outbox {
+    pub(super) fn new(clock: NtpClock, now: Instant) -> Outbox {
         Outbox {
             slab: Slab::default(),
             header: Vec::new(),
             payload: Vec::new(),
-            feedback: Feedback::default(),
+            feedback: Feedback::new(now),
             cluster: None,
             clock,
+            send_time: [0; 3],
             reports: Reports::default(),
             due: Vec::new(),
         }
     }
 
-    /// Exchanges the slab into which packets are sealed.
-    pub(super) fn swap_slab(&mut self, slab: &mut Slab) {
+    /// Borrows the slab into which packets are sealed that leave now.
+    pub(super) fn begin(&mut self, now: Instant, slab: &mut Slab) {
+        std::mem::swap(&mut self.slab, slab);
+        self.send_time = abs_send_time(self.clock.ntp(now));
+    }
+
+    /// Gives the slab back.
+    pub(super) fn end(&mut self, slab: &mut Slab) {
         std::mem::swap(&mut self.slab, slab);
     }
 
@@ -150,7 +159,7 @@ impl Outbox {
         let Some(stream) = streams.get_mut(entry.stream) else {
             return 0;
         };
-        let fields = self.fields(now, entry, entry.format.payload_type);
+        let fields = self.fields(entry, entry.format.payload_type);
         stream
             .template
             .write(&entry.packet, fields, &mut self.header);
@@ -198,7 +207,7 @@ impl Outbox {
             self.due.push(entry.stream);
         }
         let numbered = stream.template.has_transport_cc();
-        self.finish(now, entry.stream, size, numbered);
+        self.finish(now, size, numbered);
         size
     }
 
@@ -217,7 +226,7 @@ impl Outbox {
         let Some(payload_type) = stream.rtx_payload_type(entry.format) else {
             return 0;
         };
-        let fields = self.fields(now, entry, payload_type);
+        let fields = self.fields(entry, payload_type);
         stream
             .template
             .write(&entry.packet, fields, &mut self.header);
@@ -251,7 +260,7 @@ impl Outbox {
         let size = self.slab.bytes.len() - start;
         stream.counts.resent += 1;
         let numbered = stream.template.has_transport_cc();
-        self.finish(now, entry.stream, size, numbered);
+        self.finish(now, size, numbered);
         size
     }
 
@@ -277,7 +286,7 @@ impl Outbox {
             marker: false,
             timestamp: last.timestamp,
             transport_cc: self.feedback.next_number(),
-            abs_send_time: abs_send_time(self.clock.ntp(now)),
+            abs_send_time: self.send_time,
             frame_number: None,
         };
         state.template.write_padding(fields, &mut self.header);
@@ -292,7 +301,7 @@ impl Outbox {
             return 0;
         }
         let size = self.slab.bytes.len() - start;
-        self.finish(now, stream, size, numbered);
+        self.finish(now, size, numbered);
         size
     }
 
@@ -350,28 +359,21 @@ impl Outbox {
         self.reports.clear();
     }
 
-    fn fields(&self, now: Instant, entry: &Entry, payload_type: u8) -> Fields {
+    fn fields(&self, entry: &Entry, payload_type: u8) -> Fields {
         Fields {
             payload_type,
             marker: entry.outgoing.marker,
             timestamp: entry.outgoing.timestamp,
             transport_cc: self.feedback.next_number(),
-            abs_send_time: abs_send_time(self.clock.ntp(now)),
+            abs_send_time: self.send_time,
             frame_number: entry.outgoing.frame_number,
         }
     }
 
-    fn finish(&mut self, now: Instant, stream: StreamId, size: usize, numbered: bool) {
+    fn finish(&mut self, now: Instant, size: usize, numbered: bool) {
         self.slab.close();
         if numbered {
-            let size = u16::try_from(size).unwrap_or(u16::MAX);
-            self.feedback.sent(SendRecord {
-                sent: now,
-                size,
-                stream,
-                cluster: self.cluster,
-                fate: Fate::Unknown,
-            });
+            self.feedback.sent(now, size, self.cluster);
         }
     }
 }

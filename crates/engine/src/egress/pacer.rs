@@ -58,7 +58,7 @@ impl Pacer {
     pub(super) fn fill(&mut self, now: Instant, queued: usize) {
         let rate = self.rate(now, queued);
         let elapsed = now.saturating_duration_since(self.filled).min(TICK * 2);
-        let gained = u128::from(rate) * elapsed.as_micros() / 8_000_000;
+        let gained = rate.saturating_mul(elapsed.as_micros() as u64) / 8_000_000;
         let burst = (rate / 8 * TICK.as_millis() as u64 / 1000).max(MIN_BURST);
         let gained = i64::try_from(gained).unwrap_or(i64::MAX);
         let burst = i64::try_from(burst).unwrap_or(i64::MAX);

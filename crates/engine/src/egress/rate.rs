@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 const BUCKETS: usize = 8;
-const BUCKET: Duration = Duration::from_millis(250);
+const BUCKET_MS: u64 = 250;
+const BUCKET: Duration = Duration::from_millis(BUCKET_MS);
+const PER_SECOND: u64 = 1000 / BUCKET_MS;
 
 /// Bits per second over the last two seconds, in constant time and space.
 #[derive(Debug, Clone)]
@@ -51,7 +53,7 @@ impl RateMeter {
 
     fn bucket_at(&self, now: Instant) -> u64 {
         let elapsed = now.saturating_duration_since(self.start);
-        (elapsed.as_millis() / BUCKET.as_millis()) as u64
+        elapsed.as_secs() * PER_SECOND + u64::from(elapsed.subsec_millis()) / BUCKET_MS
     }
 }
 

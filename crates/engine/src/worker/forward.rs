@@ -1,5 +1,6 @@
 //! From a producer to its consumers, and back for what they ask for.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,8 @@ use umbrella_media::{Codec, Layers, Packet, Spatial};
 
 use crate::api::{ConsumerError, Report};
 use crate::arena::Key;
-use crate::clock::to_ntp;
-use crate::consumer::{Consumer, Decision};
+use crate::clock::{PublisherClock, to_ntp};
+use crate::consumer::{Consumer, Decision, Forward};
 use crate::egress::{ClockPoint, StreamId};
 use crate::producer::Producer;
 use crate::transport::{Touched, Transport};
@@ -21,63 +22,140 @@ const NTP_TO_UNIX: Duration = Duration::from_secs(2_208_988_800);
 /// Shortest time between two key frame requests, whatever is configured.
 const MIN_KEY_FRAME_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What one packet has left to do once all routes have seen it.
-#[derive(Debug, Default)]
-struct Aftermath {
+/// Packets that wait at a producer at most, if whoever drives the worker never polls.
+const MAX_BURST: usize = 256;
+
+/// The packets of one producer that arrived together, on their way to its consumers.
+///
+/// A consumer gets all of them before the next one gets any. With hundreds of consumers no cache
+/// holds the state of all, so going through them packet by packet would fetch everything from
+/// memory again for each packet.
+struct Passage<'a> {
+    now: Instant,
+    producer: &'a Producer,
+    clock: PublisherClock,
+    burst: &'a [Arc<Packet>],
+    /// The packets of the burst without redundancy, for whom it must be taken off.
+    plain: Vec<Option<Arc<Packet>>>,
+    reports: &'a mut VecDeque<Report>,
     /// Encodings of which a consumer misses a key frame.
     needs: [bool; Spatial::COUNT],
-    /// Consumers for which an encoding begins.
-    begun: Vec<Key<Consumer>>,
-    /// Consumers that do not know how the codec is announced.
-    strangers: Vec<Key<Consumer>>,
+}
+
+/// Where a consumer got stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    /// It has seen the whole burst.
+    All { sent: bool },
+    /// It does not know how the codec of this packet is announced.
+    Stranger { at: usize },
 }
 
 impl Worker {
-    /// Sends a packet to all who want it.
-    pub(super) fn forward(&mut self, now: Instant, key: Key<Producer>, packet: &Arc<Packet>) {
-        let mut after = Aftermath::default();
-        let mut plain = None;
+    /// Keeps a packet until [`Worker::forward_bursts`].
+    pub(super) fn enqueue(&mut self, now: Instant, key: Key<Producer>, packet: Arc<Packet>) {
+        let Some(producer) = self.producers.get_mut(key) else {
+            return;
+        };
+        if producer.burst.is_empty() {
+            self.bursts.push(key);
+        }
+        producer.burst.push(packet);
+        if producer.burst.len() >= MAX_BURST {
+            self.forward_burst(now, key);
+        }
+    }
+
+    /// Sends what has come since the last time to all who want it.
+    pub(super) fn forward_bursts(&mut self, now: Instant) {
+        let mut keys = std::mem::take(&mut self.bursts);
+        for key in keys.drain(..) {
+            self.forward_burst(now, key);
+        }
+        self.bursts = keys;
+    }
+
+    /// Sends what has come from one producer to all who want it. To be called before anything
+    /// changes that its packets have not seen.
+    pub(super) fn forward_burst(&mut self, now: Instant, key: Key<Producer>) {
+        let Some(producer) = self.producers.get_mut(key) else {
+            return;
+        };
+        let mut burst = std::mem::take(&mut producer.burst);
+        if !burst.is_empty() {
+            self.forward(now, key, &burst);
+        }
+        burst.clear();
+        if let Some(producer) = self.producers.get_mut(key) {
+            producer.burst = burst; // its memory serves again
+        }
+    }
+
+    fn forward(&mut self, now: Instant, key: Key<Producer>, burst: &[Arc<Packet>]) {
+        let mut strangers = Vec::new();
         let Some(producer) = self.producers.get(key) else {
             return;
         };
+        let publisher = self.transports.get(producer.transport);
+        let clock = publisher.map_or_else(PublisherClock::default, |t| t.clock);
+        let reports = &mut self.reports;
+        let mut passage = Passage::new(now, producer, clock, burst, reports);
         for route in &producer.routes {
             let Some(consumer) = self.consumers.get_mut(*route) else {
                 continue;
             };
-            let forward = match consumer.admit(packet, &producer.reports) {
-                Decision::Send(forward) => forward,
-                Decision::Skip { needs } => {
-                    if let Some(encoding) = needs {
-                        after.needs[encoding.index()] = true;
-                    }
-                    continue;
-                }
-                Decision::FormatUnknown => {
-                    after.strangers.push(*route);
-                    continue;
-                }
+            let key = consumer.transport;
+            let Some(transport) = self.transports.get_mut(key) else {
+                continue;
             };
-            let sent = match forward.formats.strip {
-                true => plain.get_or_insert_with(|| without_redundancy(packet)),
-                false => packet,
-            };
-            if forward.first {
-                let consumer = consumer.id;
-                self.reports.push_back(Report::ConsumerStarted { consumer });
-            }
-            if forward.begins {
-                after.begun.push(*route);
-            }
-            if let Some(transport) = self.transports.get_mut(consumer.transport) {
-                let format = forward.formats.format;
-                transport
-                    .egress
-                    .write(now, forward.stream, sent, forward.outgoing, format);
+            match passage.pass(consumer, transport, 0) {
+                Passed::All { sent: false } => continue,
+                Passed::All { sent: true } => {}
+                Passed::Stranger { at } => strangers.push((*route, at)),
             }
             let (transports, touched) = (&mut self.transports, &mut self.touched);
-            touch(transports, touched, consumer.transport, Touched::ToSend);
+            touch(transports, touched, key, Touched::ToSend);
         }
-        self.settle(now, key, packet, after);
+        let needs = passage.needs;
+        self.want_key_frames(now, key, needs);
+        for (consumer, at) in strangers {
+            self.forward_to_stranger(now, key, consumer, &burst[at..]);
+        }
+    }
+
+    fn forward_to_stranger(
+        &mut self,
+        now: Instant,
+        key: Key<Producer>,
+        consumer_key: Key<Consumer>,
+        burst: &[Arc<Packet>],
+    ) {
+        if !self.introduce(key, consumer_key, burst[0].codec) {
+            return;
+        }
+        let Some(producer) = self.producers.get(key) else {
+            return;
+        };
+        let publisher = self.transports.get(producer.transport);
+        let clock = publisher.map_or_else(PublisherClock::default, |t| t.clock);
+        let Some(consumer) = self.consumers.get_mut(consumer_key) else {
+            return;
+        };
+        let to = consumer.transport;
+        let Some(transport) = self.transports.get_mut(to) else {
+            return;
+        };
+        let mut passage = Passage::new(now, producer, clock, burst, &mut self.reports);
+        let passed = passage.pass(consumer, transport, 0);
+        let needs = passage.needs;
+        self.want_key_frames(now, key, needs);
+        self.touch_to_send(to);
+        if let Passed::Stranger { at } = passed
+            && at > 0
+        {
+            // The codec has changed within the burst.
+            self.forward_to_stranger(now, key, consumer_key, &burst[at..]);
+        }
     }
 
     /// The layers that arrive have changed.
@@ -175,31 +253,18 @@ impl Worker {
 
     /// How the media time of a producer relates to the time of day, to its consumers.
     pub(super) fn set_clocks(&mut self, key: Key<Producer>) {
-        let routes = self
-            .producers
-            .get(key)
-            .map(|producer| producer.routes.clone());
-        for route in routes.unwrap_or_default() {
-            self.set_clock(route);
-        }
-    }
-
-    fn set_clock(&mut self, key: Key<Consumer>) {
-        let Some(consumer) = self.consumers.get(key) else {
+        let Some(producer) = self.producers.get(key) else {
             return;
         };
-        let Some(producer) = self.producers.get(consumer.producer) else {
+        let Some(publisher) = self.transports.get(producer.transport).map(|t| t.clock) else {
             return;
         };
-        let publisher = self.transports.get(producer.transport).map(|t| t.clock);
-        let offset = consumer.timestamp_offset();
-        if let Some((stream, encoding, offset)) = offset
-            && let Some(report) = producer.reports[encoding.index()]
-            && let Some(ntp) = publisher.and_then(|c| c.ours(to_ntp(report.time + NTP_TO_UNIX)))
-            && let Some(transport) = self.transports.get_mut(consumer.transport)
-        {
-            let rtp = report.rtp.wrapping_add(offset);
-            transport.egress.set_clock(stream, ClockPoint { ntp, rtp });
+        for route in &producer.routes {
+            if let Some(consumer) = self.consumers.get(*route)
+                && let Some(transport) = self.transports.get_mut(consumer.transport)
+            {
+                set_clock(consumer, producer, publisher, transport);
+            }
         }
     }
 
@@ -217,19 +282,11 @@ impl Worker {
         }
     }
 
-    fn settle(&mut self, now: Instant, key: Key<Producer>, packet: &Arc<Packet>, after: Aftermath) {
-        for (encoding, needed) in (0..).map_while(Spatial::new).zip(after.needs) {
+    fn want_key_frames(&mut self, now: Instant, key: Key<Producer>, needs: [bool; Spatial::COUNT]) {
+        for (encoding, needed) in (0..).map_while(Spatial::new).zip(needs) {
             if needed {
                 self.want_key_frame(now, key, encoding);
             }
-        }
-        for consumer in after.strangers {
-            if self.introduce(key, consumer, packet.codec) {
-                self.send_to(now, consumer, packet);
-            }
-        }
-        for consumer in after.begun {
-            self.catch_up(now, key, consumer, packet);
         }
     }
 
@@ -273,61 +330,120 @@ impl Worker {
             }
         }
     }
+}
 
-    /// Sends what has come after the packet with which an encoding begins for a consumer: that
-    /// packet was late, and without the later ones the picture would have a hole.
-    fn catch_up(
-        &mut self,
+impl<'a> Passage<'a> {
+    fn new(
         now: Instant,
-        key: Key<Producer>,
-        consumer: Key<Consumer>,
-        first: &Arc<Packet>,
-    ) {
-        self.set_clock(consumer);
-        let Some(producer) = self.producers.get(key) else {
-            return;
-        };
-        for packet in producer.after(first.encoding, first.seq) {
-            self.send_to(now, consumer, &packet);
+        producer: &'a Producer,
+        clock: PublisherClock,
+        burst: &'a [Arc<Packet>],
+        reports: &'a mut VecDeque<Report>,
+    ) -> Self {
+        Passage {
+            now,
+            producer,
+            clock,
+            burst,
+            plain: Vec::new(),
+            reports,
+            needs: [false; Spatial::COUNT],
         }
     }
 
-    /// Sends a packet to one consumer.
-    fn send_to(&mut self, now: Instant, key: Key<Consumer>, packet: &Arc<Packet>) {
-        let Some(consumer) = self.consumers.get_mut(key) else {
-            return;
-        };
-        let Some(producer) = self.producers.get(consumer.producer) else {
-            return;
-        };
-        let forward = match consumer.admit(packet, &producer.reports) {
-            Decision::Send(forward) => forward,
-            Decision::Skip { needs } => {
-                if let Some(encoding) = needs {
-                    let producer = consumer.producer;
-                    self.want_key_frame(now, producer, encoding);
+    /// Takes the burst to one consumer.
+    fn pass(&mut self, consumer: &mut Consumer, transport: &mut Transport, first: usize) -> Passed {
+        let mut any = false;
+        for (at, packet) in self.burst.iter().enumerate().skip(first) {
+            match consumer.admit(packet, &self.producer.reports) {
+                Decision::Send(forward) => {
+                    any = true;
+                    self.send(consumer, transport, &forward, at);
+                    if forward.begins {
+                        self.begin(consumer, transport, at);
+                    }
                 }
-                return;
+                Decision::Skip { needs } => self.need(needs),
+                Decision::FormatUnknown => return Passed::Stranger { at },
             }
-            Decision::FormatUnknown => return,
-        };
+        }
+        Passed::All { sent: any }
+    }
+
+    fn send(
+        &mut self,
+        consumer: &Consumer,
+        transport: &mut Transport,
+        forward: &Forward,
+        at: usize,
+    ) {
         if forward.first {
             let consumer = consumer.id;
             self.reports.push_back(Report::ConsumerStarted { consumer });
         }
-        let stripped = forward.formats.strip.then(|| without_redundancy(packet));
-        let to = consumer.transport;
-        if let Some(transport) = self.transports.get_mut(to) {
-            let sent = stripped.as_ref().unwrap_or(packet);
-            let format = forward.formats.format;
-            transport
-                .egress
-                .write(now, forward.stream, sent, forward.outgoing, format);
+        let now = self.now;
+        let packet = match forward.formats.strip {
+            true => self.plain(at),
+            false => &self.burst[at],
+        };
+        let (outgoing, format) = (forward.outgoing, forward.formats.format);
+        let egress = &mut transport.egress;
+        egress.write(now, forward.stream, packet, outgoing, format);
+    }
+
+    /// An encoding begins for a consumer: what has come of it since must follow. The packet of
+    /// the burst with which it begins was late, and without the later ones that were there before
+    /// it the picture would have a hole.
+    fn begin(&mut self, consumer: &mut Consumer, transport: &mut Transport, at: usize) {
+        set_clock(consumer, self.producer, self.clock, transport);
+        let first = &self.burst[at];
+        let to_come = &self.burst[at + 1..];
+        for packet in self.producer.after(first.encoding, first.seq) {
+            if to_come.iter().any(|other| Arc::ptr_eq(other, packet)) {
+                continue;
+            }
+            match consumer.admit(packet, &self.producer.reports) {
+                Decision::Send(forward) => {
+                    let stripped = forward.formats.strip.then(|| without_redundancy(packet));
+                    let packet = stripped.as_ref().unwrap_or(packet);
+                    let (outgoing, format) = (forward.outgoing, forward.formats.format);
+                    let egress = &mut transport.egress;
+                    egress.write(self.now, forward.stream, packet, outgoing, format);
+                }
+                Decision::Skip { needs } => self.need(needs),
+                Decision::FormatUnknown => return,
+            }
         }
-        self.touch_to_send(to);
-        if forward.begins {
-            self.set_clock(key);
+    }
+
+    fn need(&mut self, encoding: Option<Spatial>) {
+        if let Some(encoding) = encoding {
+            self.needs[encoding.index()] = true;
         }
+    }
+
+    /// A packet of the burst without redundancy; taken off once for all who need it.
+    fn plain(&mut self, at: usize) -> &Arc<Packet> {
+        if self.plain.is_empty() {
+            self.plain.resize(self.burst.len(), None);
+        }
+        self.plain[at].get_or_insert_with(|| without_redundancy(&self.burst[at]))
+    }
+}
+
+/// Tells a consumer's egress how the media time of its producer relates to the time of day.
+fn set_clock(
+    consumer: &Consumer,
+    producer: &Producer,
+    publisher: PublisherClock,
+    transport: &mut Transport,
+) {
+    if let Some((stream, encoding, offset)) = consumer.timestamp_offset()
+        && let Some(report) = producer.reports[encoding.index()]
+        && let Some(ntp) = publisher.ours(to_ntp(report.time + NTP_TO_UNIX))
+    {
+        let rtp = report.rtp.wrapping_add(offset);
+        transport.egress.set_clock(stream, ClockPoint { ntp, rtp });
     }
 }
 

@@ -33,6 +33,12 @@ impl Worker {
         }
         let ssrc = *rtp.header.ssrc;
         let replaced = producer.is_replaced(source.encoding, ssrc, source.codec);
+        if replaced {
+            self.forward_burst(now, source.producer);
+        }
+        let Some(producer) = self.producers.get_mut(source.producer) else {
+            return;
+        };
         let dependency = rtp.header.ext_vals.user_values.get::<Dependency>();
         let parser = producer.parser(source.encoding, source.rid, ssrc, source.codec, now);
         let descriptor = parser.parse(
@@ -77,9 +83,10 @@ impl Worker {
             self.restart_routes(source.producer);
         }
         if let Some(live) = arrival.live {
+            self.forward_burst(now, source.producer);
             self.set_live(now, source.producer, live);
         }
-        self.forward(now, source.producer, &packet);
+        self.enqueue(now, source.producer, packet);
     }
 
     /// A sender report of a publisher.

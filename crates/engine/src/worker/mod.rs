@@ -80,6 +80,8 @@ pub struct Worker {
     transport_keys: HashMap<TransportId, Key<Transport>>,
     producer_keys: HashMap<ProducerId, Key<Producer>>,
     consumer_keys: HashMap<ConsumerId, Key<Consumer>>,
+    /// Producers with packets that were not yet forwarded.
+    bursts: Vec<Key<Producer>>,
     /// Transports that something has happened to.
     touched: Vec<Key<Transport>>,
     deadlines: Deadlines<Key<Transport>>,
@@ -131,6 +133,7 @@ impl Worker {
             transport_keys: HashMap::new(),
             producer_keys: HashMap::new(),
             consumer_keys: HashMap::new(),
+            bursts: Vec::new(),
             touched: Vec::new(),
             deadlines: Deadlines::new(),
             requests: Deadlines::new(),
@@ -150,17 +153,22 @@ impl Worker {
                 data,
                 arrived,
             } => self.handle_datagram(now, arrived.min(now), path, data),
-            Input::Request(request) => self.handle_request(now, request),
+            Input::Request(request) => {
+                self.forward_bursts(now);
+                self.handle_request(now, request);
+            }
             Input::Timeout => {}
         }
     }
 
     /// What the worker has to say; to be called until it is [`Output::Timeout`].
     pub fn poll(&mut self, now: Instant) -> Output {
+        self.forward_bursts(now);
         self.wake_due(now);
         // Driving one transport may touch others, or make a request to its publisher due.
         while let Some(key) = self.touched.pop() {
             self.drive(now, key);
+            self.forward_bursts(now);
             if self.touched.is_empty() {
                 self.wake_due(now);
             }

@@ -2,7 +2,7 @@
 
 use crate::{Packet, Spatial};
 
-use super::Outgoing;
+use super::{Outgoing, Patch};
 
 /// A packet that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,57 +17,122 @@ pub struct Sent {
 
 /// The latest packets of one consumer by outgoing sequence number, so that a resend can be made
 /// from the history that all consumers share. When full, the oldest are forgotten.
+///
+/// There is one for each track of each subscriber, so an entry has 20 bytes: numbers are kept
+/// without what follows from their neighbours.
 #[derive(Debug, Clone)]
 pub struct SequenceMap {
-    ring: Box<[Option<Sent>]>,
-    highest: Option<u64>,
+    ring: Box<[Entry]>,
+    /// The number noted last of each encoding: the upper bits of those in the ring.
+    sources: [u64; Spatial::COUNT],
 }
+
+/// A packet that was sent.
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    /// The lower bits of the outgoing number.
+    seq: u32,
+    /// The lower bits of the number at the source.
+    source: u32,
+    timestamp: u32,
+    /// The bytes of a patch, or a frame number: no codec has both.
+    change: [u8; Patch::MAX],
+    patch_offset: u8,
+    patch_len: u8,
+    /// What the bits below say, and the encoding in the lowest two bits.
+    flags: u8,
+}
+
+const ENCODING: u8 = 3;
+const USED: u8 = 1 << 2;
+const MARKER: u8 = 1 << 3;
+const FRAME_NUMBER: u8 = 1 << 4;
 
 impl SequenceMap {
     /// `capacity` is rounded up to a power of two, between 16 and 32768.
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.clamp(16, 32_768).next_power_of_two();
         SequenceMap {
-            ring: vec![None; capacity].into_boxed_slice(),
-            highest: None,
+            ring: vec![Entry::default(); capacity].into_boxed_slice(),
+            sources: [0; Spatial::COUNT],
         }
     }
 
     /// Notes a packet that is being sent.
-    pub fn insert(&mut self, packet: &Packet, outgoing: Outgoing) {
-        let seq = outgoing.seq;
-        let slot = self.slot(seq);
-        if self.ring[slot].is_some_and(|old| old.outgoing.seq > seq) {
-            return;
+    pub fn insert(&mut self, packet: &Packet, outgoing: &Outgoing) {
+        self.sources[packet.encoding.index()] = packet.seq;
+        let slot = &mut self.ring[outgoing.seq as usize & (self.ring.len() - 1)];
+        let newer =
+            slot.flags & USED != 0 && (slot.seq.wrapping_sub(outgoing.seq as u32) as i32) > 0;
+        if !newer {
+            *slot = Entry::new(packet, outgoing);
         }
-        self.ring[slot] = Some(Sent {
-            encoding: packet.encoding,
-            source: packet.seq,
-            outgoing,
-        });
-        self.highest = self.highest.max(Some(seq));
     }
 
     /// The packet with an extended sequence number.
-    pub fn get(&self, seq: u64) -> Option<&Sent> {
-        self.ring[self.slot(seq)]
-            .as_ref()
-            .filter(|sent| sent.outgoing.seq == seq)
+    pub fn get(&self, seq: u64) -> Option<Sent> {
+        let entry = &self.ring[seq as usize & (self.ring.len() - 1)];
+        if entry.flags & USED == 0 || entry.seq != seq as u32 {
+            return None;
+        }
+        let encoding = Spatial::new(entry.flags & ENCODING)?;
+        let latest = self.sources[encoding.index()];
+        let ahead = entry.source.wrapping_sub(latest as u32) as i32;
+        Some(Sent {
+            encoding,
+            source: latest.wrapping_add_signed(ahead.into()),
+            outgoing: entry.outgoing(seq),
+        })
+    }
+}
+
+impl Entry {
+    fn new(packet: &Packet, outgoing: &Outgoing) -> Entry {
+        let mut flags = USED | packet.encoding.index() as u8;
+        if outgoing.marker {
+            flags |= MARKER;
+        }
+        let patch = outgoing.patch;
+        let mut change = patch.bytes;
+        if let Some(number) = outgoing.frame_number {
+            flags |= FRAME_NUMBER;
+            change[..2].copy_from_slice(&number.to_be_bytes());
+        }
+        Entry {
+            seq: outgoing.seq as u32,
+            source: packet.seq as u32,
+            timestamp: outgoing.timestamp,
+            change,
+            patch_offset: patch.offset,
+            patch_len: patch.len,
+            flags,
+        }
     }
 
-    /// The packet with a sequence number as in a NACK: the one that was sent most recently.
-    pub fn get_wire(&self, seq: u16) -> Option<&Sent> {
-        let highest = self.highest?;
-        let behind = u64::from((highest as u16).wrapping_sub(seq));
-        self.get(highest.checked_sub(behind)?)
+    fn outgoing(&self, seq: u64) -> Outgoing {
+        let [high, low, ..] = self.change;
+        let frame_number = self.flags & FRAME_NUMBER != 0;
+        let patch = Patch {
+            offset: self.patch_offset,
+            len: self.patch_len,
+            bytes: self.change,
+        };
+        Outgoing {
+            seq,
+            timestamp: self.timestamp,
+            marker: self.flags & MARKER != 0,
+            patch: if frame_number { Patch::NONE } else { patch },
+            frame_number: frame_number.then(|| u16::from_be_bytes([high, low])),
+        }
     }
+}
 
-    /// The highest extended sequence number noted so far.
-    pub fn highest(&self) -> Option<u64> {
-        self.highest
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn slot(&self, seq: u64) -> usize {
-        seq as usize & (self.ring.len() - 1)
+    #[test]
+    fn an_entry_grows_with_every_track_of_every_subscriber() {
+        assert_eq!(size_of::<Entry>(), 20);
     }
 }
