@@ -85,13 +85,16 @@ pub enum Input<'a> {
     Timeout,
 }
 
-/// What a worker says between two inputs. Bytes for the wire are fetched with
-/// [`Worker::drain_transmits`](crate::Worker::drain_transmits).
+/// What a worker says between two inputs.
 #[derive(Debug)]
 pub enum Output {
     /// Something that the owner wants to know.
     Report(Report),
-    /// Nothing more for now: come back at this time, or with the next input.
+    /// There is enough to be sent to make a batch of it, and there may be more: send
+    /// [`Worker::transmits`](crate::Worker::transmits) and go on polling.
+    Transmit,
+    /// Nothing more for now: send what is left of [`Worker::transmits`](crate::Worker::transmits),
+    /// and come back at this time, or with the next input.
     Timeout(Instant),
 }
 
@@ -109,7 +112,7 @@ pub struct Transmit<'a> {
 
 impl<'a> Transmit<'a> {
     /// The datagrams one by one.
-    pub fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> {
+    pub fn datagrams(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         self.data.chunks(self.segment.max(1))
     }
 }

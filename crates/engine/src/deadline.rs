@@ -1,9 +1,11 @@
 //! What is due when.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::hash::Hash;
 use std::time::Instant;
+
+use rustc_hash::FxHashMap;
 
 /// One deadline for each of many owners; finding the next is cheap however many there are.
 ///
@@ -14,14 +16,14 @@ use std::time::Instant;
 pub(crate) struct Deadlines<K> {
     heap: BinaryHeap<Reverse<(Instant, K)>>,
     /// The earliest entry in the heap for each owner.
-    entries: HashMap<K, Instant>,
+    entries: FxHashMap<K, Instant>,
 }
 
 impl<K: Copy + Eq + Hash + Ord> Deadlines<K> {
     pub(crate) fn new() -> Self {
         Deadlines {
             heap: BinaryHeap::new(),
-            entries: HashMap::new(),
+            entries: FxHashMap::default(),
         }
     }
 

@@ -229,6 +229,7 @@ impl Rig {
         for _ in 0..POLLS {
             match self.worker.poll(self.now) {
                 Output::Report(report) => self.hear(report),
+                Output::Transmit => self.take_transmits(),
                 Output::Timeout(at) => {
                     assert!(at >= self.now);
                     self.take_transmits();
@@ -240,13 +241,12 @@ impl Rig {
     }
 
     fn take_transmits(&mut self) {
-        self.worker.drain_transmits(|transmit| {
-            for datagram in transmit.datagrams() {
-                let kind = DatagramKind::of(datagram);
-                let plain = matches!(kind, DatagramKind::Stun | DatagramKind::Dtls);
-                assert!(plain, "{kind:?} leaves without keys");
-            }
-        });
+        for datagram in self.worker.transmits().flat_map(|t| t.datagrams()) {
+            let kind = DatagramKind::of(datagram);
+            let plain = matches!(kind, DatagramKind::Stun | DatagramKind::Dtls);
+            assert!(plain, "{kind:?} leaves without keys");
+        }
+        self.worker.forget_transmits();
     }
 
     fn hear(&mut self, report: Report) {

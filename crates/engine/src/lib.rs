@@ -2,7 +2,7 @@
 //!
 //! A [`Worker`] is driven like every state machine of this project: one mutation
 //! ([`Worker::handle`]), then [`Worker::poll`] until it says [`Output::Timeout`], then
-//! [`Worker::drain_transmits`]. It has no sockets, no threads and no clock.
+//! [`Worker::transmits`]. It has no sockets, no threads and no clock.
 
 pub mod api;
 mod arena;
@@ -21,4 +21,4 @@ mod transport;
 mod worker;
 
 pub use api::*;
-pub use worker::{Identity, Worker, WorkerConfig};
+pub use worker::{Identity, Transmits, Worker, WorkerConfig};

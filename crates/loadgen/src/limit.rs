@@ -2,8 +2,12 @@
 //!
 //! AES-128-GCM as SRTP uses it (RFC 7714) and the best batched sending that the kernel has:
 //! `sendmmsg` whose messages carry a whole burst to one destination (`UDP_SEGMENT`, udp(7)).
+//!
+//! It is measured twice. In a tight loop, where all caches are warm and nobody sleeps, a packet
+//! costs the least that it can cost. At the pace of the scenario, to as many receivers, who sleep
+//! until something comes, it costs what no server can do without.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
@@ -11,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, sendmmsg};
 use quinn_udp::UdpSocketState;
 
@@ -20,8 +26,11 @@ use crate::clock::thread_cpu;
 const HEADER: usize = 20;
 const TAG: usize = 16;
 
-/// Sockets to send to.
+/// Sockets that the tight loop sends to; more at a time are not sent to by one system call.
 const DESTINATIONS: usize = 64;
+
+/// How often what sends at a pace looks whether it is to end, at least.
+const NAP: Duration = Duration::from_millis(10);
 
 /// Packets that belong together, to one destination.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,13 +60,14 @@ impl From<aws_lc_rs::error::Unspecified> for LimitError {
     }
 }
 
-/// Microseconds of CPU per packet of a mixture of bursts; each kind is measured for `each`.
+/// Microseconds of CPU per packet of a mixture of bursts, in a tight loop; each kind is measured
+/// for `each`.
 ///
 /// # Errors
 ///
 /// No sockets, or sealing fails.
 pub fn measure(bursts: &[Burst], each: Duration) -> Result<f64, LimitError> {
-    let bench = Bench::new()?;
+    let bench = Bench::new(DESTINATIONS, Receivers::Busy)?;
     let (mut cost, mut packets) = (0.0, 0.0);
     for burst in bursts {
         let per_second = burst.per_second * burst.packets as f64;
@@ -65,6 +75,29 @@ pub fn measure(bursts: &[Burst], each: Duration) -> Result<f64, LimitError> {
         packets += per_second;
     }
     Ok(if packets > 0.0 { cost / packets } else { 0.0 })
+}
+
+/// Microseconds of CPU per packet when each of `destinations` gets the bursts as often as they
+/// come, for `time`. What waiting for the next burst costs is part of it.
+///
+/// # Errors
+///
+/// No sockets, or sealing fails.
+pub fn measure_at_pace(
+    bursts: &[Burst],
+    destinations: usize,
+    time: Duration,
+) -> Result<f64, LimitError> {
+    Bench::new(destinations.max(1), Receivers::Asleep)?.run_at_pace(bursts, time)
+}
+
+/// How those who receive spend their time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Receivers {
+    /// They look at their sockets all the time.
+    Busy,
+    /// They wait until one can be read, as participants do.
+    Asleep,
 }
 
 struct Bench {
@@ -75,27 +108,37 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Result<Bench, LimitError> {
+    fn new(destinations: usize, kind: Receivers) -> Result<Bench, LimitError> {
         let over = Arc::new(AtomicBool::new(false));
         let mut receivers = Vec::new();
-        let mut destinations = Vec::new();
-        for _ in 0..DESTINATIONS {
+        let mut addresses = Vec::new();
+        for _ in 0..destinations {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
             socket.set_nonblocking(true)?;
             // The options of a participant's socket: without GRO the kernel would cut each burst
             // into packets at the sender's expense.
             UdpSocketState::new((&socket).into())?;
             let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, socket.local_addr()?.port());
-            destinations.push(Some(SockaddrIn::from(address)));
+            addresses.push(Some(SockaddrIn::from(address)));
             receivers.push(socket);
         }
         let stop = over.clone();
-        std::thread::Builder::new()
-            .name("drain".into())
-            .spawn(move || drain(&receivers, &stop))?;
+        let thread = std::thread::Builder::new().name("drain".into());
+        match kind {
+            Receivers::Busy => thread.spawn(move || drain(&receivers, &stop))?,
+            Receivers::Asleep => {
+                let poll = Poll::new()?;
+                for (index, socket) in receivers.iter().enumerate() {
+                    let mut source = SourceFd(&socket.as_raw_fd());
+                    let registry = poll.registry();
+                    registry.register(&mut source, Token(index), Interest::READABLE)?;
+                }
+                thread.spawn(move || wait_and_drain(poll, &receivers, &stop))?
+            }
+        };
         Ok(Bench {
             socket: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
-            destinations,
+            destinations: addresses,
             key: LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &[7; 16])?),
             over,
         })
@@ -103,42 +146,77 @@ impl Bench {
 
     /// Microseconds of this thread's CPU per packet.
     fn run(&self, burst: &Burst, time: Duration) -> Result<f64, LimitError> {
-        let size = HEADER + burst.payload + TAG;
-        // A datagram with its segments must fit 64 KiB.
-        let packets = burst.packets.clamp(1, (60_000 / size).max(1));
-        let mut slab = vec![0u8; size * packets * DESTINATIONS];
-        let source = vec![0x55u8; burst.payload];
-        let segment = u16::try_from(size).unwrap_or(u16::MAX);
-        let segments = [ControlMessage::UdpGsoSegments(&segment)];
-        let control: &[ControlMessage<'_>] = if packets > 1 { &segments } else { &[] };
-        // Room for a control message that is not used would be sent as an invalid one.
-        let space = (packets > 1).then(|| nix::cmsg_space!(u16));
-        let mut headers = MultiHeaders::preallocate(DESTINATIONS, space);
-        let (mut sent, mut index) = (0u64, 0u64);
+        let mut sender = Sender::new(burst);
+        let (mut sent, mut index) = (0, 0);
         let (begun, cpu) = (Instant::now(), thread_cpu());
         while begun.elapsed() < time {
-            for packet in slab.chunks_exact_mut(size) {
-                self.seal(packet, &source, index)?;
-                index += 1;
-            }
-            let slices: Vec<[IoSlice<'_>; 1]> = slab
-                .chunks_exact(size * packets)
-                .map(|run| [IoSlice::new(run)])
-                .collect();
-            sendmmsg(
-                self.socket.as_raw_fd(),
-                &mut headers,
-                slices.iter(),
-                &self.destinations,
-                control,
-                MsgFlags::empty(),
-            )
-            .map_err(std::io::Error::from)?;
-            // A blocking socket takes all of them, or reports an error.
-            sent += (DESTINATIONS * packets) as u64;
+            sent += self.send_to_all(&mut sender, &mut index)?;
         }
         let cpu = thread_cpu().saturating_sub(cpu);
         Ok(cpu.as_secs_f64() * 1e6 / sent.max(1) as f64)
+    }
+
+    /// Microseconds of this thread's CPU per packet.
+    fn run_at_pace(&self, bursts: &[Burst], time: Duration) -> Result<f64, LimitError> {
+        let begun = Instant::now();
+        let mut senders: Vec<(Sender, Duration, Instant)> = bursts
+            .iter()
+            .filter(|burst| burst.per_second > 0.0)
+            .map(|burst| {
+                let interval = Duration::from_secs_f64(1.0 / burst.per_second);
+                (Sender::new(burst), interval, begun)
+            })
+            .collect();
+        let (mut sent, mut index) = (0, 0);
+        let cpu = thread_cpu();
+        while begun.elapsed() < time {
+            for (sender, interval, at) in &mut senders {
+                if *at <= Instant::now() {
+                    sent += self.send_to_all(sender, &mut index)?;
+                    *at += *interval;
+                }
+            }
+            let next = senders.iter().map(|(_, _, at)| *at).min();
+            let now = Instant::now();
+            let nap = next.map_or(NAP, |at| at.saturating_duration_since(now).min(NAP));
+            if !nap.is_zero() {
+                std::thread::sleep(nap);
+            }
+        }
+        let cpu = thread_cpu().saturating_sub(cpu);
+        Ok(match sent {
+            0 => 0.0,
+            _ => cpu.as_secs_f64() * 1e6 / sent as f64,
+        })
+    }
+
+    /// Seals a burst for each destination, and sends them. Says how many packets these were.
+    fn send_to_all(&self, sender: &mut Sender, index: &mut u64) -> Result<u64, LimitError> {
+        let mut sent = 0;
+        for destinations in self.destinations.chunks(DESTINATIONS) {
+            let bytes = sender.size * sender.packets * destinations.len();
+            let slab = &mut sender.slab[..bytes];
+            for packet in slab.chunks_exact_mut(sender.size) {
+                self.seal(packet, &sender.source, *index)?;
+                *index += 1;
+            }
+            let slices: Vec<[IoSlice<'_>; 1]> = slab
+                .chunks_exact(sender.size * sender.packets)
+                .map(|run| [IoSlice::new(run)])
+                .collect();
+            let segments = [ControlMessage::UdpGsoSegments(&sender.segment)];
+            let control: &[ControlMessage<'_>] = match sender.packets > 1 {
+                true => &segments,
+                false => &[],
+            };
+            let (socket, flags) = (self.socket.as_raw_fd(), MsgFlags::empty());
+            let headers = &mut sender.headers;
+            sendmmsg(socket, headers, slices.iter(), destinations, control, flags)
+                .map_err(io::Error::from)?;
+            // A blocking socket takes all of them, or reports an error.
+            sent += (destinations.len() * sender.packets) as u64;
+        }
+        Ok(sent)
     }
 
     fn seal(&self, packet: &mut [u8], source: &[u8], index: u64) -> Result<(), LimitError> {
@@ -153,6 +231,34 @@ impl Bench {
         let sealed = key.seal_in_place_separate_tag(nonce, Aad::from(&header), payload)?;
         tag.copy_from_slice(sealed.as_ref());
         Ok(())
+    }
+}
+
+/// What sending one kind of burst needs.
+struct Sender {
+    size: usize,
+    packets: usize,
+    segment: u16,
+    source: Vec<u8>,
+    slab: Vec<u8>,
+    headers: MultiHeaders<SockaddrIn>,
+}
+
+impl Sender {
+    fn new(burst: &Burst) -> Sender {
+        let size = HEADER + burst.payload + TAG;
+        // A datagram with its segments must fit 64 KiB.
+        let packets = burst.packets.clamp(1, (60_000 / size).max(1));
+        // Room for a control message that is not used would be sent as an invalid one.
+        let space = (packets > 1).then(|| nix::cmsg_space!(u16));
+        Sender {
+            size,
+            packets,
+            segment: u16::try_from(size).unwrap_or(u16::MAX),
+            source: vec![0x55; burst.payload],
+            slab: vec![0; size * packets * DESTINATIONS],
+            headers: MultiHeaders::preallocate(DESTINATIONS, space),
+        }
     }
 }
 
@@ -173,6 +279,22 @@ fn drain(sockets: &[UdpSocket], over: &AtomicBool) {
     }
 }
 
+/// Reads and forgets what has come, whenever something has.
+fn wait_and_drain(mut poll: Poll, sockets: &[UdpSocket], over: &AtomicBool) {
+    let mut buffer = [0; 65_536];
+    let mut events = Events::with_capacity(256);
+    while !over.load(Ordering::Relaxed) {
+        if poll.poll(&mut events, Some(NAP)).is_err() {
+            continue; // interrupted
+        }
+        for event in &events {
+            if let Some(socket) = sockets.get(event.token().0) {
+                while socket.recv(&mut buffer).is_ok() {}
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +311,8 @@ mod tests {
         let mixed = [burst(4, 1000, 30.0), burst(1, 80, 50.0)];
         let cost = measure(&mixed, each).unwrap();
         assert!(cost > 0.0 && cost < 1000.0, "{cost}");
+        assert_eq!(measure_at_pace(&[], 3, each).unwrap(), 0.0);
+        let paced = measure_at_pace(&[burst(4, 1000, 100.0)], 100, each).unwrap();
+        assert!(paced > 0.0 && paced < 1000.0, "{paced}");
     }
 }

@@ -113,10 +113,15 @@ pub struct Report {
     pub server: Option<ServerUse>,
     /// CPU of the server's process per packet sent.
     pub server_cpu_us_per_packet: Option<f64>,
-    /// CPU of sealing and sending the same packets and nothing else.
+    /// CPU of sealing and sending the same packets and nothing else, in a tight loop.
     pub limit_us_per_packet: Option<f64>,
     /// The server's CPU per packet against the limit.
     pub times_limit: Option<f64>,
+    /// CPU of sealing and sending the same packets at the pace of the scenario, to as many
+    /// receivers.
+    pub paced_limit_us_per_packet: Option<f64>,
+    /// The server's CPU per packet against that.
+    pub times_paced_limit: Option<f64>,
     /// Packets sent per second of CPU.
     pub packets_per_core_second: Option<f64>,
     /// Cores that the server's process kept busy.
@@ -132,6 +137,13 @@ pub struct Report {
     pub loadgen_cores: f64,
 }
 
+/// What sealing and sending alone costs, in µs per packet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) tight_us: f64,
+    pub(crate) paced_us: f64,
+}
+
 /// What a report is made of.
 pub(crate) struct Measured<'a> {
     pub(crate) plan: &'a Plan,
@@ -141,7 +153,7 @@ pub(crate) struct Measured<'a> {
     pub(crate) duration: Duration,
     /// Before anybody joined, at the begin and at the end.
     pub(crate) server: Option<(Usage, Usage, Usage)>,
-    pub(crate) limit_us: Option<f64>,
+    pub(crate) limits: Option<Limits>,
     pub(crate) machine_busy: f64,
     pub(crate) loadgen: Used,
 }
@@ -167,7 +179,12 @@ impl Report {
         // Without media there is nothing to divide by.
         let per_packet = cpu.filter(|_| tally.packets_out > 0);
         let per_packet = per_packet.map(|cpu| cpu * 1e6 / packets);
-        let limit = measured.limit_us.filter(|limit| *limit > 0.0);
+        let limit = measured.limits.map(|limits| limits.tight_us);
+        let paced = measured.limits.map(|limits| limits.paced_us);
+        let times = |limit: Option<f64>| {
+            let limit = limit.filter(|limit| *limit > 0.0);
+            per_packet.zip(limit).map(|(cost, limit)| cost / limit)
+        };
         let people = plan.publishers("").len() + plan.subscribers("").len();
         let grown = |server: ServerUse| server.rss_after_kb as f64 - server.rss_before_kb as f64;
         let (video, audio) = plan.subscriptions();
@@ -200,7 +217,9 @@ impl Report {
             server,
             server_cpu_us_per_packet: per_packet,
             limit_us_per_packet: limit,
-            times_limit: per_packet.zip(limit).map(|(cost, limit)| cost / limit),
+            times_limit: times(limit),
+            paced_limit_us_per_packet: paced,
+            times_paced_limit: times(paced),
             packets_per_core_second: per_packet.filter(|cost| *cost > 0.0).map(|cost| 1e6 / cost),
             server_cores: cpu.map(|cpu| cpu / seconds),
             rss_peak_kb: measured.server.map(|(_, _, end)| end.rss_peak_kb),
@@ -276,6 +295,8 @@ impl Report {
             ("server CPU us per packet", self.server_cpu_us_per_packet),
             ("limit us per packet", self.limit_us_per_packet),
             ("times the limit", self.times_limit),
+            ("limit at this pace", self.paced_limit_us_per_packet),
+            ("times that", self.times_paced_limit),
             ("packets per core-second", self.packets_per_core_second),
             ("server cores", self.server_cores),
             ("resident peak, KiB", self.rss_peak_kb.map(|kb| kb as f64)),

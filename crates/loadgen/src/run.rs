@@ -13,7 +13,7 @@ use crate::janus;
 use crate::limit;
 use crate::participant::{self, Participant, Server};
 use crate::process::{Machine, Usage};
-use crate::report::{Measured, Report};
+use crate::report::{Limits, Measured, Report};
 use crate::scenario::{Plan, Scenario};
 use crate::socket::Connector;
 use crate::tally::{Progress, Tally};
@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long each kind of burst of the limit is measured.
 const LIMIT_TIME: Duration = Duration::from_millis(1500);
+/// How long the bursts are sent at their pace.
+const PACE_TIME: Duration = Duration::from_secs(4);
 
 /// Publishers join one after the other, so far apart.
 const PUBLISHER_SPACING: Duration = Duration::from_millis(50);
@@ -120,8 +122,14 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         let why = progress.failure.as_ref().or(failures.first());
         bail!("nobody could join: {}", why.map_or("no reason", |why| why));
     }
-    let limit_us = match options.limit {
-        true => Some(limit::measure(&plan.bursts(), LIMIT_TIME)?),
+    let limits = match options.limit {
+        true => Some(Limits {
+            tight_us: limit::measure(&plan.bursts(), LIMIT_TIME)?,
+            paced_us: {
+                let watching = plan.watching().0 as usize;
+                limit::measure_at_pace(&plan.bursts(), watching, PACE_TIME)?
+            },
+        }),
         false => None,
     };
     let server = before.zip(begin).zip(end);
@@ -132,7 +140,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         failures,
         duration,
         server: server.map(|((before, begin), end)| (before, begin, end)),
-        limit_us,
+        limits,
         machine_busy,
         loadgen: ours_end
             .unwrap_or_default()

@@ -22,6 +22,8 @@ pub(super) struct Figures {
     pub(super) server_cpu_us_per_packet: Option<f64>,
     pub(super) limit_us_per_packet: Option<f64>,
     pub(super) times_limit: Option<f64>,
+    pub(super) paced_limit_us_per_packet: Option<f64>,
+    pub(super) times_paced_limit: Option<f64>,
     pub(super) packets_per_core_second: Option<f64>,
     pub(super) server_cores: Option<f64>,
     pub(super) rss_peak_kb: Option<u64>,

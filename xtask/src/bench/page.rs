@@ -36,7 +36,11 @@ pub(super) fn markdown(setting: &Setting, results: &[Result], plot: &str) -> Str
          they share with the server. **Times the limit** compares the CPU time of the server's\n\
          process per packet sent with that of a loop that only seals (AES-128-GCM) and sends\n\
          (`sendmmsg` with `UDP_SEGMENT`) packets of the same sizes in the same bursts: 1 cannot\n\
-         be reached. Absolute figures depend on the machine; ratios hardly do.\n\n",
+         be reached. That loop has warm caches and never sleeps. **Times the paced limit**\n\
+         compares with the same loop at the pace of the scenario and with as many receivers, who\n\
+         sleep until something comes: what lies between the two is the price of cold caches and\n\
+         of waking up, which no server can do without. Absolute figures depend on the machine;\n\
+         ratios hardly do.\n\n",
     );
     head(&mut page, setting);
     let others = |it: &Result| it.figures.others_share(setting.cores);
@@ -88,20 +92,23 @@ fn number(value: Option<f64>, digits: usize) -> String {
 fn forwarding(page: &mut String, results: &[Result], cores: usize) {
     page.push_str(
         "## Forwarding\n\n\
-         | scenario | server | times the limit | µs a packet | limit µs | packets/s | lost % \
-         | latency ms p50 / p95 / p99 / max | server cores | others % |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         | scenario | server | times the limit | times the paced limit | µs a packet | limit µs \
+         | paced limit µs | packets/s | lost % | latency ms p50 / p95 / p99 / max | server cores \
+         | others % |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for it in of(results, Part::Forwarding) {
         let of = &it.figures;
         let _ = writeln!(
             page,
-            "| {} | {} | **{}** | {} | {} | {:.0} | {:.3} | {} | {} | {:.0} |",
+            "| {} | {} | **{}** | {} | {} | {} | {} | {:.0} | {:.3} | {} | {} | {:.0} |",
             it.run.what,
             it.server,
             number(of.times_limit, 2),
+            number(of.times_paced_limit, 2),
             number(of.server_cpu_us_per_packet, 2),
             number(of.limit_us_per_packet, 2),
+            number(of.paced_limit_us_per_packet, 2),
             of.packets_per_second(),
             of.loss * 100.0,
             latency(of),

@@ -536,7 +536,8 @@ impl Egress {
                 self.counters.nacks_ignored += 1;
                 continue;
             };
-            if state.sealed.is_some() {
+            if let Some(sealed) = &mut state.sealed {
+                sealed.begin();
                 self.touched = now;
                 self.queue.push_resend(Resend::Sealed { stream, seq });
             } else if state.rtx.is_some() && self.events.len() < MAX_EVENTS {

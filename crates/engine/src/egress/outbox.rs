@@ -24,6 +24,10 @@ pub struct Slab {
     bytes: Vec<u8>,
     /// Where each datagram ends.
     ends: Vec<usize>,
+    /// Scratch for one header.
+    header: Vec<u8>,
+    /// Scratch for a payload that is not sent as it is.
+    payload: Vec<u8>,
 }
 
 impl Slab {
@@ -42,6 +46,20 @@ impl Slab {
     pub fn push(&mut self, datagram: &[u8]) {
         self.bytes.extend_from_slice(datagram);
         self.close();
+    }
+
+    /// Seals a packet behind the others: the header in the scratch, and `payload` or the one in
+    /// the scratch.
+    fn seal(
+        &mut self,
+        sealer: &mut Sealer,
+        lane: &mut Lane,
+        seq: u64,
+        payload: Option<&[u8]>,
+    ) -> Result<(), SealError> {
+        let payload = payload.unwrap_or(&self.payload);
+        let index = lane.index(sealer)?;
+        sealer.seal_rtp(index, seq, &self.header, payload, &mut self.bytes)
     }
 
     /// Ends a datagram whose bytes are there.
@@ -69,10 +87,6 @@ impl Slab {
 pub(super) struct Outbox {
     /// Lent for the time of a flush.
     slab: Slab,
-    /// Scratch for one header.
-    header: Vec<u8>,
-    /// Scratch for a payload that is not sent as it is.
-    payload: Vec<u8>,
     feedback: Feedback,
     /// The probe that packets belong to that are sent now.
     cluster: Option<u32>,
@@ -113,8 +127,6 @@ impl Outbox {
     pub(super) fn new(clock: NtpClock, now: Instant) -> Outbox {
         Outbox {
             slab: Slab::default(),
-            header: Vec::new(),
-            payload: Vec::new(),
             feedback: Feedback::new(now),
             cluster: None,
             clock,
@@ -160,31 +172,20 @@ impl Outbox {
             return 0;
         };
         let fields = self.fields(entry, entry.format.payload_type);
+        let slab = &mut self.slab;
         stream
             .template
-            .write(&entry.packet, fields, &mut self.header);
+            .write(&entry.packet, fields, &mut slab.header);
         let payload = &*entry.packet.payload;
         let seq = entry.outgoing.seq;
-        let patched = patch_into(&mut self.payload, payload, None, &entry.outgoing.patch);
-        let payload = if patched {
-            self.payload.as_slice()
-        } else {
-            payload
-        };
-        let start = self.slab.bytes.len();
-        let sealed = seal(
-            sealer,
-            &mut stream.lane,
-            seq,
-            &self.header,
-            payload,
-            &mut self.slab.bytes,
-        );
-        if sealed.is_err() {
+        let patched = patch_into(&mut slab.payload, payload, None, &entry.outgoing.patch);
+        let payload = (!patched).then_some(payload);
+        let start = slab.bytes.len();
+        if slab.seal(sealer, &mut stream.lane, seq, payload).is_err() {
             stream.counts.dropped += 1;
             return 0;
         }
-        let size = self.slab.bytes.len() - start;
+        let size = slab.bytes.len() - start;
         let received = entry.packet.received;
         let (timestamp, rate) = (entry.outgoing.timestamp, entry.format.clock_rate);
         let last = Last {
@@ -194,10 +195,11 @@ impl Outbox {
             sent: now,
         };
         let first = stream.counts.packets == 0;
-        stream.lane.sent(payload.len(), last, first);
+        let bytes = entry.packet.payload.len();
+        stream.lane.sent(bytes, last, first);
         stream.counts.packets += 1;
-        stream.counts.bytes += payload.len() as u64;
-        stream.rate.add(now, payload.len());
+        stream.counts.bytes += bytes as u64;
+        stream.rate.add(now, bytes);
         stream.throttle.sent(size);
         if let Some(ring) = &mut stream.sealed {
             ring.keep(seq, &self.slab.bytes[start..]);
@@ -227,37 +229,24 @@ impl Outbox {
             return 0;
         };
         let fields = self.fields(entry, payload_type);
+        let slab = &mut self.slab;
         stream
             .template
-            .write(&entry.packet, fields, &mut self.header);
+            .write(&entry.packet, fields, &mut slab.header);
         let Some(lane) = &mut stream.rtx else {
             return 0;
         };
         let original = entry.outgoing.seq as u16;
-        let patch = &entry.outgoing.patch;
-        patch_into(
-            &mut self.payload,
-            &entry.packet.payload,
-            Some(original),
-            patch,
-        );
+        let (payload, patch) = (&entry.packet.payload, &entry.outgoing.patch);
+        patch_into(&mut slab.payload, payload, Some(original), patch);
         let seq = lane.next_seq;
         // Before the cipher sees it, so that no failure can lead to the same number again.
         lane.next_seq += 1;
-        let start = self.slab.bytes.len();
-        if seal(
-            sealer,
-            lane,
-            seq,
-            &self.header,
-            &self.payload,
-            &mut self.slab.bytes,
-        )
-        .is_err()
-        {
+        let start = slab.bytes.len();
+        if slab.seal(sealer, lane, seq, None).is_err() {
             return 0;
         }
-        let size = self.slab.bytes.len() - start;
+        let size = slab.bytes.len() - start;
         stream.counts.resent += 1;
         let numbered = stream.template.has_transport_cc();
         self.finish(now, size, numbered);
@@ -289,18 +278,18 @@ impl Outbox {
             abs_send_time: self.send_time,
             frame_number: None,
         };
-        state.template.write_padding(fields, &mut self.header);
-        self.payload.clear();
-        self.payload.resize(usize::from(u8::MAX) - 1, 0);
-        self.payload.push(u8::MAX);
+        let slab = &mut self.slab;
+        state.template.write_padding(fields, &mut slab.header);
+        slab.payload.clear();
+        slab.payload.resize(usize::from(u8::MAX) - 1, 0);
+        slab.payload.push(u8::MAX);
         let seq = lane.next_seq;
         lane.next_seq += 1;
-        let start = self.slab.bytes.len();
-        let (header, payload) = (&self.header, &self.payload);
-        if seal(sealer, lane, seq, header, payload, &mut self.slab.bytes).is_err() {
+        let start = slab.bytes.len();
+        if slab.seal(sealer, lane, seq, None).is_err() {
             return 0;
         }
-        let size = self.slab.bytes.len() - start;
+        let size = slab.bytes.len() - start;
         self.finish(now, size, numbered);
         size
     }
@@ -395,16 +384,4 @@ fn patch_into(out: &mut Vec<u8>, payload: &[u8], original: Option<u16>, patch: &
     out.extend_from_slice(payload);
     patch.apply(&mut out[start..]);
     true
-}
-
-fn seal(
-    sealer: &mut Sealer,
-    lane: &mut Lane,
-    seq: u64,
-    header: &[u8],
-    payload: &[u8],
-    slab: &mut Vec<u8>,
-) -> Result<(), SealError> {
-    let index = lane.index(sealer)?;
-    sealer.seal_rtp(index, seq, header, payload, slab)
 }

@@ -21,7 +21,9 @@ pub enum Resends {
         /// That SSRC.
         ssrc: u32,
     },
-    /// As the very bytes that were sent before; for the last 64 packets.
+    /// As the very bytes that were sent before; for the last 64 packets, from the first request
+    /// on: most receivers never ask, and copying every packet for each of them would cost more
+    /// than sealing it.
     Sealed,
 }
 
@@ -363,12 +365,16 @@ const SEALED: usize = 64;
 const MAX_SEALED: usize = 1500;
 
 impl SealedRing {
-    pub(super) fn keep(&mut self, seq: u64, sealed: &[u8]) {
-        if sealed.len() > MAX_SEALED {
-            return;
-        }
+    /// Somebody has asked: packets are kept from now on.
+    pub(super) fn begin(&mut self) {
         if self.packets.is_empty() {
             self.packets.resize_with(SEALED, Default::default);
+        }
+    }
+
+    pub(super) fn keep(&mut self, seq: u64, sealed: &[u8]) {
+        if self.packets.is_empty() || sealed.len() > MAX_SEALED {
+            return;
         }
         let (kept, bytes) = &mut self.packets[seq as usize % SEALED];
         *kept = seq;

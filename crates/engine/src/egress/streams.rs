@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use rustc_hash::FxHashMap;
+
 use super::Opened;
 use super::stream::{Lane, Resends, Stream, StreamConfig};
 
@@ -30,7 +32,7 @@ pub enum StreamError {
 pub(super) struct Streams {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    by_ssrc: HashMap<u32, StreamId>,
+    by_ssrc: FxHashMap<u32, StreamId>,
     /// SSRCs without a stream: their sequence numbers go on if they come back. As many as the
     /// sections of the connection have, at most.
     parked: HashMap<u32, Lane>,

@@ -18,9 +18,10 @@
 //! * The nonce of RTCP is SSRC and a 31-bit index. One counter serves all SSRCs and all authors of
 //!   RTCP (str0m's reports and ours), and refuses to wrap.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustc_hash::FxHashMap;
 use str0m::crypto::CryptoProvider;
 
 use super::keys::{Cipher, Direction, Keying, KeyingError, SLACK, Session};
@@ -221,7 +222,7 @@ impl Sealer {
 pub(super) struct RtcpOpener {
     rtcp: Cipher,
     /// By sender SSRC: some peers keep one index per SSRC, others one per session.
-    seen: HashMap<u32, Window>,
+    seen: FxHashMap<u32, Window>,
 }
 
 /// More SSRCs than any real peer sends RTCP from. Only authentic packets add one.
@@ -246,7 +247,7 @@ impl RtcpOpener {
         let rtcp = Cipher::derive(crypto, keying, Direction::Receiving, Session::Rtcp)?;
         Ok(RtcpOpener {
             rtcp,
-            seen: HashMap::new(),
+            seen: FxHashMap::default(),
         })
     }
 

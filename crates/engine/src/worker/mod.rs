@@ -95,6 +95,29 @@ pub struct Worker {
     counts: Counts,
 }
 
+/// What a worker wants to send: runs of datagrams for one path.
+#[derive(Debug, Clone)]
+pub struct Transmits<'a> {
+    slab: &'a [u8],
+    datagrams: &'a [(Path, Range<usize>)],
+}
+
+impl<'a> Iterator for Transmits<'a> {
+    type Item = Transmit<'a>;
+
+    fn next(&mut self) -> Option<Transmit<'a>> {
+        let (path, first) = self.datagrams.first()?;
+        let count = run_length(self.datagrams);
+        let end = self.datagrams[count - 1].1.end;
+        self.datagrams = &self.datagrams[count..];
+        Some(Transmit {
+            path: *path,
+            data: &self.slab[first.start..end],
+            segment: first.len(),
+        })
+    }
+}
+
 /// What is to be sent, back to back.
 #[derive(Debug, Default)]
 struct Outgoing {
@@ -113,6 +136,9 @@ struct Counts {
 /// `UDP_SEGMENT` takes no more datagrams, and no more bytes, at a time.
 const MAX_SEGMENTS: usize = 64;
 const MAX_RUN: usize = 65_000;
+/// What is sealed is sent while the processor's cache still holds it: with hundreds of subscribers
+/// one frame of video comes to megabytes.
+const BATCH: usize = 128 * 1024;
 /// The answer to "when?" if nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -172,6 +198,9 @@ impl Worker {
             if self.touched.is_empty() {
                 self.wake_due(now);
             }
+            if self.out.slab.bytes().len() >= BATCH {
+                return Output::Transmit;
+            }
         }
         if let Some(report) = self.reports.pop_front() {
             return Output::Report(report);
@@ -181,23 +210,18 @@ impl Worker {
         Output::Timeout(next.max(now))
     }
 
-    /// Hands over everything that is to be sent, in order, and forgets it.
-    pub fn drain_transmits(&mut self, mut send: impl FnMut(Transmit<'_>)) {
-        let Outgoing { slab, datagrams } = &mut self.out;
-        let mut rest = &datagrams[..];
-        while let Some((path, first)) = rest.first() {
-            let segment = first.len();
-            let count = run_length(rest);
-            let end = rest[count - 1].1.end;
-            send(Transmit {
-                path: *path,
-                data: &slab.bytes()[first.start..end],
-                segment,
-            });
-            rest = &rest[count..];
+    /// What is to be sent. The order matters among what has one path.
+    pub fn transmits(&self) -> Transmits<'_> {
+        Transmits {
+            slab: self.out.slab.bytes(),
+            datagrams: &self.out.datagrams,
         }
-        slab.clear();
-        datagrams.clear();
+    }
+
+    /// Forgets what [`Worker::transmits`] has given.
+    pub fn forget_transmits(&mut self) {
+        self.out.slab.clear();
+        self.out.datagrams.clear();
     }
 
     fn handle_datagram(&mut self, now: Instant, arrived: Instant, path: Path, data: &[u8]) {

@@ -305,16 +305,20 @@ impl Network {
                     break;
                 }
                 Output::Report(report) => self.on_report(report),
+                Output::Transmit => self.carry(),
             }
         }
+        self.carry();
+    }
+
+    /// Puts on the wire what the worker sends.
+    fn carry(&mut self) {
         let mut sent = Vec::new();
-        self.worker.drain_transmits(|transmit| {
-            sent.extend(
-                transmit
-                    .datagrams()
-                    .map(|data| (transmit.path, data.to_vec())),
-            );
-        });
+        for transmit in self.worker.transmits() {
+            let datagrams = transmit.datagrams();
+            sent.extend(datagrams.map(|data| (transmit.path, data.to_vec())));
+        }
+        self.worker.forget_transmits();
         for (path, data) in sent {
             let to = self
                 .peers

@@ -2,6 +2,7 @@
 //! [`umbrella_engine::Worker`]. Nothing is shared between them, and nothing in them waits for
 //! anything but their sockets.
 
+mod batch;
 pub(crate) mod framing;
 mod link;
 mod load;

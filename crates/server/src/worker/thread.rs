@@ -11,7 +11,7 @@ use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use umbrella_engine::{Channel, Input, Output, Protocol, Report, Request, Worker};
+use umbrella_engine::{Channel, Input, Output, Protocol, Report, Request, Transmit, Worker};
 
 use super::link::{Link, REQUESTS};
 use super::load::{Load, Meter};
@@ -57,38 +57,51 @@ pub(super) fn spawn(
     let (sender, requests) = sync_channel(REQUESTS);
     let load = Arc::new(Load::default());
     let port = sockets.port;
-    let now = Instant::now();
-    let mut state = State {
-        index,
-        engine,
-        poll,
-        families: Vec::new(),
-        connections: Connections::new(tcp, FIRST_CONNECTION),
-        unread: VecDeque::new(),
-        requests,
-        more_requests: false,
-        reports,
-        backlog: VecDeque::new(),
-        meter: Meter::new(now),
-        load: load.clone(),
-        _waker: waker.clone(),
-        timeout: now,
-        sweep: now + SWEEP,
+    let obituary = Obituary {
+        worker: index,
+        reports: reports.clone(),
     };
-    state.register(sockets).context("cannot watch a socket")?;
+    let (ready, started) = sync_channel(1);
+    let (own_load, own_waker) = (load.clone(), waker.clone());
+    let run = move || {
+        let now = Instant::now();
+        // Made here, as buffers for system calls stay with their thread.
+        let mut state = State {
+            index,
+            engine,
+            poll,
+            families: Vec::new(),
+            connections: Connections::new(tcp, FIRST_CONNECTION),
+            unread: VecDeque::new(),
+            requests,
+            more_requests: false,
+            reports,
+            backlog: VecDeque::new(),
+            meter: Meter::new(now),
+            load: own_load,
+            _waker: own_waker,
+            timeout: now,
+            sweep: now + SWEEP,
+        };
+        let registered = state.register(sockets);
+        let failed = registered.is_err();
+        // Whoever waits for this lives.
+        let _ = ready.send(registered);
+        if failed {
+            std::mem::forget(obituary);
+            return;
+        }
+        match state.run() {
+            Ok(()) => std::mem::forget(obituary),
+            Err(error) => tracing::error!(worker = index, %error, "a worker has failed"),
+        }
+    };
     let thread = std::thread::Builder::new()
         .name(format!("worker-{index}"))
-        .spawn(move || {
-            let obituary = Obituary {
-                worker: state.index,
-                reports: state.reports.clone(),
-            };
-            match state.run() {
-                Ok(()) => std::mem::forget(obituary),
-                Err(error) => tracing::error!(worker = index, %error, "a worker has failed"),
-            }
-        })
+        .spawn(run)
         .context("cannot start a worker thread")?;
+    let registered = started.recv().context("a worker thread has failed")?;
+    registered.context("cannot watch a socket")?;
     Ok(Link::new(sender, waker, load, port, thread))
 }
 
@@ -323,12 +336,17 @@ impl State {
         loop {
             match self.engine.poll(now) {
                 Output::Report(report) => self.report(report),
+                Output::Transmit => self.transmit(),
                 Output::Timeout(at) => {
                     self.timeout = at;
                     break;
                 }
             }
         }
+        self.transmit();
+    }
+
+    fn transmit(&mut self) {
         let Self {
             engine,
             families,
@@ -336,22 +354,21 @@ impl State {
             meter,
             ..
         } = self;
-        engine.drain_transmits(|transmit| {
-            meter.sent += transmit.datagrams().count() as u64;
-            match transmit.path.protocol {
-                Protocol::Udp => {
-                    let family = usize::from(transmit.path.remote.is_ipv6());
-                    if let Some(family) = families.get_mut(family) {
-                        family.udp.send(&transmit);
-                    }
-                }
-                Protocol::Tcp => {
-                    for datagram in transmit.datagrams() {
-                        connections.send(transmit.path, datagram);
-                    }
+        let udp = |t: &Transmit<'_>| t.path.protocol == Protocol::Udp;
+        for (index, family) in families.iter_mut().enumerate() {
+            let v6 = index > 0;
+            let mine = |t: &Transmit<'_>| udp(t) && t.path.remote.is_ipv6() == v6;
+            family.udp.send(engine.transmits().filter(mine));
+        }
+        for transmit in engine.transmits() {
+            meter.sent += transmit.datagrams().len() as u64;
+            if !udp(&transmit) {
+                for datagram in transmit.datagrams() {
+                    connections.send(transmit.path, datagram);
                 }
             }
-        });
+        }
+        engine.forget_transmits();
     }
 
     fn report(&mut self, report: Report) {

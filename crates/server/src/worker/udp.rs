@@ -2,11 +2,15 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
+use nix::errno::Errno;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
 use umbrella_engine::{Path, Protocol, Transmit};
+
+use super::batch::Batch;
 
 /// Largest datagram or coalesced run of datagrams (GRO) that one read yields.
 const BUFFER: usize = 64 * 1024;
@@ -16,10 +20,10 @@ const BUFFER: usize = 64 * 1024;
 const OLDEST: Duration = Duration::from_secs(1);
 
 /// One UDP socket on a wildcard address.
-#[derive(Debug)]
 pub(super) struct Udp {
     pub(super) socket: UdpSocket,
     state: UdpSocketState,
+    batch: Batch,
     port: u16,
     /// The kernel's buffer was full: datagrams lost here.
     pub(super) dropped: u64,
@@ -54,9 +58,11 @@ impl Buffers {
 impl Udp {
     pub(super) fn new(socket: std::net::UdpSocket, port: u16) -> io::Result<Udp> {
         let state = UdpSocketState::new((&socket).into())?;
+        let v6 = socket.local_addr()?.is_ipv6();
         Ok(Udp {
             socket: UdpSocket::from_std(socket),
             state,
+            batch: Batch::new(v6),
             port,
             dropped: 0,
         })
@@ -99,29 +105,46 @@ impl Udp {
         Ok(true)
     }
 
-    /// Sends datagrams of one size to one peer. What the kernel has no room for is lost, as it
-    /// would be on any full link: media is resent on request.
-    pub(super) fn send(&mut self, transmit: &Transmit<'_>) {
-        let segment = transmit.segment.max(1);
-        let most = segment * self.state.max_gso_segments().max(1);
-        for contents in transmit.data.chunks(most) {
-            let sent = self.state.try_send(
-                (&self.socket).into(),
-                &quinn_udp::Transmit {
-                    destination: transmit.path.remote,
-                    ecn: None,
-                    contents,
-                    segment_size: (contents.len() > segment).then_some(segment),
-                    src_ip: Some(transmit.path.local.ip()),
-                },
-            );
-            if let Err(error) = sent {
-                self.dropped += contents.len().div_ceil(segment) as u64;
-                // Networks come and go: the peer's ICE finds out.
-                tracing::trace!(%error, remote = %transmit.path.remote, "cannot send");
-            }
+    /// Sends all. What the kernel has no room for is lost, as it would be on any full link: media
+    /// is resent on request.
+    pub(super) fn send<'a>(&mut self, transmits: impl Iterator<Item = Transmit<'a>>) {
+        let Udp {
+            socket,
+            state,
+            batch,
+            dropped,
+            ..
+        } = self;
+        let fd = socket.as_raw_fd();
+        batch.send(fd, transmits, |transmit, error| match error {
+            Errno::EAGAIN | Errno::ENOBUFS => *dropped += transmit.datagrams().count() as u64,
+            // Networks come and go: the peer's ICE finds out. But there are network cards that
+            // refuse nothing but segments.
+            _ => *dropped += send_one_by_one(socket, state, transmit),
+        });
+    }
+}
+
+/// Sends the datagrams of a run in whatever pieces the kernel takes; says how many it does not.
+fn send_one_by_one(socket: &UdpSocket, state: &UdpSocketState, transmit: &Transmit<'_>) -> u64 {
+    let mut dropped = 0;
+    for contents in transmit.datagrams() {
+        let sent = state.try_send(
+            socket.into(),
+            &quinn_udp::Transmit {
+                destination: transmit.path.remote,
+                ecn: None,
+                contents,
+                segment_size: None,
+                src_ip: Some(transmit.path.local.ip()),
+            },
+        );
+        if let Err(error) = sent {
+            dropped += 1;
+            tracing::trace!(%error, remote = %transmit.path.remote, "cannot send");
         }
     }
+    dropped
 }
 
 /// One moment on both clocks: the kernel stamps datagrams with the time of day.

@@ -114,14 +114,19 @@ fn rubbish_nacks_are_ignored() {
 fn without_rtx_a_resend_is_the_very_same_bytes() {
     let mut rig = Rig::new();
     let audio = rig.open_audio();
+    let wire = |i: u64| (audio.next_seq + i) as u16;
     let mut sent = vec![];
     for i in 0..100 {
         rig.write(audio.stream, audio.next_seq + i, 80);
         sent.push(rig.raw().remove(0));
         rig.pass(Duration::from_millis(20));
+        if i == 20 {
+            assert_eq!(rig.nack(AUDIO, [wire(20)]), []);
+            let again = rig.raw();
+            assert_eq!(again, Vec::<Vec<u8>>::new(), "nobody had asked before");
+        }
     }
     let numbers = rig.egress.feedback().statistics().sent;
-    let wire = |i: u64| (audio.next_seq + i) as u16;
     assert_eq!(rig.nack(AUDIO, [wire(90), wire(10), wire(99)]), []);
     let again = rig.raw();
     assert_eq!(

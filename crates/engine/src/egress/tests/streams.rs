@@ -115,6 +115,9 @@ fn late_packets_are_sent_and_repeated_ones_are_not() {
 fn sequence_numbers_roll_over() {
     let mut rig = Rig::new();
     let audio = rig.open_audio();
+    rig.write(audio.stream, 65_533, 50);
+    rig.raw();
+    rig.nack(AUDIO, [65_533]); // packets are kept from now on
     for seq in [65_534, 65_535, 65_536, 65_537] {
         rig.write(audio.stream, seq, 50);
     }
