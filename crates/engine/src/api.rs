@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use umbrella_media::{Codec, Delivery, Kind, Layer};
 
+use crate::worker::Relay;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -81,6 +83,13 @@ pub enum Input<'a> {
     },
     /// An order of the owner.
     Request(Request),
+    /// Something that another worker of the same owner has to say.
+    Relay {
+        /// Which worker, by the owner's numbers.
+        from: usize,
+        /// What [`Worker::poll_relay`](crate::Worker::poll_relay) has given there.
+        relay: Relay,
+    },
     /// A deadline has passed.
     Timeout,
 }
@@ -199,7 +208,7 @@ pub enum Request {
         /// Paused or running.
         paused: bool,
     },
-    /// Sends a producer to a subscriber. Both live on this worker.
+    /// Sends a producer to a subscriber, who lives on this worker.
     OpenConsumer {
         /// Its name from now on.
         consumer: ConsumerId,
@@ -207,6 +216,8 @@ pub enum Request {
         transport: TransportId,
         /// What is sent.
         producer: ProducerId,
+        /// The worker that the producer lives on, if it is another one, by the owner's numbers.
+        home: Option<usize>,
         /// How the peer will see it.
         label: Label,
         /// How much of it at first.

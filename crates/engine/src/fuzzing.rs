@@ -189,6 +189,7 @@ impl Rig {
                 consumer: ConsumerId(self.next % 16),
                 transport,
                 producer: ProducerId(whom / 16),
+                home: (whom % 5 == 0).then_some(1),
                 label: Label {
                     stream: "PA_1".into(),
                     track: format!("TR_{whom}"),
@@ -247,6 +248,8 @@ impl Rig {
             assert!(plain, "{kind:?} leaves without keys");
         }
         self.worker.forget_transmits();
+        // There is no other worker: what lives there never answers.
+        while self.worker.poll_relay().is_some() {}
     }
 
     fn hear(&mut self, report: Report) {

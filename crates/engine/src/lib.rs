@@ -21,4 +21,4 @@ mod transport;
 mod worker;
 
 pub use api::*;
-pub use worker::{Identity, Transmits, Worker, WorkerConfig};
+pub use worker::{Identity, Relay, Transmits, Worker, WorkerConfig};

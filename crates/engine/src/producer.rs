@@ -14,6 +14,7 @@ use crate::arena::Key;
 use crate::consumer::Consumer;
 use crate::meter::Meter;
 use crate::transport::Transport;
+use crate::worker::Mirror;
 
 /// An encoding without packets for this long, while another one has some, counts as stopped.
 pub(crate) const ENCODING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -26,8 +27,9 @@ const KEY_FRAME_ATTEMPTS: u32 = 20;
 #[derive(Debug)]
 pub(crate) struct Producer {
     pub(crate) id: ProducerId,
-    pub(crate) transport: Key<Transport>,
-    pub(crate) mid: Mid,
+    pub(crate) origin: Origin,
+    /// Workers that keep a mirror of it.
+    pub(crate) mirrors: Vec<usize>,
     pub(crate) kind: Kind,
     pub(crate) stereo: bool,
     pub(crate) paused: bool,
@@ -46,6 +48,19 @@ pub(crate) struct Producer {
     encodings: [Option<Encoding>; Spatial::COUNT],
     liveness: Liveness,
     check_liveness_at: Option<Instant>,
+}
+
+/// Where its packets come from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// From a peer of this worker.
+    Peer {
+        transport: Key<Transport>,
+        /// The section that carries it.
+        mid: Mid,
+    },
+    /// From the worker that it lives on.
+    Mirror(Mirror),
 }
 
 /// One encoding (simulcast layer) of a track.
@@ -76,7 +91,7 @@ enum KeyFrameAsk {
 /// A key frame request to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyFrameRequest {
-    pub(crate) mid: Mid,
+    pub(crate) encoding: Spatial,
     pub(crate) rid: Option<Rid>,
 }
 
@@ -92,16 +107,15 @@ pub(crate) struct Arrival {
 impl Producer {
     pub(crate) fn new(
         id: ProducerId,
-        transport: Key<Transport>,
-        mid: Mid,
+        origin: Origin,
         kind: Kind,
         rids: &[String],
         stereo: bool,
     ) -> Self {
         Producer {
             id,
-            transport,
-            mid,
+            origin,
+            mirrors: Vec::new(),
             kind,
             stereo,
             paused: false,
@@ -159,6 +173,20 @@ impl Producer {
             meter: Meter::new(now),
         });
         &mut known.parser
+    }
+
+    /// The peer that sends it; `None` for a mirror.
+    pub(crate) fn transport(&self) -> Option<Key<Transport>> {
+        match &self.origin {
+            Origin::Peer { transport, .. } => Some(*transport),
+            Origin::Mirror(_) => None,
+        }
+    }
+
+    /// What comes next of an encoding does not go on where it was.
+    pub(crate) fn forget(&mut self, encoding: Spatial) {
+        self.encodings[encoding.index()] = None;
+        self.reports[encoding.index()] = None;
     }
 
     /// Whether an encoding was replaced: its SSRC or codec is another than that of `ssrc`.
@@ -243,11 +271,11 @@ impl Producer {
         now: Instant,
         interval: Duration,
     ) -> impl Iterator<Item = KeyFrameRequest> {
-        let mid = self.mid;
-        self.encodings
-            .iter_mut()
-            .flatten()
-            .filter_map(move |encoding| match encoding.ask {
+        let places = (0..).map_while(Spatial::new);
+        places
+            .zip(&mut self.encodings)
+            .filter_map(|(place, encoding)| Some((place, encoding.as_mut()?)))
+            .filter_map(move |(place, encoding)| match encoding.ask {
                 KeyFrameAsk::Wanted { at, attempts } if at <= now => {
                     encoding.ask = if attempts < KEY_FRAME_ATTEMPTS {
                         KeyFrameAsk::Wanted {
@@ -259,7 +287,7 @@ impl Producer {
                     };
                     encoding.key_frame_requests += 1;
                     Some(KeyFrameRequest {
-                        mid,
+                        encoding: place,
                         rid: encoding.rid,
                     })
                 }

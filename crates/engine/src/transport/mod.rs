@@ -26,7 +26,7 @@ use crate::consumer::{Consumer, Formats};
 use crate::egress::{
     Egress, EgressConfig, ExtensionIds, Format, NtpClock, Opened, Resends, StreamConfig, StreamId,
 };
-use crate::producer::{KeyFrameRequest, Producer};
+use crate::producer::Producer;
 use crate::secure::{BuildError, Connection, Crypto};
 
 use self::channels::Channels;
@@ -202,6 +202,17 @@ impl Transport {
             .copied()
     }
 
+    /// The parameters under which a producer of the peer sends a codec.
+    pub(crate) fn params_from(
+        &mut self,
+        producer: Key<Producer>,
+        codec: Codec,
+    ) -> Option<PayloadParams> {
+        let mut sources = self.sources.values();
+        let source = sources.find(|s| s.producer == producer && s.codec == codec)?;
+        self.params_of(source.payload_type)
+    }
+
     /// Opens a stream in a section that both sides have agreed on.
     pub(crate) fn open_stream(&mut self, now: Instant, mid: Mid, kind: Kind) -> Option<Opened> {
         let rtc = self.connection.rtc();
@@ -274,9 +285,9 @@ impl Transport {
     }
 
     /// Asks the peer for a key frame.
-    pub(crate) fn request_key_frame(&mut self, request: KeyFrameRequest) {
+    pub(crate) fn request_key_frame(&mut self, mid: Mid, rid: Option<Rid>) {
         let mut api = self.connection.rtc().direct_api();
-        if let Some(stream) = api.stream_rx_by_mid(request.mid, request.rid) {
+        if let Some(stream) = api.stream_rx_by_mid(mid, rid) {
             stream.request_keyframe(str0m::media::KeyframeRequestKind::Pli);
         }
     }

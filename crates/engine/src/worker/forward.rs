@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::media::Mid;
 use umbrella_media::codec::red;
 use umbrella_media::{Codec, Layers, Packet, Spatial};
 
@@ -12,7 +13,7 @@ use crate::arena::Key;
 use crate::clock::{PublisherClock, to_ntp};
 use crate::consumer::{Consumer, Decision, Forward};
 use crate::egress::{ClockPoint, StreamId};
-use crate::producer::Producer;
+use crate::producer::{KeyFrameRequest, Origin, Producer};
 use crate::transport::{Touched, Transport};
 
 use super::{Worker, touch};
@@ -84,6 +85,7 @@ impl Worker {
         let mut burst = std::mem::take(&mut producer.burst);
         if !burst.is_empty() {
             self.forward(now, key, &burst);
+            self.relay_burst(key, &burst);
         }
         burst.clear();
         if let Some(producer) = self.producers.get_mut(key) {
@@ -96,8 +98,7 @@ impl Worker {
         let Some(producer) = self.producers.get(key) else {
             return;
         };
-        let publisher = self.transports.get(producer.transport);
-        let clock = publisher.map_or_else(PublisherClock::default, |t| t.clock);
+        let clock = self.clock_of(producer);
         let reports = &mut self.reports;
         let mut passage = Passage::new(now, producer, clock, burst, reports);
         for route in &producer.routes {
@@ -136,8 +137,7 @@ impl Worker {
         let Some(producer) = self.producers.get(key) else {
             return;
         };
-        let publisher = self.transports.get(producer.transport);
-        let clock = publisher.map_or_else(PublisherClock::default, |t| t.clock);
+        let clock = self.clock_of(producer);
         let Some(consumer) = self.consumers.get_mut(consumer_key) else {
             return;
         };
@@ -235,18 +235,14 @@ impl Worker {
         let Some(producer) = self.producers.get_mut(key) else {
             return;
         };
-        let transport_key = producer.transport;
         let due: Vec<_> = producer.due_requests(now, interval).collect();
-        if let Some(transport) = self
-            .transports
-            .get_mut(transport_key)
-            .filter(|_| !producer.paused)
-        {
-            for request in due {
-                transport.request_key_frame(request);
+        match producer.origin {
+            Origin::Peer { .. } if producer.paused => {}
+            Origin::Peer { transport, mid } => self.ask_peer(now, transport, mid, &due),
+            Origin::Mirror(_) => {
+                let due: Vec<Spatial> = due.iter().map(|request| request.encoding).collect();
+                self.tell_home(key, &due);
             }
-            self.pump(now, transport_key);
-            self.touch(transport_key);
         }
         self.schedule_requests(key);
     }
@@ -256,9 +252,7 @@ impl Worker {
         let Some(producer) = self.producers.get(key) else {
             return;
         };
-        let Some(publisher) = self.transports.get(producer.transport).map(|t| t.clock) else {
-            return;
-        };
+        let publisher = self.clock_of(producer);
         for route in &producer.routes {
             if let Some(consumer) = self.consumers.get(*route)
                 && let Some(transport) = self.transports.get_mut(consumer.transport)
@@ -268,7 +262,34 @@ impl Worker {
         }
     }
 
-    fn want_key_frame(&mut self, now: Instant, key: Key<Producer>, encoding: Spatial) {
+    fn ask_peer(
+        &mut self,
+        now: Instant,
+        key: Key<Transport>,
+        mid: Mid,
+        requests: &[KeyFrameRequest],
+    ) {
+        let Some(transport) = self.transports.get_mut(key) else {
+            return;
+        };
+        for request in requests {
+            transport.request_key_frame(mid, request.rid);
+        }
+        self.pump(now, key);
+        self.touch(key);
+    }
+
+    fn clock_of(&self, producer: &Producer) -> PublisherClock {
+        match &producer.origin {
+            Origin::Peer { transport, .. } => {
+                let transport = self.transports.get(*transport);
+                transport.map_or_else(PublisherClock::default, |t| t.clock)
+            }
+            Origin::Mirror(mirror) => mirror.clock,
+        }
+    }
+
+    pub(super) fn want_key_frame(&mut self, now: Instant, key: Key<Producer>, encoding: Spatial) {
         let interval = self.config.limits.key_frame_interval;
         if let Some(producer) = self.producers.get_mut(key) {
             producer.want_key_frame(now, encoding, interval);
@@ -296,19 +317,13 @@ impl Worker {
         let Some(producer) = self.producers.get(key) else {
             return false;
         };
-        let payload_type = self
-            .transports
-            .get(producer.transport)
-            .and_then(|transport| {
-                let mut sources = transport.sources.values();
-                sources
-                    .find(|s| s.producer == key && s.codec == codec)
-                    .map(|s| s.payload_type)
-            });
-        let publisher = self.transports.get_mut(producer.transport);
-        let params = publisher
-            .zip(payload_type)
-            .and_then(|(t, pt)| t.params_of(pt));
+        let params = match &producer.origin {
+            Origin::Mirror(mirror) => mirror.params(codec),
+            Origin::Peer { transport, .. } => {
+                let publisher = self.transports.get_mut(*transport);
+                publisher.and_then(|publisher| publisher.params_from(key, codec))
+            }
+        };
         let Some(consumer) = self.consumers.get_mut(consumer_key) else {
             return false;
         };

@@ -75,12 +75,17 @@ impl Worker {
             self.levels_at = self.levels_at.or(Some(now + interval));
         }
         if let Some(codec) = arrival.codec {
-            let producer = producer.id;
-            self.reports
-                .push_back(Report::ProducerCodec { producer, codec });
+            let id = producer.id;
+            let report = Report::ProducerCodec {
+                producer: id,
+                codec,
+            };
+            self.reports.push_back(report);
+            self.relay_state(source.producer);
         }
         if replaced {
             self.restart_routes(source.producer);
+            self.relay_restart(source.producer, Some(source.encoding));
         }
         if let Some(live) = arrival.live {
             self.forward_burst(now, source.producer);
@@ -122,6 +127,7 @@ impl Worker {
             },
         );
         self.set_clocks(producer_key);
+        self.relay_state(producer_key);
     }
 
     /// Which encoding a packet is of; `None` if nobody has opened a producer for it.
@@ -160,7 +166,7 @@ impl Worker {
     }
 
     /// What a publisher sends does not go on where it was.
-    fn restart_routes(&mut self, key: Key<Producer>) {
+    pub(super) fn restart_routes(&mut self, key: Key<Producer>) {
         let Some(producer) = self.producers.get(key) else {
             return;
         };

@@ -3,6 +3,7 @@
 mod drive;
 mod forward;
 mod media;
+mod mirror;
 mod requests;
 
 use std::collections::{HashMap, VecDeque};
@@ -25,6 +26,11 @@ use crate::egress::{NtpClock, Slab};
 use crate::producer::Producer;
 use crate::secure::Crypto;
 use crate::transport::{Common, Touched, Transport};
+
+pub use self::mirror::Relay;
+
+use self::mirror::Awaited;
+pub(crate) use self::mirror::Mirror;
 
 /// What all workers of a process have in common: the DTLS certificate.
 ///
@@ -90,6 +96,11 @@ pub struct Worker {
     /// Audio tracks that were heard since the last report.
     heard: Vec<Key<Producer>>,
     levels_at: Option<Instant>,
+    /// Producers of other workers that have not answered yet, and when they are asked again.
+    awaited: HashMap<ProducerId, Awaited>,
+    ask_homes_at: Option<Instant>,
+    /// To other workers.
+    relays: VecDeque<(usize, Relay)>,
     reports: VecDeque<Report>,
     out: Outgoing,
     counts: Counts,
@@ -165,6 +176,9 @@ impl Worker {
             requests: Deadlines::new(),
             heard: Vec::new(),
             levels_at: None,
+            awaited: HashMap::new(),
+            ask_homes_at: None,
+            relays: VecDeque::new(),
             reports: VecDeque::new(),
             out: Outgoing::default(),
             counts: Counts::default(),
@@ -183,6 +197,7 @@ impl Worker {
                 self.forward_bursts(now);
                 self.handle_request(now, request);
             }
+            Input::Relay { from, relay } => self.handle_relay(now, from, relay),
             Input::Timeout => {}
         }
     }
@@ -205,7 +220,12 @@ impl Worker {
         if let Some(report) = self.reports.pop_front() {
             return Output::Report(report);
         }
-        let next = [self.deadlines.next(), self.requests.next(), self.levels_at];
+        let next = [
+            self.deadlines.next(),
+            self.requests.next(),
+            self.levels_at,
+            self.ask_homes_at,
+        ];
         let next = next.into_iter().flatten().min().unwrap_or(now + IDLE);
         Output::Timeout(next.max(now))
     }
@@ -252,6 +272,9 @@ impl Worker {
         }
         if self.levels_at.is_some_and(|at| at <= now) {
             self.report_levels();
+        }
+        if self.ask_homes_at.is_some_and(|at| at <= now) {
+            self.ask_homes(now);
         }
     }
 

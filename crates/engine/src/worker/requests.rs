@@ -12,12 +12,13 @@ use crate::api::{
 };
 use crate::arena::Key;
 use crate::consumer::Consumer;
-use crate::producer::Producer;
+use crate::producer::{Origin, Producer};
 use crate::transport::Transport;
 use crate::transport::negotiation::Change;
 use crate::transport::sdp::parse::SdpError;
 
 use super::Worker;
+use super::mirror::Waiting;
 
 impl Worker {
     pub(super) fn handle_request(&mut self, now: Instant, request: Request) {
@@ -67,19 +68,20 @@ impl Worker {
                 consumer,
                 transport,
                 producer,
+                home,
                 label,
                 delivery,
             } => {
-                self.open_consumer(consumer, (transport, producer), label, delivery);
+                let route = (transport, producer, home);
+                self.open_consumer(now, consumer, route, label, delivery);
             }
             Request::ConfigureConsumer { consumer, delivery } => {
                 self.configure_consumer(now, consumer, delivery);
             }
-            Request::CloseConsumer { consumer } => {
-                if let Some(key) = self.consumer_keys.get(&consumer) {
-                    self.close_consumer(*key);
-                }
-            }
+            Request::CloseConsumer { consumer } => match self.consumer_keys.get(&consumer) {
+                Some(key) => self.close_consumer(*key),
+                None => self.stop_waiting(|waiting| waiting.id == consumer),
+            },
             Request::SendData {
                 transport,
                 channel,
@@ -189,7 +191,7 @@ impl Worker {
         let theirs = |k: &Key<Producer>| {
             self.producers
                 .get(*k)
-                .is_some_and(|producer| producer.transport == key)
+                .is_some_and(|producer| producer.transport() == Some(key))
         };
         for producer in producers.filter(theirs).collect::<Vec<_>>() {
             self.close_producer(producer);
@@ -199,6 +201,7 @@ impl Worker {
     fn forget_transport(&mut self, key: Key<Transport>) {
         if let Some(transport) = self.transports.remove(key) {
             self.transport_keys.remove(&transport.id);
+            self.stop_waiting(|waiting| waiting.transport == transport.id);
         }
         self.demux.forget(key);
         self.deadlines.forget(key);
@@ -362,19 +365,25 @@ impl Worker {
         {
             return;
         }
-        let producer = Producer::new(id, key, mid.into(), kind, &inbound.rids, inbound.stereo);
+        let origin = Origin::Peer {
+            transport: key,
+            mid: mid.into(),
+        };
+        let producer = Producer::new(id, origin, kind, &inbound.rids, inbound.stereo);
         let producer = self.producers.insert(producer);
         inbound.producer = Some(producer);
         self.producer_keys.insert(id, producer);
     }
 
-    fn close_producer(&mut self, key: Key<Producer>) {
+    pub(super) fn close_producer(&mut self, key: Key<Producer>) {
         let Some(producer) = self.producers.remove(key) else {
             return;
         };
         self.producer_keys.remove(&producer.id);
         self.requests.forget(key);
-        if let Some(transport) = self.transports.get_mut(producer.transport) {
+        self.relay_end(&producer);
+        let transport = producer.transport();
+        if let Some(transport) = transport.and_then(|key| self.transports.get_mut(key)) {
             transport.sources.retain(|_, source| source.producer != key);
         }
         for consumer in producer.routes {
@@ -399,15 +408,27 @@ impl Worker {
             }
             self.want_for(now, consumer);
         }
+        self.relay_restart(key, None);
     }
 
-    fn open_consumer(
+    pub(super) fn open_consumer(
         &mut self,
+        now: Instant,
         id: ConsumerId,
-        (transport, producer): (TransportId, ProducerId),
+        (transport, producer, home): (TransportId, ProducerId, Option<usize>),
         label: Label,
         delivery: Delivery,
     ) {
+        if let Some(home) = home.filter(|_| !self.producer_keys.contains_key(&producer)) {
+            let waiting = Waiting {
+                id,
+                transport,
+                label,
+                delivery,
+            };
+            self.await_mirror(now, producer, home, waiting);
+            return;
+        }
         let transport = self.transport_keys.get(&transport).copied();
         let producer = self.producer_keys.get(&producer).copied();
         let (Some(transport_key), Some(producer_key)) = (transport, producer) else {
@@ -438,6 +459,8 @@ impl Worker {
         {
             consumer.configure(delivery);
             self.want_for(now, key);
+        } else if let Some(waiting) = self.waiting(id) {
+            waiting.delivery = delivery;
         }
     }
 
@@ -449,6 +472,7 @@ impl Worker {
         if let Some(producer) = self.producers.get_mut(consumer.producer) {
             producer.routes.retain(|route| *route != key);
         }
+        self.end_if_unused(consumer.producer);
         let Some(transport) = self.transports.get_mut(consumer.transport) else {
             return;
         };
@@ -508,7 +532,12 @@ impl Worker {
             bytes: self.counts.bytes,
             strays: self.counts.strays,
             transports: transports.collect(),
-            producers: self.producers.values().map(|p| p.statistics(now)).collect(),
+            producers: self
+                .producers
+                .values()
+                .filter(|producer| producer.transport().is_some())
+                .map(|producer| producer.statistics(now))
+                .collect(),
             consumers: self
                 .consumers
                 .values()

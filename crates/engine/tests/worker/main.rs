@@ -8,6 +8,7 @@
 )]
 
 mod connections;
+mod mirrors;
 mod network;
 mod peer;
 mod sections;

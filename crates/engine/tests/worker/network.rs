@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use umbrella_engine::{
     ConsumerId, Identity, Input, Label, Limits, LocalAddress, Negotiation, Output, Path,
-    ProducerId, Protocol, Report, Request, TransportId, Worker, WorkerConfig,
+    ProducerId, Protocol, Relay, Report, Request, TransportId, Worker, WorkerConfig,
 };
 use umbrella_media::{Codec, Delivery, Kind};
 
@@ -63,6 +63,8 @@ pub(crate) struct Track {
     pub(crate) name: String,
     pub(crate) codecs: Vec<Codec>,
     pub(crate) producer: ProducerId,
+    /// The worker that it lives on, if that is another one.
+    pub(crate) home: Option<usize>,
 }
 
 pub(crate) fn udp() -> SocketAddr {
@@ -105,6 +107,21 @@ impl Network {
             worker_at: now,
             next_id: 1,
         }
+    }
+
+    /// Another worker of the same owner: its clock is that of the first, its names are others.
+    pub(crate) fn beside(first: &mut Network, seed: u64) -> Network {
+        let mut second = Network::new(seed);
+        first.now = first.now.max(second.now);
+        second.now = first.now;
+        second.next_id += 1_000_000;
+        second
+    }
+
+    /// Something that another worker says.
+    pub(crate) fn take_relay(&mut self, from: usize, relay: Relay) {
+        self.worker.handle(self.now, Input::Relay { from, relay });
+        self.worker_at = self.now;
     }
 
     /// A peer that offers: data channels, what it publishes, and free sections.
@@ -180,6 +197,7 @@ impl Network {
             consumer,
             transport,
             producer,
+            home: track.home,
             label,
             delivery,
         });
@@ -433,6 +451,7 @@ impl Network {
                     name,
                     codecs,
                     producer,
+                    home: None,
                 });
                 self.request(Request::OpenProducer {
                     producer,

@@ -241,16 +241,24 @@ impl Control {
         published.producer
     }
 
-    pub(super) fn pause_producer(&mut self, room: &RoomName, track: &TrackId, paused: bool) {
-        if let Some(producer) = self.names.producer(track) {
-            self.request_for(room, Request::PauseProducer { producer, paused });
+    pub(super) fn pause_producer(&mut self, track: &TrackId, paused: bool) {
+        if let (Some(producer), Some(worker)) = (self.names.producer(track), self.worker_of(track))
+        {
+            self.request(worker, Request::PauseProducer { producer, paused });
         }
     }
 
-    pub(super) fn close_producer(&mut self, room: &RoomName, track: &TrackId) {
-        if let Some(producer) = self.forget_track(track) {
-            self.request_for(room, Request::CloseProducer { producer });
+    pub(super) fn close_producer(&mut self, track: &TrackId) {
+        let worker = self.worker_of(track);
+        if let (Some(producer), Some(worker)) = (self.forget_track(track), worker) {
+            self.request(worker, Request::CloseProducer { producer });
         }
+    }
+
+    /// The worker that a track is published to.
+    fn worker_of(&self, track: &TrackId) -> Option<usize> {
+        let by = self.names.tracks.get(track)?.by;
+        self.sessions.get(by).map(|session| session.worker)
     }
 
     fn producer_codec(&mut self, producer: ProducerId, codec: Codec) {
@@ -316,10 +324,13 @@ impl Control {
         let Some(producer) = self.names.producer(&track) else {
             return;
         };
+        let Some(publishing) = self.worker_of(&track) else {
+            return;
+        };
         let Some(session) = self.sessions.of(subscriber) else {
             return;
         };
-        let (id, role) = (session.id, session.receiving_role());
+        let (id, role, worker) = (session.id, session.receiving_role(), session.worker);
         let stream = self
             .rooms
             .get(room)
@@ -340,14 +351,15 @@ impl Control {
             .and_then(|session| session.consumers.insert(track, consumer));
         if let Some(consumer) = previous {
             self.names.consumers.remove(&consumer);
-            self.request_for(room, Request::CloseConsumer { consumer });
+            self.request(worker, Request::CloseConsumer { consumer });
         }
-        self.request_for(
-            room,
+        self.request(
+            worker,
             Request::OpenConsumer {
                 consumer,
                 transport,
                 producer,
+                home: (publishing != worker).then_some(publishing),
                 label,
                 delivery,
             },

@@ -39,6 +39,9 @@ pub use self::session::{Event, Outbox, outbox};
 /// Messages and reports that are taken from a queue before the other queue has its turn.
 const BATCH: usize = 64;
 
+/// A room with so many sessions on the worker where it began puts further ones on others too.
+const SPREAD_FROM: usize = 50;
+
 /// When a worker's queue is full, how long until it is tried again.
 const RETRY: Duration = Duration::from_millis(2);
 
@@ -247,15 +250,16 @@ impl Control {
         let Some(entry) = self.rooms.get(&joining.room) else {
             return;
         };
+        let worker = self.worker_for(&joining.room, entry.worker);
         tracing::info!(room = %joining.room, identity = %joining.join.identity,
-            participant = %joining.join.id, client = joining.client, "joined");
+            participant = %joining.join.id, client = joining.client, worker, "joined");
         self.sessions.insert(Session {
             id,
             room: joining.room.clone(),
             participant: joining.join.id.clone(),
             identity: joining.join.identity.clone(),
             client: joining.client,
-            worker: entry.worker,
+            worker,
             links: joining.links,
             stream_names: joining.stream_names,
             outbox: joining.outbox,
@@ -304,6 +308,19 @@ impl Control {
         };
         let until = now + self.settings.rooms.empty_timeout;
         self.rooms.insert(config, worker, permanent, until);
+    }
+
+    /// The worker for one more session in a room. A room stays on one worker while it is small,
+    /// as handing packets to another worker costs; a large one spreads over all of them.
+    fn worker_for(&self, room: &RoomName, home: usize) -> usize {
+        let mut there = self
+            .sessions
+            .iter()
+            .filter(|s| s.room == *room && s.worker == home);
+        match there.nth(SPREAD_FROM - 1) {
+            Some(_) => self.least_loaded(),
+            None => home,
+        }
     }
 
     /// The worker with the fewest sessions, and among those with the fewest rooms.
@@ -451,10 +468,14 @@ impl Control {
             "a worker thread has died; its rooms start anew on another"
         );
         self.workers[worker].mark_dead();
+        let there = |name: &RoomName| {
+            let mut sessions = self.sessions.iter();
+            sessions.any(|session| session.worker == worker && session.room == *name)
+        };
         let rooms: Vec<RoomName> = self
             .rooms
             .iter()
-            .filter(|(_, entry)| entry.worker == worker)
+            .filter(|(name, entry)| entry.worker == worker || there(name))
             .map(|(name, _)| name.clone())
             .collect();
         let replacement = self.least_loaded();
@@ -462,7 +483,9 @@ impl Control {
             let reason = LeaveReason::StateMismatch;
             let close = Command::Moderate(Moderation::Close { reason });
             self.commands.push_back((name.clone(), close));
-            if let Some(entry) = self.rooms.get_mut(&name) {
+            if let Some(entry) = self.rooms.get_mut(&name)
+                && entry.worker == worker
+            {
                 entry.worker = replacement;
             }
         }
@@ -510,8 +533,8 @@ impl Control {
             Effect::CloseConsumer { subscriber, track } => {
                 self.close_consumer(&subscriber, &track);
             }
-            Effect::PauseProducer { track, paused } => self.pause_producer(room, &track, paused),
-            Effect::CloseProducer { track } => self.close_producer(room, &track),
+            Effect::PauseProducer { track, paused } => self.pause_producer(&track, paused),
+            Effect::CloseProducer { track } => self.close_producer(&track),
             Effect::SendData {
                 to,
                 reliability,
@@ -558,12 +581,6 @@ impl Control {
                     "client does not read what it is sent");
             }
             self.give_up(id, LeaveReason::SignalLost);
-        }
-    }
-
-    fn request_for(&mut self, room: &RoomName, request: Request) {
-        if let Some(worker) = self.rooms.get(room).map(|entry| entry.worker) {
-            self.request(worker, request);
         }
     }
 

@@ -11,7 +11,7 @@ use umbrella_room::{Room, RoomConfig};
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) room: Room,
-    /// The worker that carries everybody in it.
+    /// The worker that carries everybody in it, or the first of many.
     pub(super) worker: usize,
     /// Stays while nobody is in.
     pub(super) permanent: bool,

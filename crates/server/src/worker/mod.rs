@@ -7,6 +7,7 @@ pub(crate) mod framing;
 mod link;
 mod load;
 mod ports;
+mod relays;
 mod tcp;
 mod thread;
 mod udp;
@@ -22,6 +23,8 @@ use crate::config::MediaConfig;
 use crate::net::media_addresses;
 
 pub(crate) use self::link::Link;
+use self::relays::Relays;
+use self::thread::Seat;
 
 /// Reports of all workers that wait for the owner of the rooms. When it is full a worker keeps
 /// its reports for later, and drops what is stale by then: loudness and lossy data.
@@ -83,10 +86,13 @@ pub struct Workers {
 pub fn start(settings: &Settings) -> anyhow::Result<Workers> {
     let identity = Identity::generate().context("cannot make a DTLS certificate")?;
     let (reports, receiver) = mpsc::channel(REPORTS);
+    let seats = (0..settings.media.worker_count()).map(|_| Seat::new());
+    let seats: Vec<Seat> = seats.collect::<anyhow::Result<_>>()?;
+    let addresses_of_all: Vec<_> = seats.iter().map(|seat| seat.address.clone()).collect();
     let mut links = Vec::new();
     let mut texts = Vec::new();
     let mut next_port = u32::from(settings.media.min_port);
-    for index in 0..settings.media.worker_count() {
+    for (index, seat) in seats.into_iter().enumerate() {
         let sockets = ports::bind(next_port, settings.media.max_port, &settings.interfaces)?;
         let port = sockets.port;
         next_port = u32::from(port) + 1;
@@ -106,7 +112,14 @@ pub fn start(settings: &Settings) -> anyhow::Result<Workers> {
             identity: identity.clone(),
         };
         let engine = umbrella_engine::Worker::new(config, Instant::now(), SystemTime::now());
-        let link = thread::spawn(index, engine, sockets, settings.tcp, reports.clone())?;
+        let relays = Relays::new(index, &addresses_of_all);
+        let outside = thread::Outside {
+            index,
+            sockets,
+            relays,
+            reports: reports.clone(),
+        };
+        let link = thread::spawn(engine, seat, outside, settings.tcp)?;
         links.push(link);
     }
     Ok(Workers {

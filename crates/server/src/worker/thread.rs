@@ -16,6 +16,7 @@ use umbrella_engine::{Channel, Input, Output, Protocol, Report, Request, Transmi
 use super::link::{Link, REQUESTS};
 use super::load::{Load, Meter};
 use super::ports::{Pair, Sockets};
+use super::relays::{self, Address, Inbox, Relays};
 use super::tcp::{Connections, Progress};
 use super::udp::{Buffers, Datagram, Udp};
 use super::{FromWorker, TcpLimits};
@@ -34,6 +35,9 @@ const BATCHES: usize = 8;
 /// Requests that are taken before datagrams have their turn.
 const REQUEST_BUDGET: usize = 256;
 
+/// Relays that are taken before datagrams have their turn.
+const RELAY_BUDGET: usize = 256;
+
 /// Reports that wait here because the owner's queue is full. Loudness and lossy data are not
 /// kept at all then; beyond this bound reliable data is dropped too.
 const REPORT_BACKLOG: usize = 65_536;
@@ -44,16 +48,54 @@ const RETRY: Duration = Duration::from_millis(2);
 /// How often silent TCP connections are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Where a worker thread will wait; others can leave it something before it is there.
+pub(super) struct Seat {
+    poll: Poll,
+    waker: Arc<Waker>,
+    pub(super) address: Address,
+    inbox: Inbox,
+}
+
+/// What a worker thread deals with outside.
+pub(super) struct Outside {
+    pub(super) index: usize,
+    pub(super) sockets: Sockets,
+    /// To the other workers.
+    pub(super) relays: Relays,
+    /// To the owner.
+    pub(super) reports: mpsc::Sender<FromWorker>,
+}
+
+impl Seat {
+    pub(super) fn new() -> anyhow::Result<Seat> {
+        let poll = Poll::new().context("cannot make an event queue")?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let (address, inbox) = relays::address(waker.clone());
+        Ok(Seat {
+            poll,
+            waker,
+            address,
+            inbox,
+        })
+    }
+}
+
 /// Starts a worker thread.
 pub(super) fn spawn(
-    index: usize,
     engine: Worker,
-    sockets: Sockets,
+    seat: Seat,
+    outside: Outside,
     tcp: TcpLimits,
-    reports: mpsc::Sender<FromWorker>,
 ) -> anyhow::Result<Link> {
-    let poll = Poll::new().context("cannot make an event queue")?;
-    let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+    let Seat {
+        poll, waker, inbox, ..
+    } = seat;
+    let Outside {
+        index,
+        sockets,
+        relays,
+        reports,
+    } = outside;
     let (sender, requests) = sync_channel(REQUESTS);
     let load = Arc::new(Load::default());
     let port = sockets.port;
@@ -75,6 +117,10 @@ pub(super) fn spawn(
             unread: VecDeque::new(),
             requests,
             more_requests: false,
+            inbox,
+            more_relays: false,
+            relays,
+            relays_wait: false,
             reports,
             backlog: VecDeque::new(),
             meter: Meter::new(now),
@@ -139,6 +185,11 @@ struct State {
     unread: VecDeque<Token>,
     requests: Receiver<Request>,
     more_requests: bool,
+    /// From the other workers, and to them.
+    inbox: Inbox,
+    more_relays: bool,
+    relays: Relays,
+    relays_wait: bool,
     reports: mpsc::Sender<FromWorker>,
     backlog: VecDeque<Report>,
     meter: Meter,
@@ -189,6 +240,7 @@ impl State {
             if self.take_requests(woken) == Next::Stop {
                 return Ok(());
             }
+            self.take_relays(woken);
             self.read_datagrams(&mut buffers)?;
             let now = Instant::now();
             self.read_connections(now);
@@ -201,6 +253,7 @@ impl State {
                 self.connections.sweep(now);
             }
             self.flush_reports();
+            self.relays_wait = !self.relays.flush();
             self.meter.worked(woken, Instant::now(), &self.load);
         }
     }
@@ -208,11 +261,11 @@ impl State {
     /// How long nothing is to be done if nothing arrives.
     fn wait(&self, now: Instant) -> Duration {
         let unread = self.families.iter().any(|family| family.udp_unread);
-        if unread || self.more_requests || !self.unread.is_empty() {
+        if unread || self.more_requests || self.more_relays || !self.unread.is_empty() {
             return Duration::ZERO;
         }
         let mut until = self.timeout.min(self.sweep).min(self.meter.deadline());
-        if !self.backlog.is_empty() {
+        if !self.backlog.is_empty() || self.relays_wait {
             until = until.min(now + RETRY);
         }
         until.saturating_duration_since(now)
@@ -231,6 +284,7 @@ impl State {
                 self.connections.accept(now, &family.tcp, registry);
             } else if token == WAKE {
                 self.more_requests = true;
+                self.more_relays = true;
             } else {
                 if event.is_writable() {
                     self.connections.writable(token);
@@ -260,6 +314,26 @@ impl State {
             }
         }
         Next::GoOn
+    }
+
+    /// Takes what other workers have said, and does what follows once for all of it.
+    fn take_relays(&mut self, now: Instant) {
+        if !self.more_relays {
+            return;
+        }
+        let mut taken = 0;
+        while taken < RELAY_BUDGET {
+            // The others are gone only at the very end.
+            let Ok((from, relay)) = self.inbox.try_recv() else {
+                self.more_relays = false;
+                break;
+            };
+            self.engine.handle(now, Input::Relay { from, relay });
+            taken += 1;
+        }
+        if taken > 0 {
+            self.drain(now);
+        }
     }
 
     fn read_datagrams(&mut self, buffers: &mut Buffers) -> io::Result<()> {
@@ -344,6 +418,9 @@ impl State {
             }
         }
         self.transmit();
+        while let Some((to, relay)) = self.engine.poll_relay() {
+            self.relays.push(to, relay);
+        }
     }
 
     fn transmit(&mut self) {
