@@ -8,6 +8,7 @@
 )]
 
 mod connections;
+mod faults;
 mod network;
 mod peer;
 mod sections;
