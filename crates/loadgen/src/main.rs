@@ -59,6 +59,12 @@ struct Args {
     /// Seconds that participants of a soak stay on average
     #[arg(long, default_value_t = 20.0)]
     stay: f64,
+    /// Everybody of a soak is there at the end of each period of so many seconds …
+    #[arg(long, default_value_t = 60.0)]
+    period: f64,
+    /// … for so many seconds
+    #[arg(long, default_value_t = 10.0)]
+    full_house: f64,
     /// Share of all datagrams, 0 to 1, that our own sockets lose in each direction
     #[arg(long, default_value_t = 0.0, value_parser = share)]
     loss: f64,
@@ -147,6 +153,8 @@ fn options(args: Args) -> anyhow::Result<Options> {
             subscribers: args.subscribers,
             rooms: args.rooms,
             stay: seconds(args.stay)?,
+            period: seconds(args.period.max(1.0))?,
+            full_house: seconds(args.full_house)?,
             bitrate: args.bitrate,
             audio_bitrate: args.audio_bitrate,
             fps: args.fps,

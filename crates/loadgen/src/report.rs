@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::process::{Usage, Used};
 use crate::scenario::Plan;
-use crate::soak::Turnover;
+use crate::soak::{FullHouse, Turnover};
 use crate::tally::{Datagrams, Progress, Tally, percentile_ms};
 
 /// Values below which shares of the samples lie, in milliseconds.
@@ -116,6 +116,8 @@ pub struct Report {
     pub datagrams: Datagrams,
     /// Who came and went in a soak.
     pub turnover: Option<Turnover>,
+    /// The server whenever everybody of a soak was there, in order.
+    pub full_houses: Vec<FullHouse>,
     /// The server's process, if it could be read.
     pub server: Option<ServerUse>,
     /// CPU of the server's process per packet sent.
@@ -147,6 +149,7 @@ pub(crate) struct Measured<'a> {
     pub(crate) failures: Vec<String>,
     pub(crate) loss: f64,
     pub(crate) turnover: Option<Turnover>,
+    pub(crate) full_houses: Vec<FullHouse>,
     pub(crate) duration: Duration,
     /// Before anybody joined, at the begin and at the end.
     pub(crate) server: Option<(Usage, Usage, Usage)>,
@@ -209,6 +212,7 @@ impl Report {
             loss_asked: measured.loss,
             datagrams: tally.datagrams,
             turnover: measured.turnover,
+            full_houses: measured.full_houses,
             server,
             server_cpu_us_per_packet: per_packet,
             limit_us_per_packet: limit,

@@ -18,7 +18,7 @@ use crate::participant::{self, Participant, Server};
 use crate::process::{Machine, Usage};
 use crate::report::{Measured, Report};
 use crate::scenario::{Plan, Scenario};
-use crate::soak::{Seat, Turnover};
+use crate::soak::{FullHouse, Phase, Seat, Turnover};
 use crate::socket::Connector;
 use crate::tally::{Progress, Tally};
 use crate::token::Key;
@@ -31,6 +31,9 @@ const LIMIT_TIME: Duration = Duration::from_millis(1500);
 
 /// Publishers join one after the other, so far apart.
 const PUBLISHER_SPACING: Duration = Duration::from_millis(50);
+
+/// How often memory is read while everybody is there.
+const READINGS: u32 = 11;
 
 /// How to speak with the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -95,10 +98,13 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
     crowd.begin().await;
     let (begun, machine) = (Instant::now(), Machine::now());
     let (begin, ours) = (usage(), Usage::of(std::process::id()));
-    if plan.scenario == Scenario::Churn {
-        crowd.churn(options).await;
-    } else {
-        tokio::time::sleep(options.duration).await;
+    let mut full_houses = Vec::new();
+    match plan.scenario {
+        Scenario::Churn => crowd.churn(options).await,
+        Scenario::Soak => full_houses = crowd.soak(options).await,
+        Scenario::Broadcast | Scenario::Meeting | Scenario::Audio | Scenario::Idle => {
+            tokio::time::sleep(options.duration).await;
+        }
     }
     let (end, ours_end) = (usage(), Usage::of(std::process::id()));
     let duration = begun.elapsed();
@@ -122,6 +128,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         failures,
         loss: options.loss.share,
         turnover: (plan.scenario == Scenario::Soak).then_some(turnover),
+        full_houses,
         duration,
         server: server.map(|((before, begin), end)| (before, begin, end)),
         limit_us,
@@ -159,6 +166,7 @@ struct Crowd {
     sessions: JoinSet<anyhow::Result<()>>,
     /// Of a soak.
     seats: JoinSet<Turnover>,
+    phase: watch::Sender<Phase>,
     leave: watch::Sender<bool>,
     failures: Vec<String>,
 }
@@ -188,6 +196,7 @@ impl Crowd {
             drivers: drivers?,
             sessions: JoinSet::new(),
             seats: JoinSet::new(),
+            phase: watch::Sender::new(Phase::FullHouse { at: Duration::ZERO }),
             leave: watch::Sender::new(false),
             failures: Vec::new(),
         })
@@ -223,7 +232,6 @@ impl Crowd {
         let plan = Arc::new(options.plan.clone());
         let seats = plan.publishers + plan.subscribers;
         let numbers = Arc::new(AtomicU32::new(0));
-        let started = Instant::now();
         for number in 0..plan.rooms * seats {
             let seat = Seat {
                 server: self.server.clone(),
@@ -233,11 +241,10 @@ impl Crowd {
                 slot: number / seats,
                 number,
                 publishes: number % seats < plan.publishers,
-                started,
                 seed: options.loss.seed,
                 numbers: numbers.clone(),
             };
-            self.seats.spawn(seat.run(self.leave.subscribe()));
+            self.seats.spawn(seat.run(self.phase.subscribe()));
             tokio::time::sleep(plan.join_within / (plan.rooms * seats)).await;
         }
     }
@@ -322,6 +329,40 @@ impl Crowd {
         self.note_failures();
     }
 
+    /// Lets them come and go, and looks at the server whenever all are there.
+    async fn soak(&self, options: &Options) -> Vec<FullHouse> {
+        let plan = &options.plan;
+        let (started, mut full_houses) = (Instant::now(), Vec::new());
+        while started.elapsed() + plan.period <= options.duration + plan.period / 10 {
+            let before = self.phase.borrow().time().unwrap_or_default();
+            let since = Instant::now();
+            self.phase.send_replace(Phase::Turnover { since, before });
+            tokio::time::sleep(plan.period.saturating_sub(plan.full_house)).await;
+            let at = before + since.elapsed();
+            self.phase.send_replace(Phase::FullHouse { at });
+            // Whoever was on their way has come by then, and the server has noticed who has gone.
+            tokio::time::sleep(plan.full_house / 2).await;
+            let resident_kb = self.resident(options, plan.full_house / 2).await;
+            full_houses.push(FullHouse {
+                at_s: started.elapsed().as_secs(),
+                connections: self.progress().await.connected,
+                resident_kb,
+            });
+        }
+        full_houses
+    }
+
+    /// The median of the server's resident memory within a time.
+    async fn resident(&self, options: &Options, time: Duration) -> Option<u64> {
+        let mut readings = Vec::new();
+        for _ in 0..READINGS {
+            tokio::time::sleep(time / READINGS).await;
+            readings.push(options.server_pid.and_then(Usage::of)?.rss_kb);
+        }
+        readings.sort_unstable();
+        readings.get(readings.len() / 2).copied()
+    }
+
     async fn progress(&self) -> Progress {
         let mut progress = Progress::default();
         for driver in &self.drivers {
@@ -360,6 +401,7 @@ impl Crowd {
         let failures = std::mem::take(&mut self.failures);
         // Nobody listens when all have gone already.
         let _ = self.leave.send(true);
+        self.phase.send_replace(Phase::Over);
         let mut turnover = Turnover::default();
         let all = async {
             while self.sessions.join_next().await.is_some() {}

@@ -50,6 +50,10 @@ pub struct Plan {
     pub rooms: u32,
     /// How long participants of a soak stay on average.
     pub stay: Duration,
+    /// Everybody of a soak is there at once at the end of each such time …
+    pub period: Duration,
+    /// … for so long.
+    pub full_house: Duration,
     /// Bits per second of pictures, of the highest encoding; 0 is no pictures.
     pub bitrate: u64,
     /// Bits per second of sound; 0 is no sound.
@@ -200,6 +204,8 @@ mod tests {
             subscribers: 300,
             rooms: 1,
             stay: Duration::ZERO,
+            period: Duration::ZERO,
+            full_house: Duration::ZERO,
             bitrate: 1_000_000,
             audio_bitrate: 32_000,
             fps: 30,

@@ -86,7 +86,49 @@ impl Farewell {
     }
 }
 
-/// Somebody's place in one of the rooms, which is never free for long.
+/// What goes on in all rooms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Phase {
+    /// Everybody who is there stays, everybody else comes. Their rooms' time stands still.
+    FullHouse { at: Duration },
+    /// They come and go. Their rooms' time was `before` at `since`.
+    Turnover { since: Instant, before: Duration },
+    /// All go.
+    Over,
+}
+
+impl Phase {
+    /// The rooms' time; `None` when it is over.
+    pub(crate) fn time(self) -> Option<Duration> {
+        match self {
+            Phase::FullHouse { at } => Some(at),
+            Phase::Turnover { since, before } => Some(before + since.elapsed()),
+            Phase::Over => None,
+        }
+    }
+
+    fn is_turnover(self) -> bool {
+        matches!(self, Phase::Turnover { .. })
+    }
+
+    fn is_full_house(self) -> bool {
+        matches!(self, Phase::FullHouse { .. })
+    }
+}
+
+/// The server while everybody was there and nobody came or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FullHouse {
+    /// Seconds since the beginning.
+    pub at_s: u64,
+    /// Peer connections that were up.
+    pub connections: usize,
+    /// Resident memory, KiB: a median.
+    pub resident_kb: Option<u64>,
+}
+
+/// Somebody's place in one of the rooms. It is free again when the server has noticed that they
+/// are gone, so that there are never more in a room than there are places.
 pub(crate) struct Seat {
     pub(crate) server: Server,
     pub(crate) driver: Driver,
@@ -98,22 +140,24 @@ pub(crate) struct Seat {
     /// Unique in a run.
     pub(crate) number: u32,
     pub(crate) publishes: bool,
-    /// When the first room began.
-    pub(crate) started: Instant,
     pub(crate) seed: u64,
     /// Numbers of participants.
     pub(crate) numbers: Arc<AtomicU32>,
 }
 
 impl Seat {
-    /// Lets one after the other sit here, until told to stop.
-    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) -> Turnover {
+    /// Lets one after the other sit here, until it is over.
+    pub(crate) async fn run(self, mut phases: watch::Receiver<Phase>) -> Turnover {
         let mut turnover = Turnover::default();
         let mut random = Random::of(self.seed, u64::from(self.number));
         let mut identity = None;
         let mut generation = None;
-        while !*stop.borrow() {
-            let (current, left) = generation_at(self.started.elapsed(), self.life(), self.phase());
+        loop {
+            let phase = *phases.borrow();
+            let Some(time) = phase.time() else {
+                return turnover;
+            };
+            let (current, left) = generation_at(time, self.life(), self.phase());
             if generation.replace(current) != Some(current) {
                 identity = None;
                 // One of the seats counts for all of the room.
@@ -124,13 +168,17 @@ impl Seat {
                 .stay
                 .mul_f64(0.25 + 1.5 * random.share())
                 .min(left);
-            let farewell = Farewell::pick(&mut random);
+            let farewell = match Farewell::pick(&mut random) {
+                // Nobody comes back to a room that has ended.
+                Farewell::Return if stay == left => Farewell::Silent,
+                farewell => farewell,
+            };
             let who = self.participant(current, identity.take());
             let known = who.identity.clone();
-            match self.visit(who, stay, &mut stop).await {
+            match self.visit(who, stay, &mut phases).await {
                 Ok(session) => {
                     turnover.stays += 1;
-                    part(session, farewell, &mut turnover).await;
+                    part(session, farewell, &mut turnover, &mut phases).await;
                     identity = (farewell == Farewell::Return).then_some(known);
                 }
                 Err(error) => {
@@ -141,7 +189,6 @@ impl Seat {
                 }
             }
         }
-        turnover
     }
 
     /// Joins and stays.
@@ -149,14 +196,19 @@ impl Seat {
         &self,
         who: Participant,
         stay: Duration,
-        stop: &mut watch::Receiver<bool>,
+        phases: &mut watch::Receiver<Phase>,
     ) -> anyhow::Result<Session> {
         let mut session = Session::join(&self.server, who, self.driver.clone()).await?;
+        let mut over = phases.clone();
+        let left = async {
+            tokio::time::sleep(stay).await;
+            // A sender that is gone says that it is over.
+            let _ = phases.wait_for(|phase| !phase.is_full_house()).await;
+        };
         let over = tokio::select! {
             result = session.serve() => result,
-            () = tokio::time::sleep(stay) => Ok(()),
-            // A sender that is gone says the same.
-            _ = stop.wait_for(|stop| *stop) => Ok(()),
+            () = left => Ok(()),
+            _ = over.wait_for(|phase| *phase == Phase::Over) => Ok(()),
         };
         match over {
             Ok(()) => Ok(session),
@@ -202,7 +254,12 @@ fn generation_at(elapsed: Duration, life: Duration, phase: Duration) -> (u32, Du
     (generation, life * (generation + 1) - at)
 }
 
-async fn part(mut session: Session, farewell: Farewell, turnover: &mut Turnover) {
+async fn part(
+    mut session: Session,
+    farewell: Farewell,
+    turnover: &mut Turnover,
+    phases: &mut watch::Receiver<Phase>,
+) {
     match farewell {
         Farewell::Polite => {
             turnover.polite += 1;
@@ -212,19 +269,30 @@ async fn part(mut session: Session, farewell: Farewell, turnover: &mut Turnover)
             turnover.cut += 1;
             session.lose_media().await;
         }
-        Farewell::Silent | Farewell::Return => {
-            let returned = u64::from(farewell == Farewell::Return);
-            turnover.returned += returned;
-            turnover.silent += 1 - returned;
+        Farewell::Silent => {
+            turnover.silent += 1;
             session.lose_media().await;
-            // Whoever is still there at the end of the run goes with it.
-            tokio::spawn(async move { tokio::time::timeout(GHOST, session.closed()).await });
+            haunt(session.closed(), phases).await;
         }
         Farewell::MediaLost => {
             turnover.media_lost += 1;
             session.lose_media().await;
-            tokio::spawn(async move { tokio::time::timeout(GHOST, session.outlast()).await });
+            haunt(session.outlast(), phases).await;
         }
+        Farewell::Return => {
+            turnover.returned += 1;
+            session.lose_media().await;
+            // The server ends it when its successor comes.
+            tokio::spawn(async move { tokio::time::timeout(GHOST, session.closed()).await });
+        }
+    }
+}
+
+/// Waits until the server has noticed that somebody is dead, or the place is needed.
+async fn haunt(ghost: impl Future<Output = ()>, phases: &mut watch::Receiver<Phase>) {
+    tokio::select! {
+        _ = tokio::time::timeout(GHOST, ghost) => {}
+        _ = phases.wait_for(|phase| !phase.is_turnover()) => {}
     }
 }
 

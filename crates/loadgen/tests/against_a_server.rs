@@ -112,6 +112,8 @@ fn plan(scenario: Scenario, publishers: u32, subscribers: u32) -> Plan {
         subscribers,
         rooms: 1,
         stay: Duration::from_secs(1),
+        period: Duration::from_millis(1500),
+        full_house: Duration::from_millis(500),
         bitrate: 500_000,
         audio_bitrate: 32_000,
         fps: 30,
@@ -182,4 +184,7 @@ async fn whoever_comes_and_goes_is_not_let_in_again() {
     assert_eq!(turnover.reasons, Vec::<String>::new());
     assert!(turnover.stays >= 12 && turnover.rooms >= 2, "{turnover:?}");
     assert!(report.packets_out > 0, "{report:?}");
+    // Two who publish and watch, and one who watches, in each of two rooms.
+    let full: Vec<usize> = report.full_houses.iter().map(|it| it.connections).collect();
+    assert_eq!(full, [10, 10]);
 }

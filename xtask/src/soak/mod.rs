@@ -14,14 +14,14 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use verdict::{Counts, Growth, Sample, Windows, leaked, restless};
+use verdict::{Counts, FullHouse, Growth, Sample, leaked, restless};
 
 /// Lets participants come and go with packet loss, and fails if memory grows or anything stays.
 ///
 /// Rooms begin and end; their participants publish, watch, leave with a goodbye or without one,
-/// lose their media, fall silent, come back. Both directions lose packets. Memory must be flat:
-/// the median of the last window may be 2 % above that of the first one after five minutes, in
-/// shorter runs 10 % above that after half of the time. Then all go, and rooms, sessions, peer
+/// lose their media, fall silent, come back. Both directions lose packets. Every five minutes all
+/// are there at once; memory may then be 2 % larger at most than after the first five minutes (in
+/// shorter runs 10 % larger than the first time). Then all go, and rooms, sessions, peer
 /// connections, tracks, subscriptions, deadlines, tasks, threads and file descriptors must be as
 /// many as before, and the server must sleep as well as before.
 #[derive(clap::Args)]
@@ -68,6 +68,10 @@ const LOOK: Duration = Duration::from_secs(10);
 /// WebSocket, and 30 more for media that were interrupted.
 const GRACE: Duration = Duration::from_secs(90);
 
+/// Everybody is there at the end of each such time, for so many seconds.
+const PERIOD_S: f64 = 300.0;
+const FULL_HOUSE_S: f64 = 40.0;
+
 /// Of all stays, so many may fail: with packet loss a connection may not come up in time.
 const FAILED: f64 = 0.02;
 
@@ -101,6 +105,11 @@ impl Load {
         };
         load.rooms = args.rooms.unwrap_or(load.rooms).max(1);
         load
+    }
+
+    /// Who publishes has one to publish and one to watch.
+    fn connections(&self) -> u64 {
+        u64::from(self.rooms * (2 * self.publishers + self.watchers))
     }
 }
 
@@ -155,9 +164,10 @@ struct Outcome {
     seed: u64,
     rooms: u32,
     participants: u32,
-    compared: Windows,
+    /// With a full house.
+    connections: u64,
     growth: Option<Growth>,
-    /// Kibibytes of growth for each stay between the two windows' middles.
+    /// Kibibytes of growth for each stay in between.
     kb_per_stay: Option<f64>,
     peak_kb: u64,
     resident_kb_before: u64,
@@ -187,6 +197,7 @@ struct Report {
     key_frame_requests: u64,
     datagrams: Datagrams,
     turnover: Turnover,
+    full_houses: Vec<FullHouse>,
     server_cores: Option<f64>,
     loadgen_cores: f64,
     machine_busy: f64,
@@ -238,8 +249,7 @@ impl Soak {
         let resident_after = process.open()?.resident_kb;
         std::thread::sleep(SETTLED);
         let rest_after = process.rest(WATCH)?;
-        let windows = Windows::of(self.time);
-        let growth = windows.compare(&seen.samples, seen.end_s);
+        let growth = Growth::of(&report.full_houses);
         let log = read(&self.scratch.join("umbrella.log"))?;
         let mut outcome = Outcome {
             seconds: seen.end_s,
@@ -247,9 +257,9 @@ impl Soak {
             seed: args.seed,
             rooms: self.load.rooms,
             participants: self.load.rooms * (self.load.publishers + self.load.watchers),
-            compared: windows,
+            connections: self.load.connections(),
             growth,
-            kb_per_stay: growth.map(|growth| per_stay(&growth, &windows, &report, seen.end_s)),
+            kb_per_stay: growth.map(|growth| per_stay(&growth, &report, seen.end_s)),
             peak_kb: seen
                 .samples
                 .iter()
@@ -289,6 +299,8 @@ impl Soak {
         // All are there after one stay; that is part of the time.
         let fill = f64::from(stay_s).min(self.time.as_secs_f64() / 4.0);
         let rest = (self.time.as_secs_f64() - fill).max(1.0);
+        let period = rest / (rest / PERIOD_S).ceil().max(2.0);
+        let full_house = (period / 3.0).min(FULL_HOUSE_S);
         let mut command = Command::new(&self.binaries.loadgen);
         command
             .args(&server.args)
@@ -302,6 +314,8 @@ impl Soak {
             .args(["--stay", &stay_s.to_string()])
             .args(["--join-within", &fill.to_string(), "--warm-up", "0"])
             .args(["--duration", &rest.to_string()])
+            .args(["--period", &period.to_string()])
+            .args(["--full-house", &full_house.to_string()])
             .args(["--loss", &args.loss.to_string()])
             .args(["--seed", &args.seed.to_string()])
             .arg("--json")
@@ -437,10 +451,10 @@ impl Drop for Ended {
 }
 
 /// What each stay cost for good, if growth came of that.
-fn per_stay(growth: &Growth, windows: &Windows, report: &Report, end_s: f64) -> f64 {
-    let apart = end_s - windows.warm_up_s - windows.window_s;
+fn per_stay(growth: &Growth, report: &Report, end_s: f64) -> f64 {
+    let apart = (growth.to_s - growth.from_s) as f64;
     let stays = report.turnover.stays as f64 * apart / end_s;
-    (growth.last_kb as f64 - growth.first_kb as f64) / stays.max(1.0)
+    (growth.to_kb as f64 - growth.from_kb as f64) / stays.max(1.0)
 }
 
 impl Outcome {
@@ -452,10 +466,10 @@ impl Outcome {
         faults.extend(restless(&self.rest_before, &self.rest_after));
         match self.growth {
             None => faults.push("too short a run to compare memory".to_owned()),
-            Some(growth) if growth.share > self.compared.bound => faults.push(format!(
+            Some(growth) if growth.share > growth.bound => faults.push(format!(
                 "memory grew by {:.1} %, {:.0} % are allowed",
                 growth.share * 100.0,
-                self.compared.bound * 100.0
+                growth.bound * 100.0
             )),
             Some(_) => {}
         }
@@ -464,6 +478,13 @@ impl Outcome {
             turnover,
             ..
         } = &self.participants_report;
+        let missing = |house: &&FullHouse| house.connections != self.connections;
+        if let Some(house) = self.participants_report.full_houses.iter().find(missing) {
+            let (up, all) = (house.connections, self.connections);
+            faults.push(format!(
+                "only {up} of {all} connections were up in a full house"
+            ));
+        }
         // A run in which nothing happened proves nothing.
         if *packets_out == 0 || turnover.stays == 0 {
             faults.push("no media came through".to_owned());
@@ -493,15 +514,15 @@ impl Outcome {
         ));
         if let Some(growth) = self.growth {
             rows.push((
-                "median MiB, first / last window",
+                "MiB with a full house",
                 format!(
-                    "{:.1} / {:.1}: {:+.2} % (bound {:.0} %; {:.0} s after {:.0} s)",
-                    mib(growth.first_kb),
-                    mib(growth.last_kb),
+                    "{:.1} at {} s, {:.1} at {} s: {:+.2} % (bound {:.0} %)",
+                    mib(growth.from_kb),
+                    growth.from_s,
+                    mib(growth.to_kb),
+                    growth.to_s,
                     growth.share * 100.0,
-                    self.compared.bound * 100.0,
-                    self.compared.window_s,
-                    self.compared.warm_up_s
+                    growth.bound * 100.0
                 ),
             ));
             rows.push((

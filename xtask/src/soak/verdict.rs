@@ -1,26 +1,21 @@
 //! What is good enough: memory that does not grow, and nothing that stays.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use super::process::Rest;
+use std::collections::BTreeMap;
 
 /// What may be counted of a server, by name.
 pub(super) type Counts = BTreeMap<String, u64>;
 
-/// Memory may grow by this share after so long a run that the allocator has come to rest.
+/// From one full house to another memory may grow by this share if the first one came late enough.
 const FLAT: f64 = 0.02;
 
-/// After shorter runs it has not: pages that were touched once stay resident, and the most that
-/// was ever needed at a time still grows by chance. So a short run bounds memory only roughly; it
-/// is what stays that it finds, and that is counted and not estimated.
+/// In shorter runs the first one came before everything was warm: pools, tables, the allocator's
+/// arenas. So they bound memory only roughly. It is what stays that they find, and that is counted
+/// and not estimated.
 const ROUGHLY_FLAT: f64 = 0.10;
 
-/// The time for which growth is judged strictly.
-const LONG: Duration = Duration::from_secs(8 * 60);
-
-/// Everything is warm by then: pools, tables, the allocator's arenas.
-const WARM_UP: Duration = Duration::from_secs(5 * 60);
+/// Everything is warm after so many seconds.
+const WARM_UP_S: u64 = 270;
 
 /// Wake-ups a second that a server at rest may have more than before.
 const MORE_WAKE_UPS: f64 = 5.0;
@@ -33,58 +28,47 @@ pub(super) struct Sample {
     pub(super) resident_kb: u64,
 }
 
-/// How memory is compared: medians of two windows of the same length, the first after the warm-up
-/// and the last of the run.
+/// The server while everybody was there and nobody came or went.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize, serde::Serialize)]
+pub(super) struct FullHouse {
+    pub(super) at_s: u64,
+    pub(super) connections: u64,
+    pub(super) resident_kb: Option<u64>,
+}
+
+/// How memory grew from one full house to another.
+///
+/// An allocator does not give back what was needed at the busiest moment, so the memory of a
+/// server that is less busy says little: what leaks may take from what is free. A full house is the
+/// busiest moment there can be, and needs all of it.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub(super) struct Windows {
-    pub(super) warm_up_s: f64,
-    pub(super) window_s: f64,
+pub(super) struct Growth {
+    pub(super) from_s: u64,
+    pub(super) to_s: u64,
+    pub(super) from_kb: u64,
+    pub(super) to_kb: u64,
+    pub(super) share: f64,
     pub(super) bound: f64,
 }
 
-impl Windows {
-    /// For a run of this length.
-    pub(super) fn of(run: Duration) -> Windows {
-        // The first rooms have all ended, and the last dead session was noticed, in half a run.
-        let warm_up = WARM_UP.min(run / 2);
-        let rest = run - warm_up;
-        Windows {
-            warm_up_s: warm_up.as_secs_f64(),
-            // Medians of many samples say more; but the windows must be far apart.
-            window_s: (rest / 4).as_secs_f64(),
-            bound: if rest >= LONG { FLAT } else { ROUGHLY_FLAT },
-        }
-    }
-
-    /// Medians of the first and of the last window; `None` without samples in both.
-    pub(super) fn compare(&self, samples: &[Sample], end_s: f64) -> Option<Growth> {
-        let within = |from: f64| {
-            let to = from + self.window_s;
-            let mut values: Vec<u64> = samples
-                .iter()
-                .filter(|sample| (from..=to).contains(&sample.at_s))
-                .map(|sample| sample.resident_kb)
-                .collect();
-            values.sort_unstable();
-            values.get(values.len() / 2).copied()
-        };
-        let first_kb = within(self.warm_up_s)?;
-        let last_kb = within(end_s - self.window_s)?;
-        let share = last_kb as f64 / first_kb.max(1) as f64 - 1.0;
+impl Growth {
+    /// From the first full house after the warm-up to the last one; in runs that have no two of
+    /// them, from the first one. `None` if there are no two.
+    pub(super) fn of(houses: &[FullHouse]) -> Option<Growth> {
+        let last = houses.last()?;
+        let warm = houses.iter().find(|house| house.at_s >= WARM_UP_S);
+        let warm = warm.filter(|house| house.at_s < last.at_s);
+        let first = warm.or(houses.first()).filter(|it| it.at_s < last.at_s)?;
+        let (from_kb, to_kb) = (first.resident_kb?, last.resident_kb?);
         Some(Growth {
-            first_kb,
-            last_kb,
-            share,
+            from_s: first.at_s,
+            to_s: last.at_s,
+            from_kb,
+            to_kb,
+            share: to_kb as f64 / from_kb.max(1) as f64 - 1.0,
+            bound: if warm.is_some() { FLAT } else { ROUGHLY_FLAT },
         })
     }
-}
-
-/// How memory grew.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub(super) struct Growth {
-    pub(super) first_kb: u64,
-    pub(super) last_kb: u64,
-    pub(super) share: f64,
 }
 
 /// What is still there of that which should have gone.
@@ -123,45 +107,39 @@ pub(super) fn restless(before: &Rest, after: &Rest) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn samples(run_s: u64, resident: impl Fn(u64) -> u64) -> Vec<Sample> {
-        let sample = |at: u64| Sample {
-            at_s: at as f64,
-            resident_kb: resident(at),
+    fn growth(houses: &[(u64, u64)]) -> Option<Growth> {
+        let house = |(at_s, resident_kb): &(u64, u64)| FullHouse {
+            at_s: *at_s,
+            connections: 9,
+            resident_kb: Some(*resident_kb),
         };
-        (0..run_s).step_by(2).map(sample).collect()
-    }
-
-    fn growth(run_s: u64, resident: impl Fn(u64) -> u64) -> (f64, f64) {
-        let windows = Windows::of(Duration::from_secs(run_s));
-        let growth = windows.compare(&samples(run_s, resident), run_s as f64);
-        (growth.unwrap().share, windows.bound)
+        Growth::of(&houses.iter().map(house).collect::<Vec<_>>())
     }
 
     #[test]
     fn a_slow_leak_passes() {
-        // 100 MB, and 3 MB more in every ten minutes.
-        let (share, bound) = growth(1800, |at| 100_000 + at * 5);
-        assert!(share > bound, "{share}");
-        // In a short run it must be a faster one: 12 MB a minute.
-        let (share, bound) = growth(80, |at| 50_000 + at * 200);
-        assert!(share > bound, "{share}");
+        let growth = growth(&[(300, 90_000), (600, 91_000), (900, 92_000)]).unwrap();
+        assert!(growth.share > growth.bound, "{growth:?}");
     }
 
     #[test]
-    fn the_warm_up_or_a_peak_is_taken_for_a_leak() {
-        let warm = |at: u64| if at < 240 { 20_000 + at * 100 } else { 44_000 };
-        let (share, bound) = growth(1800, warm);
-        assert!(share.abs() < bound, "{share}");
-        // Some more for some time in the last window.
-        let peak = |at: u64| if at > 1780 { 60_000 } else { 44_000 };
-        assert_eq!(growth(1800, peak).0, 0.0);
+    fn the_warm_up_is_taken_for_a_leak() {
+        let houses = [(100, 60_000), (300, 90_000), (600, 90_500), (900, 90_700)];
+        let growth = growth(&houses).unwrap();
+        assert_eq!((growth.from_s, growth.to_s), (300, 900));
+        assert!(growth.share < growth.bound, "{growth:?}");
     }
 
     #[test]
-    fn a_run_without_samples_passes() {
-        let windows = Windows::of(Duration::from_secs(80));
-        assert_eq!(windows.compare(&[], 80.0), None);
-        assert_eq!(windows.compare(&samples(30, |_| 1), 80.0), None);
+    fn a_short_run_is_held_to_what_only_a_long_one_can_show() {
+        let growth = growth(&[(40, 80_000), (80, 84_000)]).unwrap();
+        assert!(growth.share < growth.bound, "{growth:?}");
+    }
+
+    #[test]
+    fn a_run_without_comparison_passes() {
+        assert_eq!(growth(&[]), None);
+        assert_eq!(growth(&[(400, 80_000)]), None);
     }
 
     #[test]
