@@ -33,6 +33,16 @@ pub(crate) enum Profile {
     Debug,
 }
 
+/// How the C library's allocator keeps house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heap {
+    /// As it does everywhere.
+    Usual,
+    /// With one arena for all threads, of which it gives back what it can at once: it comes to rest
+    /// within seconds instead of minutes.
+    Tidy,
+}
+
 /// What is measured, and what measures.
 pub(crate) struct Binaries {
     pub(crate) server: PathBuf,
@@ -92,17 +102,31 @@ impl Server {
 
     /// Starts ours.
     pub(crate) fn umbrella(binary: &Path, dir: &Path) -> Result<Server> {
-        Server::umbrella_at(UMBRELLA_PORT, 46_000, binary, dir)
+        let command = Server::umbrella_at(UMBRELLA_PORT, 46_000, binary, dir);
+        Server::start_umbrella(command, UMBRELLA_PORT, dir)
     }
 
-    /// Starts ours so that it can be soaked while another one is measured.
-    pub(crate) fn soaked(binary: &Path, dir: &Path) -> Result<Server> {
-        Server::umbrella_at(SOAKED_PORT, 47_000, binary, dir)
+    /// Starts ours so that it can be soaked while another one is measured. Rooms go soon after the
+    /// last participant, so that many do.
+    pub(crate) fn soaked(binary: &Path, dir: &Path, heap: Heap) -> Result<Server> {
+        let mut command = Server::umbrella_at(SOAKED_PORT, 47_000, binary, dir);
+        command
+            .env("UMBRELLA_ROOMS_EMPTY_TIMEOUT_S", "5")
+            .env("UMBRELLA_ROOMS_DEPARTURE_TIMEOUT_S", "5");
+        if heap == Heap::Tidy {
+            // See mallopt(3); other C libraries ignore it.
+            command
+                .env("MALLOC_ARENA_MAX", "1")
+                .env("MALLOC_TRIM_THRESHOLD_", "0")
+                .env("MALLOC_TOP_PAD_", "0")
+                .env("MALLOC_MMAP_THRESHOLD_", "16384");
+        }
+        Server::start_umbrella(command, SOAKED_PORT, dir)
     }
 
     /// All synthetic participants come from one address and at once, so the bounds that protect a
-    /// server from that are lifted. Rooms go soon after the last participant, so that many do.
-    fn umbrella_at(port: u16, media: u16, binary: &Path, dir: &Path) -> Result<Server> {
+    /// server from that are lifted.
+    fn umbrella_at(port: u16, media: u16, binary: &Path, dir: &Path) -> Command {
         let data = dir.join("data");
         // What an earlier run left behind, if any.
         let _ = std::fs::remove_dir_all(&data);
@@ -122,9 +146,11 @@ impl Server {
             .env("UMBRELLA_LIMIT_PARTICIPANTS_PER_ROOM", "0")
             .env("UMBRELLA_LIMIT_MESSAGES_PER_SECOND", "10000")
             .env("UMBRELLA_LIMIT_OFFERS_PER_MINUTE", "100000")
-            .env("UMBRELLA_ROOMS_EMPTY_TIMEOUT_S", "5")
-            .env("UMBRELLA_ROOMS_DEPARTURE_TIMEOUT_S", "5")
             .env("UMBRELLA_LOG", "warn");
+        command
+    }
+
+    fn start_umbrella(command: Command, port: u16, dir: &Path) -> Result<Server> {
         let url = format!("ws://127.0.0.1:{port}");
         let args = vec!["--url".into(), url];
         start(command, &dir.join("umbrella.log"), port, args)

@@ -4,7 +4,7 @@ mod process;
 mod verdict;
 
 use crate::cmd::Cmd;
-use crate::server::{self, Binaries, Profile, Server};
+use crate::server::{self, Binaries, Heap, Profile, Server};
 use crate::workspace::{read, root, target_dir};
 use anyhow::{Context, Result, bail};
 use process::{Open, Process, Rest};
@@ -14,7 +14,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use verdict::{Counts, FullHouse, Growth, Sample, leaked, restless};
+use verdict::{Counts, FullHouse, Growth, Sample, WARM_UP_S, leaked, restless};
 
 /// Lets participants come and go with packet loss, and fails if memory grows or anything stays.
 ///
@@ -68,9 +68,10 @@ const LOOK: Duration = Duration::from_secs(10);
 /// WebSocket, and 30 more for media that were interrupted.
 const GRACE: Duration = Duration::from_secs(90);
 
-/// Everybody is there at the end of each such time, for so many seconds.
+/// Everybody is there at the end of each such time, for so many seconds. Memory is read in the
+/// second half of them: by then the histories of all encodings are full.
 const PERIOD_S: f64 = 300.0;
-const FULL_HOUSE_S: f64 = 40.0;
+const FULL_HOUSE_S: f64 = 90.0;
 
 /// Of all stays, so many may fail: with packet loss a connection may not come up in time.
 const FAILED: f64 = 0.02;
@@ -234,7 +235,12 @@ struct Seen {
 
 impl Soak {
     fn carry_out(&self, args: &Args) -> Result<Outcome> {
-        let mut server = Server::soaked(&self.binaries.server, &self.scratch)?;
+        let heap = if self.time.as_secs() > 2 * WARM_UP_S {
+            Heap::Usual
+        } else {
+            Heap::Tidy
+        };
+        let mut server = Server::soaked(&self.binaries.server, &self.scratch, heap)?;
         let process = Process::new(server.pid());
         eprintln!("  → a server without participants");
         std::thread::sleep(SETTLED);

@@ -14,8 +14,9 @@ const FLAT: f64 = 0.02;
 /// and not estimated.
 const ROUGHLY_FLAT: f64 = 0.10;
 
-/// Everything is warm after so many seconds.
-const WARM_UP_S: u64 = 270;
+/// Everything is warm after so many seconds; the first full house after them is usually that of the
+/// fifth minute.
+pub(super) const WARM_UP_S: u64 = 240;
 
 /// Wake-ups a second that a server at rest may have more than before.
 const MORE_WAKE_UPS: f64 = 5.0;
