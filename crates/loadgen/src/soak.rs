@@ -168,11 +168,11 @@ impl Seat {
                 .stay
                 .mul_f64(0.25 + 1.5 * random.share())
                 .min(left);
-            let farewell = match Farewell::pick(&mut random) {
+            let mut farewell = Farewell::pick(&mut random);
+            if farewell == Farewell::Return && stay == left {
                 // Nobody comes back to a room that has ended.
-                Farewell::Return if stay == left => Farewell::Silent,
-                farewell => farewell,
-            };
+                farewell = Farewell::Silent;
+            }
             let who = self.participant(current, identity.take());
             let known = who.identity.clone();
             match self.visit(who, stay, &mut phases).await {

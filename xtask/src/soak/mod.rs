@@ -89,9 +89,9 @@ impl Load {
     fn of(args: &Args) -> Load {
         let mut load = if args.debug {
             Load {
-                rooms: 5,
-                publishers: 3,
-                watchers: 3,
+                rooms: 8,
+                publishers: 4,
+                watchers: 4,
                 bitrate: "600k",
                 stay_s: 8,
             }
