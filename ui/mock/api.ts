@@ -257,6 +257,19 @@ function status(): Status {
         strays: 0,
       },
     ],
+    held: {
+      rooms: 3,
+      participants: 9,
+      sessions: 9,
+      transports: 15,
+      tracks: 14,
+      subscriptions: 52,
+      deadlines: 2,
+      workerTransports: 15,
+      workerProducers: 14,
+      workerConsumers: 52,
+      tasks: 12,
+    },
     rooms: state.rooms.map(detail),
   };
 }

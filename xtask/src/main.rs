@@ -1,4 +1,4 @@
-//! Every command of the README: `cargo xtask tidy`, `run`, `test`, `fuzz`, `bench`.
+//! Every command of the README: `cargo xtask tidy`, `run`, `test`, `fuzz`, `soak`, `bench`.
 //!
 //! Each one stands alone, says what it is doing and how long that took, and is explained by
 //! `--help`. Nothing goes through a shell.
@@ -14,6 +14,8 @@ mod fuzz;
 mod npm;
 mod parts;
 mod run;
+mod server;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -33,6 +35,7 @@ enum Command {
     Bench(bench::Args),
     Fuzz(fuzz::Args),
     Run(run::Args),
+    Soak(soak::Args),
     Test(test::Args),
     Tidy(tidy::Args),
 }
@@ -42,6 +45,7 @@ fn main() -> std::process::ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Run(args) => run::run(args),
         Command::Tidy(args) => tidy::run(&args),
     };

@@ -35,7 +35,9 @@ impl Demux {
     /// an address that [`Demux::bind_address`] has learned.
     pub(crate) fn route(&self, path: Path, data: &[u8]) -> Option<Key<Transport>> {
         let kind = DatagramKind::of(data);
-        if kind == DatagramKind::Other {
+        // Nobody listens at port 0, and a kernel that is told to send there calls the request
+        // invalid, which looks as if it could not send in batches at all.
+        if kind == DatagramKind::Other || path.remote.port() == 0 {
             return None;
         }
         if kind == DatagramKind::Stun
@@ -173,6 +175,15 @@ mod tests {
             None,
             "after an ICE restart"
         );
+    }
+
+    #[test]
+    fn a_peer_at_port_0_takes_batches_away_from_all() {
+        let (a, _) = keys();
+        let mut demux = Demux::default();
+        demux.bind_ufrag("aaaa".into(), a);
+        assert_eq!(demux.route(path(0), &request("aaaa:x")), None);
+        assert_eq!(demux.route(path(1), &request("aaaa:x")), Some(a));
     }
 
     #[test]

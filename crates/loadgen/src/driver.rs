@@ -11,6 +11,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use str0m::crypto::from_feature_flags;
 use tokio::sync::oneshot;
 
+use crate::loss::Loss;
 use crate::media::Track;
 use crate::peer::{Buffers, Common, Peer, PeerError};
 use crate::tally::{Progress, Tally};
@@ -33,6 +34,13 @@ pub struct ConnectionId {
     pub publishes: bool,
 }
 
+/// Whether the other side is told that a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goodbye {
+    Said,
+    Omitted,
+}
+
 type Reply<T> = oneshot::Sender<T>;
 
 enum Command {
@@ -49,7 +57,7 @@ enum Command {
         String,
         Reply<Result<String, PeerError>>,
     ),
-    Close(ConnectionId, Reply<()>),
+    Close(ConnectionId, Goodbye, Reply<()>),
     Progress(Reply<Progress>),
     Begin(Reply<()>),
     Collect(Reply<Tally>),
@@ -63,12 +71,12 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts a thread whose sockets are bound to `local`.
+    /// Starts a thread whose sockets are bound to `local` and lose some of what goes through them.
     ///
     /// # Errors
     ///
     /// The system gives no thread or no poller.
-    pub fn start(local: IpAddr) -> io::Result<Driver> {
+    pub fn start(local: IpAddr, loss: Loss) -> io::Result<Driver> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (commands, inbox) = mpsc::channel();
@@ -78,6 +86,7 @@ impl Driver {
             certificate.ok_or_else(|| io::Error::other("cannot make a certificate"))?;
         let common = Common {
             local,
+            loss,
             crypto: Arc::new(crypto),
             certificate,
         };
@@ -128,7 +137,15 @@ impl Driver {
     /// Ends a connection, if there is one.
     pub async fn close(&self, id: ConnectionId) {
         // A thread that is gone has closed everything.
-        let _ = self.ask(|reply| Command::Close(id, reply)).await;
+        let closed = self.ask(|reply| Command::Close(id, Goodbye::Said, reply));
+        let _ = closed.await;
+    }
+
+    /// Ends a connection, if there is one, without telling the other side.
+    pub async fn vanish(&self, id: ConnectionId) {
+        // A thread that is gone has closed everything.
+        let closed = self.ask(|reply| Command::Close(id, Goodbye::Omitted, reply));
+        let _ = closed.await;
     }
 
     /// How far the connections have come.
@@ -172,7 +189,8 @@ struct Thread {
     poll: Poll,
     inbox: mpsc::Receiver<Command>,
     common: Common,
-    peers: Vec<Option<Peer>>,
+    /// Boxed, because places are not used again.
+    peers: Vec<Option<Box<Peer>>>,
     ids: HashMap<ConnectionId, usize>,
     /// Deadlines; those of peers that are gone, or that were put off, are skipped.
     queue: BinaryHeap<Reverse<(Instant, usize, Job)>>,
@@ -283,7 +301,7 @@ impl Thread {
             Err(error) => {
                 self.progress.failed += 1;
                 self.progress.failure = Some(error.to_string());
-                self.remove(index);
+                self.remove(index, Goodbye::Said);
             }
         }
     }
@@ -295,13 +313,15 @@ impl Thread {
         }
     }
 
-    fn remove(&mut self, index: usize) {
+    fn remove(&mut self, index: usize, goodbye: Goodbye) {
         if let Some(mut peer) = self.peers[index].take() {
             let (tracks, silent) = (self.tally.tracks, self.tally.silent_tracks);
             peer.account(Instant::now(), &mut self.tally);
             // Their packets count, but tracks are those of who is still there.
             (self.tally.tracks, self.tally.silent_tracks) = (tracks, silent);
-            peer.close(&mut self.tally);
+            if goodbye == Goodbye::Said {
+                peer.close(&mut self.tally);
+            }
             // Closing the socket does the same.
             let _ = self.poll.registry().deregister(&mut peer.socket);
         }
@@ -327,9 +347,9 @@ impl Thread {
                 Command::Offered(id, started, sdp, reply) => {
                     let _ = reply.send(self.offered(id, started, &sdp));
                 }
-                Command::Close(id, reply) => {
+                Command::Close(id, goodbye, reply) => {
                     if let Some(index) = self.ids.get(&id).copied() {
-                        self.remove(index);
+                        self.remove(index, goodbye);
                     }
                     let _ = reply.send(());
                 }
@@ -337,7 +357,8 @@ impl Thread {
                     let _ = reply.send(self.report());
                 }
                 Command::Begin(reply) => {
-                    self.peers.iter_mut().flatten().for_each(Peer::forget);
+                    let peers = self.peers.iter_mut().flatten();
+                    peers.for_each(|peer| peer.forget());
                     self.tally = Tally::default();
                     let _ = reply.send(());
                 }
@@ -396,13 +417,13 @@ impl Thread {
         if let Some(index) = self.ids.get(&id) {
             return Ok(*index);
         }
-        let mut peer = Peer::new(&self.common, started)?;
         // Places are not used again, so that deadlines of the dead never reach the living.
         let index = self.peers.len();
+        let mut peer = Peer::new(&self.common, started, index as u64)?;
         let registry = self.poll.registry();
         registry.register(&mut peer.socket, Token(index), Interest::READABLE)?;
         self.queued.push(peer.due + Duration::from_secs(3600));
-        self.peers.push(Some(peer));
+        self.peers.push(Some(Box::new(peer)));
         self.ids.insert(id, index);
         Ok(index)
     }
@@ -411,7 +432,7 @@ impl Thread {
         let peers = || self.peers.iter().flatten();
         Progress {
             connected: peers().filter(|peer| peer.connected.is_some()).count(),
-            tracks: peers().map(Peer::tracks).sum(),
+            tracks: peers().map(|peer| peer.tracks()).sum(),
             ..self.progress.clone()
         }
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use umbrella_loadgen::loss::Loss;
 use umbrella_loadgen::media::VideoCodec;
 use umbrella_loadgen::report::Report;
 use umbrella_loadgen::run::{Dialect, Options, run};
@@ -46,12 +47,30 @@ struct Args {
     /// What happens
     #[arg(long, value_enum)]
     scenario: Scenario,
-    /// Participants who publish; in a meeting all of them
+    /// Participants who publish; in a meeting all of them, in a soak those of each room
     #[arg(long, default_value_t = 1)]
     publishers: u32,
-    /// Participants who do not publish
+    /// Participants who do not publish; in a soak those of each room
     #[arg(long, default_value_t = 10)]
     subscribers: u32,
+    /// Rooms of a soak
+    #[arg(long, default_value_t = 4)]
+    rooms: u32,
+    /// Seconds that participants of a soak stay on average
+    #[arg(long, default_value_t = 20.0)]
+    stay: f64,
+    /// Everybody of a soak is there at the end of each period of so many seconds …
+    #[arg(long, default_value_t = 60.0)]
+    period: f64,
+    /// … for so many seconds
+    #[arg(long, default_value_t = 10.0)]
+    full_house: f64,
+    /// Share of all datagrams, 0 to 1, that our own sockets lose in each direction
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    loss: f64,
+    /// Decides which datagrams are lost and who goes when
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Bits per second of pictures in the highest encoding, such as 800k or 1.5M; 0 is no pictures
     #[arg(long, default_value = "1M", value_parser = bits)]
     bitrate: u64,
@@ -132,6 +151,10 @@ fn options(args: Args) -> anyhow::Result<Options> {
             scenario: args.scenario,
             publishers: args.publishers,
             subscribers: args.subscribers,
+            rooms: args.rooms,
+            stay: seconds(args.stay)?,
+            period: seconds(args.period.max(1.0))?,
+            full_house: seconds(args.full_house)?,
             bitrate: args.bitrate,
             audio_bitrate: args.audio_bitrate,
             fps: args.fps,
@@ -153,11 +176,23 @@ fn options(args: Args) -> anyhow::Result<Options> {
         server_pid: args.server_pid,
         threads: args.threads,
         limit: !args.no_limit,
+        loss: Loss {
+            share: args.loss,
+            seed: args.seed,
+        },
     })
 }
 
 fn seconds(value: f64) -> anyhow::Result<Duration> {
     Duration::try_from_secs_f64(value).with_context(|| format!("{value} is no time in seconds"))
+}
+
+/// A part of a whole.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        Ok(_) | Err(_) => Err(format!("{text} is no share: write 0.02 for 2 %")),
+    }
 }
 
 /// A number with `k` or `M` behind it.
@@ -188,5 +223,11 @@ mod tests {
         assert_eq!(bits("64000"), Ok(64_000));
         assert!(bits("fast").is_err());
         assert!(bits("-1k").is_err());
+    }
+
+    #[test]
+    fn two_percent_are_taken_for_everything() {
+        assert_eq!(share("0.02"), Ok(0.02));
+        assert!(share("2").is_err() && share("2%").is_err() && share("NaN").is_err());
     }
 }

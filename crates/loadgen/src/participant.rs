@@ -35,6 +35,8 @@ pub enum Quality {
 pub struct Participant {
     /// Unique in a run.
     pub number: u32,
+    /// Who it is in the room.
+    pub identity: String,
     /// The room to join.
     pub room: String,
     /// What it publishes.
@@ -83,7 +85,8 @@ pub(crate) async fn run(
     result
 }
 
-struct Session {
+/// A stay in a room.
+pub(crate) struct Session {
     who: Participant,
     driver: Driver,
     socket: Socket,
@@ -93,10 +96,13 @@ struct Session {
 }
 
 impl Session {
-    async fn join(server: &Server, who: Participant, driver: Driver) -> anyhow::Result<Session> {
-        let token = server
-            .key
-            .token(&who.room, &format!("load-{}", who.number))?;
+    /// Opens the WebSocket and comes in.
+    pub(crate) async fn join(
+        server: &Server,
+        who: Participant,
+        driver: Driver,
+    ) -> anyhow::Result<Session> {
+        let token = server.key.token(&who.room, &who.identity)?;
         let subscribe = u8::from(who.subscribes);
         let path = format!(
             "/rtc?access_token={token}&auto_subscribe={subscribe}&sdk=rust&version=0.1.0&protocol=16"
@@ -131,7 +137,8 @@ impl Session {
         Ok(())
     }
 
-    async fn serve(&mut self) -> anyhow::Result<()> {
+    /// Takes part until something breaks.
+    pub(crate) async fn serve(&mut self) -> anyhow::Result<()> {
         let mut pings = tokio::time::interval(self.ping_interval);
         loop {
             let message = tokio::select! {
@@ -201,7 +208,8 @@ impl Session {
         .await
     }
 
-    async fn leave(&mut self) {
+    /// Goes, and says so.
+    pub(crate) async fn leave(mut self) {
         // First, so that the server's own goodbye is not taken for a failure.
         for publishes in [true, false] {
             self.driver.close(self.id(publishes)).await;
@@ -209,6 +217,37 @@ impl Session {
         // Whoever does not hear it notices that the WebSocket is closed.
         let _ = self.send(Request::Leave(LeaveRequest::default())).await;
         let _ = self.socket.close(None).await;
+    }
+
+    /// Ends the peer connections without a word.
+    pub(crate) async fn lose_media(&mut self) {
+        for publishes in [true, false] {
+            self.driver.vanish(self.id(publishes)).await;
+        }
+    }
+
+    /// Says nothing any more, and waits until the server has had enough of that.
+    pub(crate) async fn closed(mut self) {
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+
+    /// Goes on as if its media were there, until the server has had enough of that.
+    pub(crate) async fn outlast(mut self) {
+        // However it ends, it has ended.
+        let _ = self.serve_without_media().await;
+    }
+
+    async fn serve_without_media(&mut self) -> anyhow::Result<()> {
+        let mut pings = tokio::time::interval(self.ping_interval);
+        loop {
+            tokio::select! {
+                message = self.next() => match message? {
+                    None | Some(Response::Leave(_)) => return Ok(()),
+                    Some(_) => {}
+                },
+                _ = pings.tick() => self.send(Request::PingReq(Ping::default())).await?,
+            }
+        }
     }
 
     fn id(&self, publishes: bool) -> ConnectionId {
@@ -304,6 +343,7 @@ mod tests {
     fn a_track_is_announced_under_the_id_that_its_section_has() {
         let who = Participant {
             number: 3,
+            identity: "load-3".into(),
             room: "lab".into(),
             tracks: vec![
                 Track::Audio { bitrate: 32_000 },

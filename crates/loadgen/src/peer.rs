@@ -20,6 +20,7 @@ use str0m::{Candidate, Event, Input, Output, Rtc, RtcError};
 
 use crate::account::{Fate, Layers, Sequence};
 use crate::clock::Clock;
+use crate::loss::{Loss, Network};
 use crate::media::{Encoder, Payload, Track, VideoCodec};
 use crate::stamp::Stamp;
 use crate::tally::Tally;
@@ -56,6 +57,7 @@ pub enum PeerError {
 /// What all connections share.
 pub(crate) struct Common {
     pub(crate) local: IpAddr,
+    pub(crate) loss: Loss,
     pub(crate) crypto: Arc<CryptoProvider>,
     pub(crate) certificate: DtlsCert,
 }
@@ -100,6 +102,7 @@ pub(crate) struct Peer {
     pub(crate) socket: UdpSocket,
     state: UdpSocketState,
     address: SocketAddr,
+    network: Network,
     sending: Vec<Sending>,
     pending: Option<SdpPendingOffer>,
     receiving: HashMap<u32, Receiving>,
@@ -114,7 +117,8 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(common: &Common, started: Instant) -> Result<Peer, PeerError> {
+    /// `number` is unique in a thread.
+    pub(crate) fn new(common: &Common, started: Instant, number: u64) -> Result<Peer, PeerError> {
         let socket = std::net::UdpSocket::bind((common.local, 0))?;
         socket.set_nonblocking(true)?;
         // Only root may go beyond the system's bound; without it the system's bound has to do.
@@ -141,6 +145,7 @@ impl Peer {
             socket: UdpSocket::from_std(socket),
             state,
             address,
+            network: Network::new(common.loss, number),
             sending: Vec::new(),
             pending: None,
             receiving: HashMap::new(),
@@ -224,6 +229,11 @@ impl Peer {
             for (meta, buffer) in meta.iter().zip(&slices).take(count) {
                 let (at, ns) = clock.arrival(meta.timestamp);
                 for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
+                    tally.datagrams.received += 1;
+                    if self.network.loses() {
+                        tally.datagrams.received_lost += 1;
+                        continue;
+                    }
                     self.take(at, ns, meta.addr, datagram, tally)?;
                 }
             }
@@ -307,6 +317,11 @@ impl Peer {
                     if rtp(contents).is_some() {
                         tally.packets_in += 1;
                         tally.bytes_in += contents.len() as u64;
+                    }
+                    tally.datagrams.sent += 1;
+                    if self.network.loses() {
+                        tally.datagrams.sent_lost += 1;
+                        continue;
                     }
                     let sent = self.state.try_send(
                         (&self.socket).into(),

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::process::{Usage, Used};
 use crate::scenario::Plan;
-use crate::tally::{Progress, Tally, percentile_ms};
+use crate::soak::{FullHouse, Turnover};
+use crate::tally::{Datagrams, Progress, Tally, percentile_ms};
 
 /// Values below which shares of the samples lie, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -109,6 +110,14 @@ pub struct Report {
     pub key_frame_requests: u64,
     /// Times that a subscriber was moved to another encoding.
     pub layer_switches: u64,
+    /// Share of the datagrams that our sockets lose on purpose, in each direction.
+    pub loss_asked: f64,
+    /// What went through our sockets, and what they lost on purpose.
+    pub datagrams: Datagrams,
+    /// Who came and went in a soak.
+    pub turnover: Option<Turnover>,
+    /// The server whenever everybody of a soak was there, in order.
+    pub full_houses: Vec<FullHouse>,
     /// The server's process, if it could be read.
     pub server: Option<ServerUse>,
     /// CPU of the server's process per packet sent.
@@ -150,6 +159,9 @@ pub(crate) struct Measured<'a> {
     pub(crate) tally: Tally,
     pub(crate) progress: Progress,
     pub(crate) failures: Vec<String>,
+    pub(crate) loss: f64,
+    pub(crate) turnover: Option<Turnover>,
+    pub(crate) full_houses: Vec<FullHouse>,
     pub(crate) duration: Duration,
     /// Before anybody joined, at the begin and at the end.
     pub(crate) server: Option<(Usage, Usage, Usage)>,
@@ -214,6 +226,10 @@ impl Report {
             silent_tracks: tally.silent_tracks,
             key_frame_requests: tally.key_frame_requests,
             layer_switches: tally.layer_switches,
+            loss_asked: measured.loss,
+            datagrams: tally.datagrams,
+            turnover: measured.turnover,
+            full_houses: measured.full_houses,
             server,
             server_cpu_us_per_packet: per_packet,
             limit_us_per_packet: limit,
@@ -260,6 +276,23 @@ impl Report {
         let flowing = self.tracks - self.silent_tracks;
         let tracks = format!("{flowing} of {}", self.tracks_expected);
         table.row("tracks that flow", tracks);
+        if self.loss_asked > 0.0 {
+            let Datagrams {
+                sent,
+                sent_lost,
+                received,
+                received_lost,
+            } = self.datagrams;
+            let lost = format!("{sent_lost} of {sent} / {received_lost} of {received}");
+            table.row("lost on purpose, sent / received", lost);
+        }
+        if let Some(of) = &self.turnover {
+            let people = format!("{} / {} / {}", of.rooms, of.stays, of.failed);
+            table.row("rooms / stays / failed", people);
+            let ways = [of.polite, of.cut, of.silent, of.media_lost, of.returned];
+            let ways = ways.map(|count| count.to_string()).join(" / ");
+            table.row("polite/cut/silent/no media/back", ways);
+        }
     }
 
     fn times(&self, table: &mut Table) {

@@ -1,6 +1,8 @@
 //! A measurement from the first join to the last leave.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -11,10 +13,12 @@ use url::Url;
 use crate::driver::Driver;
 use crate::janus;
 use crate::limit;
+use crate::loss::Loss;
 use crate::participant::{self, Participant, Server};
 use crate::process::{Machine, Usage};
 use crate::report::{Limits, Measured, Report};
 use crate::scenario::{Plan, Scenario};
+use crate::soak::{FullHouse, Phase, Seat, Turnover};
 use crate::socket::Connector;
 use crate::tally::{Progress, Tally};
 use crate::token::Key;
@@ -29,6 +33,9 @@ const PACE_TIME: Duration = Duration::from_secs(4);
 
 /// Publishers join one after the other, so far apart.
 const PUBLISHER_SPACING: Duration = Duration::from_millis(50);
+
+/// How often memory is read while everybody is there.
+const READINGS: u32 = 11;
 
 /// How to speak with the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -66,6 +73,8 @@ pub struct Options {
     pub threads: usize,
     /// Whether to measure the limit as well.
     pub limit: bool,
+    /// What our own sockets lose.
+    pub loss: Loss,
 }
 
 /// Carries it out.
@@ -85,39 +94,26 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         bail!("there is no process {:?} to read", options.server_pid);
     }
     let plan = &options.plan;
-    for publisher in plan.publishers(&options.room) {
-        crowd.add(publisher);
-        tokio::time::sleep(PUBLISHER_SPACING).await;
-    }
-    if plan.scenario == Scenario::Churn {
-        crowd.arrive(plan.publishers as usize, 0).await?;
-    } else {
-        let subscribers = plan.subscribers(&options.room);
-        let spacing = plan.join_within / (subscribers.len().max(1) as u32);
-        for subscriber in subscribers {
-            crowd.add(subscriber);
-            tokio::time::sleep(spacing).await;
-        }
-        let (video, audio) = plan.subscriptions();
-        let (connections, tracks) = (plan.connections(), video + audio);
-        crowd.arrive(connections as usize, tracks as usize).await?;
-    }
+    crowd.fill(options).await?;
     tokio::time::sleep(options.warm_up).await;
 
     crowd.begin().await;
     let (begun, machine) = (Instant::now(), Machine::now());
     let (begin, ours) = (usage(), Usage::of(std::process::id()));
-    if plan.scenario == Scenario::Churn {
-        crowd.churn(options).await;
-    } else {
-        tokio::time::sleep(options.duration).await;
+    let mut full_houses = Vec::new();
+    match plan.scenario {
+        Scenario::Churn => crowd.churn(options).await,
+        Scenario::Soak => full_houses = crowd.soak(options).await,
+        Scenario::Broadcast | Scenario::Meeting | Scenario::Audio | Scenario::Idle => {
+            tokio::time::sleep(options.duration).await;
+        }
     }
     let (end, ours_end) = (usage(), Usage::of(std::process::id()));
     let duration = begun.elapsed();
     let machine_busy = Machine::now().busy_since(&machine);
     let tally = crowd.collect().await;
     let progress = crowd.progress().await;
-    let failures = crowd.leave().await;
+    let (failures, turnover) = crowd.leave().await;
     if progress.joins.is_empty() {
         let why = progress.failure.as_ref().or(failures.first());
         bail!("nobody could join: {}", why.map_or("no reason", |why| why));
@@ -138,6 +134,9 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
         tally,
         progress,
         failures,
+        loss: options.loss.share,
+        turnover: (plan.scenario == Scenario::Soak).then_some(turnover),
+        full_houses,
         duration,
         server: server.map(|((before, begin), end)| (before, begin, end)),
         limits,
@@ -173,6 +172,9 @@ struct Crowd {
     watched: u32,
     drivers: Vec<Driver>,
     sessions: JoinSet<anyhow::Result<()>>,
+    /// Of a soak.
+    seats: JoinSet<Turnover>,
+    phase: watch::Sender<Phase>,
     leave: watch::Sender<bool>,
     failures: Vec<String>,
 }
@@ -180,7 +182,18 @@ struct Crowd {
 impl Crowd {
     fn new(options: &Options, local: IpAddr) -> anyhow::Result<Crowd> {
         let threads = 0..options.threads.max(1);
-        let drivers: Result<Vec<_>, _> = threads.map(|_| Driver::start(local)).collect();
+        let drivers: Result<Vec<_>, _> = threads
+            .map(|thread| {
+                let seed = options.loss.seed.wrapping_add(thread as u64);
+                Driver::start(
+                    local,
+                    Loss {
+                        seed,
+                        ..options.loss
+                    },
+                )
+            })
+            .collect();
         Ok(Crowd {
             server: Server {
                 connector: Connector::new(options.url.clone(), options.insecure)?,
@@ -190,9 +203,58 @@ impl Crowd {
             watched: options.plan.watching().1,
             drivers: drivers?,
             sessions: JoinSet::new(),
+            seats: JoinSet::new(),
+            phase: watch::Sender::new(Phase::FullHouse { at: Duration::ZERO }),
             leave: watch::Sender::new(false),
             failures: Vec::new(),
         })
+    }
+
+    /// Lets everybody come and waits for them.
+    async fn fill(&mut self, options: &Options) -> anyhow::Result<()> {
+        let plan = &options.plan;
+        if plan.scenario == Scenario::Soak {
+            self.seat(options).await;
+            return Ok(());
+        }
+        for publisher in plan.publishers(&options.room) {
+            self.add(publisher);
+            tokio::time::sleep(PUBLISHER_SPACING).await;
+        }
+        if plan.scenario == Scenario::Churn {
+            return self.arrive(plan.publishers as usize, 0).await;
+        }
+        let subscribers = plan.subscribers(&options.room);
+        let spacing = plan.join_within / (subscribers.len().max(1) as u32);
+        for subscriber in subscribers {
+            self.add(subscriber);
+            tokio::time::sleep(spacing).await;
+        }
+        let (video, audio) = plan.subscriptions();
+        let (connections, tracks) = (plan.connections(), video + audio);
+        self.arrive(connections as usize, tracks as usize).await
+    }
+
+    /// Fills the rooms of a soak, whose seats look after themselves from then on.
+    async fn seat(&mut self, options: &Options) {
+        let plan = Arc::new(options.plan.clone());
+        let seats = plan.publishers + plan.subscribers;
+        let numbers = Arc::new(AtomicU32::new(0));
+        for number in 0..plan.rooms * seats {
+            let seat = Seat {
+                server: self.server.clone(),
+                driver: self.driver(number),
+                plan: plan.clone(),
+                room: options.room.clone(),
+                slot: number / seats,
+                number,
+                publishes: number % seats < plan.publishers,
+                seed: options.loss.seed,
+                numbers: numbers.clone(),
+            };
+            self.seats.spawn(seat.run(self.phase.subscribe()));
+            tokio::time::sleep(plan.join_within / (plan.rooms * seats)).await;
+        }
     }
 
     fn driver(&self, number: u32) -> Driver {
@@ -254,6 +316,7 @@ impl Crowd {
             for template in &templates {
                 let who = Participant {
                     number: next,
+                    identity: format!("load-{next}"),
                     ..template.clone()
                 };
                 next += 1;
@@ -272,6 +335,40 @@ impl Crowd {
             }
         }
         self.note_failures();
+    }
+
+    /// Lets them come and go, and looks at the server whenever all are there.
+    async fn soak(&self, options: &Options) -> Vec<FullHouse> {
+        let plan = &options.plan;
+        let (started, mut full_houses) = (Instant::now(), Vec::new());
+        while started.elapsed() + plan.period <= options.duration + plan.period / 10 {
+            let before = self.phase.borrow().time().unwrap_or_default();
+            let since = Instant::now();
+            self.phase.send_replace(Phase::Turnover { since, before });
+            tokio::time::sleep(plan.period.saturating_sub(plan.full_house)).await;
+            let at = before + since.elapsed();
+            self.phase.send_replace(Phase::FullHouse { at });
+            // Whoever was on their way has come by then, and the server has noticed who has gone.
+            tokio::time::sleep(plan.full_house / 2).await;
+            let resident_kb = self.resident(options, plan.full_house / 2).await;
+            full_houses.push(FullHouse {
+                at_s: started.elapsed().as_secs(),
+                connections: self.progress().await.connected,
+                resident_kb,
+            });
+        }
+        full_houses
+    }
+
+    /// The median of the server's resident memory within a time.
+    async fn resident(&self, options: &Options, time: Duration) -> Option<u64> {
+        let mut readings = Vec::new();
+        for _ in 0..READINGS {
+            tokio::time::sleep(time / READINGS).await;
+            readings.push(options.server_pid.and_then(Usage::of)?.rss_kb);
+        }
+        readings.sort_unstable();
+        readings.get(readings.len() / 2).copied()
     }
 
     async fn progress(&self) -> Progress {
@@ -306,15 +403,22 @@ impl Crowd {
         }
     }
 
-    /// Lets all go; why some went before.
-    async fn leave(mut self) -> Vec<String> {
+    /// Lets all go; why some went before, and who came and went in a soak.
+    async fn leave(mut self) -> (Vec<String>, Turnover) {
         self.note_failures();
         let failures = std::mem::take(&mut self.failures);
         // Nobody listens when all have gone already.
         let _ = self.leave.send(true);
-        let all = async { while self.sessions.join_next().await.is_some() {} };
+        self.phase.send_replace(Phase::Over);
+        let mut turnover = Turnover::default();
+        let all = async {
+            while self.sessions.join_next().await.is_some() {}
+            while let Some(seat) = self.seats.join_next().await {
+                turnover.add(seat.unwrap_or_default());
+            }
+        };
         // Whoever cannot say goodbye in time is cut off.
         let _ = tokio::time::timeout(Duration::from_secs(5), all).await;
-        failures
+        (failures, turnover)
     }
 }

@@ -19,6 +19,8 @@ pub enum Scenario {
     Churn,
     /// All are there, nobody publishes.
     Idle,
+    /// Several meetings with watchers, all of whom come and go all the time, and their rooms too.
+    Soak,
 }
 
 impl Scenario {
@@ -30,6 +32,7 @@ impl Scenario {
             Scenario::Audio => "audio",
             Scenario::Churn => "churn",
             Scenario::Idle => "idle",
+            Scenario::Soak => "soak",
         }
     }
 }
@@ -39,10 +42,18 @@ impl Scenario {
 pub struct Plan {
     /// What happens.
     pub scenario: Scenario,
-    /// Participants who publish; all participants of a meeting.
+    /// Participants who publish; all participants of a meeting. In each room of a soak.
     pub publishers: u32,
-    /// Participants who do not publish; not used in a meeting.
+    /// Participants who do not publish; not used in a meeting. In each room of a soak.
     pub subscribers: u32,
+    /// Rooms of a soak at a time.
+    pub rooms: u32,
+    /// How long participants of a soak stay on average.
+    pub stay: Duration,
+    /// Everybody of a soak is there at once at the end of each such time …
+    pub period: Duration,
+    /// … for so long.
+    pub full_house: Duration,
     /// Bits per second of pictures, of the highest encoding; 0 is no pictures.
     pub bitrate: u64,
     /// Bits per second of sound; 0 is no sound.
@@ -65,7 +76,9 @@ impl Plan {
         });
         let video = match self.scenario {
             Scenario::Audio | Scenario::Idle => None,
-            Scenario::Meeting => Some(Track::simulcast(self.codec, self.fps, self.bitrate)),
+            Scenario::Meeting | Scenario::Soak => {
+                Some(Track::simulcast(self.codec, self.fps, self.bitrate))
+            }
             Scenario::Broadcast | Scenario::Churn => {
                 Some(Track::single(self.codec, self.fps, self.bitrate))
             }
@@ -81,12 +94,14 @@ impl Plan {
             Scenario::Broadcast | Scenario::Meeting | Scenario::Audio | Scenario::Churn => {
                 self.publishers
             }
+            Scenario::Soak => self.publishers * self.rooms,
         };
         let participant = |number| Participant {
             number,
+            identity: format!("load-{number}"),
             room: room.to_owned(),
             tracks: self.tracks(),
-            subscribes: self.scenario == Scenario::Meeting,
+            subscribes: matches!(self.scenario, Scenario::Meeting | Scenario::Soak),
             quality: self.quality,
         };
         (0..publishers).map(participant).collect()
@@ -99,23 +114,27 @@ impl Plan {
             Scenario::Broadcast | Scenario::Audio | Scenario::Churn | Scenario::Idle => {
                 self.subscribers
             }
+            Scenario::Soak => self.subscribers * self.rooms,
         };
         let participant = |number| Participant {
             number,
+            identity: format!("load-{number}"),
             room: room.to_owned(),
             tracks: Vec::new(),
             subscribes: true,
             quality: self.quality,
         };
-        let first = self.publishers;
+        let first = self.publishers * self.rooms.max(1);
         (first..first + subscribers).map(participant).collect()
     }
 
-    /// How many watch, and how many others each of them watches.
+    /// How many watch, and how many others each of them watches; in one room of a soak, where
+    /// those who publish watch one less.
     pub fn watching(&self) -> (u32, u32) {
         match self.scenario {
             Scenario::Meeting => (self.publishers, self.publishers.saturating_sub(1)),
             Scenario::Idle => (0, 0),
+            Scenario::Soak => (self.publishers + self.subscribers, self.publishers),
             Scenario::Broadcast | Scenario::Audio | Scenario::Churn => {
                 (self.subscribers, self.publishers)
             }
@@ -128,17 +147,28 @@ impl Plan {
         let tracks = self.tracks();
         let audio = tracks.iter().filter(|track| track.is_audio()).count() as u32;
         let video = tracks.len() as u32 - audio;
-        (watchers * watched * video, watchers * watched * audio)
+        let pairs = match self.scenario {
+            Scenario::Soak => (watchers * watched - self.publishers) * self.rooms,
+            Scenario::Broadcast
+            | Scenario::Meeting
+            | Scenario::Audio
+            | Scenario::Churn
+            | Scenario::Idle => watchers * watched,
+        };
+        (pairs * video, pairs * audio)
     }
 
     /// Connections when all are there.
     pub fn connections(&self) -> u32 {
         let publishers = self.publishers("").len() as u32;
         let subscribers = self.subscribers("").len() as u32;
-        if self.scenario == Scenario::Meeting {
-            return publishers * 2;
+        match self.scenario {
+            Scenario::Meeting => publishers * 2,
+            Scenario::Soak => publishers * 2 + subscribers,
+            Scenario::Broadcast | Scenario::Audio | Scenario::Churn | Scenario::Idle => {
+                publishers + subscribers
+            }
         }
-        publishers + subscribers
     }
 
     /// What one watcher gets, as the bursts in which it comes from the publishers.
@@ -172,6 +202,10 @@ mod tests {
             scenario,
             publishers: 20,
             subscribers: 300,
+            rooms: 1,
+            stay: Duration::ZERO,
+            period: Duration::ZERO,
+            full_house: Duration::ZERO,
             bitrate: 1_000_000,
             audio_bitrate: 32_000,
             fps: 30,
@@ -189,6 +223,18 @@ mod tests {
         assert!(meeting.subscribers("x").is_empty());
         assert_eq!(plan(Scenario::Audio).subscriptions(), (0, 6000));
         assert_eq!(plan(Scenario::Idle).subscriptions(), (0, 0));
+    }
+
+    #[test]
+    fn rooms_of_a_soak_are_counted_once_or_with_watchers_of_themselves() {
+        let soak = Plan {
+            publishers: 2,
+            subscribers: 3,
+            rooms: 4,
+            ..plan(Scenario::Soak)
+        };
+        assert_eq!(soak.subscriptions(), (32, 32));
+        assert_eq!(soak.connections(), 28);
     }
 
     #[test]

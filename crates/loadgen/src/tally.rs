@@ -9,6 +9,19 @@ use crate::account::Fate;
 /// Longest latency that is told apart, in microseconds.
 const LONGEST_US: u64 = 60_000_000;
 
+/// What went through our own sockets, and what of it the network lost that they pretend to have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Datagrams {
+    /// By us, lost ones included.
+    pub sent: u64,
+    /// Of these, lost on purpose.
+    pub sent_lost: u64,
+    /// By us, lost ones included.
+    pub received: u64,
+    /// Of these, lost on purpose.
+    pub received_lost: u64,
+}
+
 /// Counters of one measurement. Packets are RTP packets, bytes those of their datagrams; in and
 /// out are the server's.
 #[derive(Debug, Clone)]
@@ -37,6 +50,8 @@ pub struct Tally {
     pub silent_tracks: u64,
     /// Datagrams that our own socket had no room for.
     pub unsent: u64,
+    /// All that went through our sockets.
+    pub datagrams: Datagrams,
 }
 
 impl Default for Tally {
@@ -56,6 +71,7 @@ impl Default for Tally {
             tracks: 0,
             silent_tracks: 0,
             unsent: 0,
+            datagrams: Datagrams::default(),
         }
     }
 }
@@ -81,6 +97,10 @@ impl Tally {
         self.tracks += other.tracks;
         self.silent_tracks += other.silent_tracks;
         self.unsent += other.unsent;
+        self.datagrams.sent += other.datagrams.sent;
+        self.datagrams.sent_lost += other.datagrams.sent_lost;
+        self.datagrams.received += other.datagrams.received;
+        self.datagrams.received_lost += other.datagrams.received_lost;
     }
 }
 

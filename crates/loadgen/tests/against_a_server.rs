@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use umbrella_loadgen::loss::Loss;
 use umbrella_loadgen::media::VideoCodec;
 use umbrella_loadgen::report::Report;
 use umbrella_loadgen::run::{Dialect, Options, run};
@@ -78,6 +79,10 @@ async fn start() -> SocketAddr {
 }
 
 async fn measure(plan: Plan) -> Report {
+    measure_with_loss(plan, Loss::default()).await
+}
+
+async fn measure_with_loss(plan: Plan, loss: Loss) -> Report {
     let address = start().await;
     let options = Options {
         dialect: Dialect::Livekit,
@@ -95,6 +100,7 @@ async fn measure(plan: Plan) -> Report {
         server_pid: Some(std::process::id()),
         threads: 1,
         limit: false,
+        loss,
     };
     run(&options).await.unwrap()
 }
@@ -104,6 +110,10 @@ fn plan(scenario: Scenario, publishers: u32, subscribers: u32) -> Plan {
         scenario,
         publishers,
         subscribers,
+        rooms: 1,
+        stay: Duration::from_secs(1),
+        period: Duration::from_millis(1500),
+        full_house: Duration::from_millis(500),
         bitrate: 500_000,
         audio_bitrate: 32_000,
         fps: 30,
@@ -142,4 +152,39 @@ async fn everybody_in_a_meeting_gets_the_encoding_that_they_asked_for() {
     assert_eq!((report.lost, report.silent_tracks), (0, 0), "{report:?}");
     // The lowest of three encodings is a tenth of the highest.
     assert!(report.bytes_out < report.bytes_in * 2, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_datagrams_stay_lost() {
+    let loss = Loss {
+        share: 0.05,
+        seed: 7,
+    };
+    let report = measure_with_loss(plan(Scenario::Broadcast, 1, 2), loss).await;
+    assert_eq!(report.failures, Vec::<String>::new());
+    let datagrams = report.datagrams;
+    assert!(
+        datagrams.received_lost > 0 && datagrams.sent_lost > 0,
+        "{report:?}"
+    );
+    assert!(report.wire_loss > 0.01, "{report:?}");
+    // What was missing has been sent again, most of it.
+    assert!(report.loss < report.wire_loss, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_and_goes_is_not_let_in_again() {
+    let soak = Plan {
+        rooms: 2,
+        stay: Duration::from_millis(500),
+        ..plan(Scenario::Soak, 2, 1)
+    };
+    let report = measure(soak).await;
+    let turnover = report.turnover.clone().unwrap();
+    assert_eq!(turnover.reasons, Vec::<String>::new());
+    assert!(turnover.stays >= 12 && turnover.rooms >= 2, "{turnover:?}");
+    assert!(report.packets_out > 0, "{report:?}");
+    // Two who publish and watch, and one who watches, in each of two rooms.
+    let full: Vec<usize> = report.full_houses.iter().map(|it| it.connections).collect();
+    assert_eq!(full, [10, 10]);
 }

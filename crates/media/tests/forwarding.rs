@@ -398,3 +398,52 @@ fn audio_starts_at_once_and_closes_the_gap_of_a_pause() {
         .collect();
     assert_eq!(out, expected);
 }
+
+#[test]
+fn publisher_that_sets_its_clock_back_freezes_the_picture() {
+    let start = Instant::now();
+    let mut publisher = Vp8::new(Spatial::LOW, 11);
+    let mut consumer = Consumer::new(Delivery::FULL);
+    let mut last: Option<(u64, u32)> = None;
+    // Numbers and SSRC go on, nothing else tells of it.
+    for jump in [
+        0,
+        0x8000_0000,
+        100_000u32.wrapping_neg(),
+        0x4000_0000,
+        200_000u32.wrapping_neg(),
+    ] {
+        publisher.set_clock_ahead(jump);
+        for _ in 0..60 {
+            for packet in publisher.frame(start) {
+                let outgoing = consumer.take(&packet).unwrap();
+                if let Some((seq, timestamp)) = last {
+                    assert_eq!(outgoing.seq, seq + 1);
+                    let step = outgoing.timestamp.wrapping_sub(timestamp);
+                    assert!(step <= 6000, "after a jump of {jump:#x} by {}", step as i32);
+                }
+                last = Some((outgoing.seq, outgoing.timestamp));
+            }
+        }
+    }
+}
+
+#[test]
+fn stream_that_is_interrupted_loses_its_time() {
+    let start = Instant::now();
+    let mut publisher = Vp8::new(Spatial::LOW, 12);
+    let mut consumer = Consumer::new(Delivery::FULL);
+    let times = |publisher: &mut Vp8, frames: usize| {
+        let packets: Vec<_> = (0..frames).flat_map(|_| publisher.frame(start)).collect();
+        packets
+    };
+    let before = times(&mut publisher, 10);
+    let before = before.iter().map(|packet| consumer.take(packet).unwrap());
+    let before = before.last().unwrap();
+    // A minute that never comes; the key frame that follows it goes on where time is.
+    times(&mut publisher, 1800);
+    publisher.request_key_frame();
+    let after = consumer.take(&times(&mut publisher, 1)[0]).unwrap();
+    assert_eq!(after.timestamp.wrapping_sub(before.timestamp), 1801 * 3000);
+    assert!((before.seq + 2..=before.seq + 1801).contains(&after.seq));
+}

@@ -446,9 +446,65 @@ export type Status = {
    */
   workers: Array<WorkerStatus>;
   /**
+   * What is held for clients.
+   */
+  held: Held;
+  /**
    * Every room with everybody in it.
    */
   rooms: Array<RoomDetail>;
+};
+
+/**
+ * How many things the server holds for its clients. When all have gone, it is back at what it
+ * was before they came; something that stays is a leak.
+ */
+export type Held = {
+  /**
+   * Rooms, permanent ones included.
+   */
+  rooms: number;
+  /**
+   * Participants in them.
+   */
+  participants: number;
+  /**
+   * Connected clients.
+   */
+  sessions: number;
+  /**
+   * Their peer connections.
+   */
+  transports: number;
+  /**
+   * Tracks that were announced.
+   */
+  tracks: number;
+  /**
+   * Subscriptions.
+   */
+  subscriptions: number;
+  /**
+   * Deadlines of rooms and of sessions that end.
+   */
+  deadlines: number;
+  /**
+   * Peer connections in the workers; `null` until all workers have said so, a moment after
+   * the first look.
+   */
+  workerTransports: number | null;
+  /**
+   * Published tracks in the workers.
+   */
+  workerProducers: number | null;
+  /**
+   * Subscriptions in the workers.
+   */
+  workerConsumers: number | null;
+  /**
+   * Asynchronous tasks: one for every connection, and a few of the server itself.
+   */
+  tasks: number;
 };
 
 /**

@@ -4,17 +4,16 @@ mod figures;
 mod page;
 mod plot;
 mod runs;
-mod server;
 
-use crate::cmd::{Cmd, cargo, which};
+use crate::cmd::{Cmd, which};
+use crate::server::{self, Binaries, Profile, Server};
 use crate::workspace::{read, root, target_dir};
 use anyhow::{Context, Result};
 use figures::Figures;
 use page::{Setting, markdown};
 use plot::Line;
 use runs::{BROADCAST, Run};
-use server::Server;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Measures the server with synthetic participants on loopback, and writes docs/performance.md.
 ///
@@ -38,7 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let binaries = Binaries::make(!args.no_build)?;
+    let binaries = Binaries::make(Profile::Release, !args.no_build)?;
     let scratch = target_dir().join("bench");
     std::fs::create_dir_all(&scratch)?;
     let setting = setting(args)?;
@@ -49,14 +48,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     for run in runs::all(args.quick).into_iter().filter(wanted) {
         let server = Server::umbrella(&binaries.server, &scratch)?;
-        results.push(binaries.measure(run, "Umbrella", &server, &scratch)?);
+        results.push(measure(&binaries, run, "Umbrella", &server, &scratch)?);
     }
     let broadcast = results.iter().find(|it| it.run.name == BROADCAST);
     if let Some(broadcast) = broadcast.filter(|_| !args.quick) {
         let of = &broadcast.figures;
         let run = runs::half_load(of.subscribers, of.needed_share(setting.cores));
         let server = Server::umbrella(&binaries.server, &scratch)?;
-        results.push(binaries.measure(run, "Umbrella", &server, &scratch)?);
+        results.push(measure(&binaries, run, "Umbrella", &server, &scratch)?);
     }
     match which("janus") {
         _ if args.alone => {}
@@ -64,7 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(janus) => {
             for run in runs::forwarding(args.quick).into_iter().filter(wanted) {
                 let server = Server::janus(&janus, &scratch)?;
-                match binaries.measure(run, "Janus", &server, &scratch) {
+                match measure(&binaries, run, "Janus", &server, &scratch) {
                     Ok(result) => results.push(result),
                     // What another server cannot do is no reason to lose the figures of ours.
                     Err(error) => eprintln!("  ✗ left out: {error:#}"),
@@ -110,58 +109,31 @@ fn write(dir: &Path, setting: &Setting, results: &[page::Result]) -> Result<()> 
     )
 }
 
-/// What is measured, and what measures.
-struct Binaries {
-    server: PathBuf,
-    loadgen: PathBuf,
-}
-
-impl Binaries {
-    fn make(build: bool) -> Result<Binaries> {
-        if build {
-            // One after the other, so that the server has the features that it is shipped with.
-            for package in ["umbrella", "umbrella-loadgen"] {
-                cargo(format!("{package}, release build"))
-                    .args(["build", "--release", "--package", package])
-                    .run()?;
-            }
-        }
-        let binary = |name: &str| {
-            let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-            target_dir().join("release").join(name)
-        };
-        Ok(Binaries {
-            server: binary("umbrella"),
-            loadgen: binary("umbrella-loadgen"),
-        })
-    }
-
-    fn measure(
-        &self,
-        run: Run,
-        name: &str,
-        server: &Server,
-        scratch: &Path,
-    ) -> Result<page::Result> {
-        let file = format!("{}-{}.json", run.name, name.to_lowercase());
-        let json = scratch.join(file);
-        let table = Cmd::new(format!("{name}: {}", run.what), &self.loadgen)
-            .args(&server.args)
-            .args(["--key", server::KEY, "--secret", server::SECRET])
-            .args(["--server-pid", &server.pid().to_string()])
-            .arg("--json")
-            .arg(&json)
-            .args(&run.args)
-            .quiet()?;
-        eprintln!("{table}");
-        let figures = serde_json::from_str(&read(&json)?)
-            .with_context(|| format!("reading {}", json.display()))?;
-        Ok(page::Result {
-            run,
-            server: name.to_owned(),
-            figures,
-        })
-    }
+fn measure(
+    binaries: &Binaries,
+    run: Run,
+    name: &str,
+    server: &Server,
+    scratch: &Path,
+) -> Result<page::Result> {
+    let file = format!("{}-{}.json", run.name, name.to_lowercase());
+    let json = scratch.join(file);
+    let table = Cmd::new(format!("{name}: {}", run.what), &binaries.loadgen)
+        .args(&server.args)
+        .args(["--key", server::KEY, "--secret", server::SECRET])
+        .args(["--server-pid", &server.pid().to_string()])
+        .arg("--json")
+        .arg(&json)
+        .args(&run.args)
+        .quiet()?;
+    eprintln!("{table}");
+    let figures = serde_json::from_str(&read(&json)?)
+        .with_context(|| format!("reading {}", json.display()))?;
+    Ok(page::Result {
+        run,
+        server: name.to_owned(),
+        figures,
+    })
 }
 
 fn setting(args: &Args) -> Result<Setting> {

@@ -276,6 +276,8 @@ impl BandwidthEstimator {
         let calm = self.trend.usage() == Usage::Normal && !standing;
         if calm && !silent && !loss_limits {
             self.prober.consider(now, self.target);
+        } else {
+            self.prober.put_off(now);
         }
     }
 }

@@ -39,6 +39,8 @@ const FURTHER: f64 = 0.7;
 /// Between two attempts, at first and at last: what a drop has taken shall be back within ten
 /// seconds after it, and a failed attempt costs a queue of milliseconds.
 const INTERVAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6));
+/// When it was no good moment, the next look.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// Decides when to probe, and for what.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(super) struct Prober {
     started: bool,
     /// Not before this time.
     at: Option<Instant>,
+    /// It was no good moment until then.
+    put_off_until: Option<Instant>,
     interval: Duration,
     demand: u64,
     random: u64,
@@ -85,6 +89,7 @@ impl Prober {
             running: Vec::new(),
             started: false,
             at: None,
+            put_off_until: None,
             interval: INTERVAL.0,
             demand: 0,
             random: seed | 1,
@@ -108,8 +113,10 @@ impl Prober {
     /// A good moment: nothing is too much. Wants a burst if more than `rate` is in demand.
     pub(super) fn consider(&mut self, now: Instant, rate: u64) {
         self.running.retain(|running| running.until > now);
-        let busy = !self.running.is_empty() || !self.wanted.is_empty();
-        if busy || self.demand <= rate || self.at.is_some_and(|at| now < at) {
+        if !self.running.is_empty() || !self.wanted.is_empty() {
+            return self.put_off(now);
+        }
+        if self.demand <= rate || self.at.is_some_and(|at| now < at) {
             return;
         }
         if !self.started {
@@ -127,7 +134,14 @@ impl Prober {
 
     /// When [`Prober::consider`] is to be called though nothing arrives.
     pub(super) fn deadline(&self, rate: u64) -> Option<Instant> {
-        self.at.filter(|_| self.demand > rate)
+        let at = self.at.filter(|_| self.demand > rate)?;
+        Some(self.put_off_until.map_or(at, |until| until.max(at)))
+    }
+
+    /// No good moment. The next feedback may make it one; without any it is looked at again a
+    /// little later, and not at once for ever.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.put_off_until = Some(now + RETRY);
     }
 
     /// Bad news: what is planned is forgotten.

@@ -8,6 +8,7 @@
 )]
 
 mod connections;
+mod faults;
 mod mirrors;
 mod network;
 mod peer;

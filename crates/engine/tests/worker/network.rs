@@ -45,6 +45,11 @@ pub(crate) struct Network {
     pub(crate) estimating: bool,
     /// A peer that does not answer offers.
     pub(crate) deaf: Option<TransportId>,
+    /// A peer whose datagrams are written down.
+    pub(crate) tapped: Option<usize>,
+    pub(crate) tape: Vec<Vec<u8>>,
+    /// A peer whose reports never arrive.
+    pub(crate) mute: Option<usize>,
     /// Calls of `poll` so far.
     pub(crate) polls: u64,
     flying: BinaryHeap<Reverse<InFlight>>,
@@ -69,6 +74,16 @@ pub(crate) struct Track {
 
 pub(crate) fn udp() -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], 40_000))
+}
+
+/// RTCP, by its packet types (RFC 5761, section 4).
+pub(crate) fn is_report(datagram: &[u8]) -> bool {
+    datagram.len() > 1 && (128..192).contains(&datagram[0]) && (192..224).contains(&datagram[1])
+}
+
+/// RTP.
+pub(crate) fn is_media(datagram: &[u8]) -> bool {
+    datagram.len() > 1 && (128..192).contains(&datagram[0]) && !is_report(datagram)
 }
 
 impl Network {
@@ -100,6 +115,9 @@ impl Network {
             stall: Duration::ZERO,
             estimating: false,
             deaf: None,
+            tapped: None,
+            tape: Vec::new(),
+            mute: None,
             polls: 0,
             flying: BinaryHeap::new(),
             order: 0,
@@ -250,6 +268,15 @@ impl Network {
         self.worker_at = self.now;
     }
 
+    /// Time passes for everybody, and nobody does anything meanwhile.
+    pub(crate) fn sleep(&mut self, time: Duration) {
+        self.now += time;
+        self.flying.clear();
+        for peer in &mut self.peers {
+            peer.skip_to(self.now);
+        }
+    }
+
     fn step(&mut self, end: Instant) {
         let flying = self.flying.peek().map(|next| next.0.read);
         let peers = self.peers.iter().map(Peer::due);
@@ -351,6 +378,12 @@ impl Network {
     fn drive_peer(&mut self, peer: usize) {
         let (protocol, address) = (self.peers[peer].protocol, self.peers[peer].address);
         for (to, data) in self.peers[peer].drive(self.now) {
+            if self.mute == Some(peer) && is_report(&data) {
+                continue;
+            }
+            if self.tapped == Some(peer) {
+                self.tape.push(data.clone());
+            }
             self.fly(None, protocol, address, to, data);
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::format::Codec;
 use str0m::media::{
     Direction, KeyframeRequestKind, MediaKind, Mid, Rid, Simulcast, SimulcastLayer,
 };
@@ -58,6 +59,10 @@ pub(crate) struct Sending {
     pub(crate) paused: bool,
     encodings: Vec<Encoding>,
     due: Instant,
+    /// Between two frames.
+    every: Duration,
+    /// Instead of VP8.
+    codec: Option<Codec>,
 }
 
 impl Sending {
@@ -65,12 +70,38 @@ impl Sending {
     pub(crate) fn drop_encoding(&mut self, encoding: usize) {
         self.encodings.truncate(encoding);
     }
+
+    /// Frames come at another pace, on the same clock.
+    pub(crate) fn hurry(&mut self, every: Duration) {
+        self.every = every;
+    }
+
+    /// The encoder begins anew: with other numbers, and a key frame.
+    pub(crate) fn restart(&mut self, encoding: usize, numbers: Numbers) {
+        let encoding = &mut self.encodings[encoding];
+        (encoding.seq, encoding.timestamp) = (numbers.seq, numbers.timestamp);
+        (encoding.frame, encoding.key_frame) = (numbers.frame, true);
+    }
+
+    /// From now on it packs H.264.
+    pub(crate) fn change_codec(&mut self) {
+        self.codec = Some(Codec::H264);
+    }
+}
+
+/// Where an encoder begins to count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Numbers {
+    pub(crate) seq: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) frame: u32,
 }
 
 #[derive(Debug)]
 struct Encoding {
     rid: Option<Rid>,
     seq: u64,
+    timestamp: u32,
     frame: u32,
     key_frame: bool,
     requests: u32,
@@ -185,6 +216,7 @@ impl Peer {
             let encodings = rids.into_iter().map(|rid| Encoding {
                 rid,
                 seq: 65_000,
+                timestamp: 0,
                 frame: 0,
                 key_frame: true,
                 requests: 0,
@@ -195,6 +227,11 @@ impl Peer {
                 paused: false,
                 encodings: encodings.collect(),
                 due: self.now,
+                every: Duration::from_millis(match what {
+                    Publish::Audio => 20,
+                    Publish::Video | Publish::Simulcast => 33,
+                }),
+                codec: None,
             });
         }
         for _ in 0..audio {
@@ -317,9 +354,11 @@ impl Peer {
     }
 
     fn publish(&mut self, index: usize, out: &mut Vec<(SocketAddr, Vec<u8>)>) {
-        let Sending { mid, what, .. } = self.sending[index];
+        let Sending {
+            mid, what, every, ..
+        } = self.sending[index];
         let audio = what == Publish::Audio;
-        let every = Duration::from_millis(if audio { 20 } else { 33 });
+        let h264 = self.sending[index].codec.map(|_| self.h264());
         let at = self.sending[index].due;
         self.sending[index].due = at + every;
         if self.sending[index].paused {
@@ -332,20 +371,18 @@ impl Peer {
                 let key_frame = state.key_frame;
                 let (rid, seq, frame) = (state.rid, state.seq, state.frame);
                 state.seq += 1;
-                let payload = match audio {
-                    true => opus(frame),
-                    false => vp8(encoding as u8, frame, packet == 0, key_frame),
+                let payload = match (audio, h264) {
+                    (true, _) => opus(frame),
+                    (false, None) => vp8(encoding as u8, frame, packet == 0, key_frame),
+                    (false, Some(_)) => self::h264(frame, key_frame && packet == 0),
                 };
                 let values = ExtensionValues {
                     audio_level: audio.then_some(-20),
                     voice_activity: audio.then_some(true),
                     ..Default::default()
                 };
-                let timestamp = match audio {
-                    true => frame.wrapping_mul(960),
-                    false => frame.wrapping_mul(2970).wrapping_add(77 * encoding as u32),
-                };
-                let pt = if audio { 111 } else { 96 };
+                let timestamp = state.timestamp.wrapping_add(77 * encoding as u32);
+                let pt = h264.unwrap_or(if audio { 111 } else { 96 });
                 let write = RtpWrite::new(pt.into(), seq.into(), timestamp, self.now, payload)
                     .marker(!audio && packet + 1 == packets)
                     .nackable(!audio)
@@ -361,6 +398,44 @@ impl Peer {
             let state = &mut self.sending[index].encodings[encoding];
             state.key_frame = false;
             state.frame += 1;
+            let ticks = if audio { 48 } else { 90 };
+            let step = every.as_micros() as u64 * ticks / 1000;
+            state.timestamp = state.timestamp.wrapping_add(step as u32);
+        }
+    }
+
+    /// The SSRC of what it sends.
+    pub(crate) fn ssrc(&mut self, sending: usize, encoding: usize) -> u32 {
+        let Sending { mid, encodings, .. } = &self.sending[sending];
+        let (mid, rid) = (*mid, encodings[encoding].rid);
+        let mut api = self.rtc.direct_api();
+        *api.stream_tx_by_mid(mid, rid).unwrap().ssrc()
+    }
+
+    /// Sends under another SSRC from now on, without telling anybody.
+    pub(crate) fn change_ssrc(&mut self, sending: usize, encoding: usize, ssrc: u32) {
+        let Sending { mid, encodings, .. } = &self.sending[sending];
+        let (mid, rid) = (*mid, encodings[encoding].rid);
+        let mut api = self.rtc.direct_api();
+        let resends = api.stream_tx_by_mid(mid, rid).unwrap().rtx();
+        let resends = resends.map(|_| api.new_ssrc());
+        api.reset_stream_tx(mid, rid, ssrc.into(), resends).unwrap();
+    }
+
+    fn h264(&self) -> u8 {
+        let mut codecs = self.rtc.codec_config().iter();
+        let params = codecs.find(|params| {
+            let spec = params.spec();
+            spec.codec == Codec::H264 && spec.format.packetization_mode == Some(1)
+        });
+        *params.unwrap().pt()
+    }
+
+    /// What should have been sent until then is not sent.
+    pub(crate) fn skip_to(&mut self, now: Instant) {
+        self.now = now;
+        for sending in &mut self.sending {
+            sending.due = now;
         }
     }
 
@@ -450,6 +525,22 @@ impl Peer {
 fn opus(frame: u32) -> Vec<u8> {
     let mut payload = vec![0x78; 60];
     payload.extend([0]);
+    payload.extend(frame.to_be_bytes());
+    payload
+}
+
+/// An H.264 packet (RFC 6184): parameters before a key frame, or a slice.
+fn h264(frame: u32, key_frame: bool) -> Vec<u8> {
+    let mut payload = match key_frame {
+        // One packet with an SPS, a PPS and the beginning of an IDR slice (STAP-A).
+        true => vec![
+            24, 0, 9, 0x67, 0x42, 0xc0, 0x1f, 0xda, 0x01, 0x40, 0x16, 0xe9, 0, 4, 0x68, 0xce, 0x38,
+            0x80, 0, 40, 0x65, 0xb8,
+        ],
+        false => vec![0x41, 0x9a],
+    };
+    payload.resize(60, 0x11);
+    payload.extend([9]);
     payload.extend(frame.to_be_bytes());
     payload
 }

@@ -10,6 +10,10 @@ use super::{Reports, SenderReport};
 /// they arrived; more than this is a broken clock or a stale report.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
+/// Packets of one source that are further apart than this have a broken clock between them, unless
+/// as much time has passed. Less may be a hole in the stream, told of by a packet that waited.
+const LEAP: Duration = Duration::from_secs(10);
+
 /// What is added to the timestamps of one source.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
@@ -71,6 +75,25 @@ impl Clock {
             highest: out,
             received: packet.received,
         }
+    }
+
+    /// Whether the next packet of the same source is of another clock: its encoder has begun anew.
+    pub(super) fn is_broken_by(&self, packet: &Packet) -> bool {
+        let rate = packet.codec.clock_rate();
+        let elapsed = packet
+            .timestamp
+            .wrapping_add(self.offset)
+            .wrapping_sub(self.highest) as i32;
+        let (elapsed, leap) = (i64::from(elapsed), ticks(LEAP, rate));
+        if (0..=leap).contains(&elapsed) {
+            return false;
+        }
+        let arrival = ticks(
+            packet.received.saturating_duration_since(self.received),
+            rate,
+        );
+        // Pictures may be sent in another order than they are shown in.
+        elapsed < -ticks(TOLERANCE, rate) || elapsed - arrival > leap
     }
 
     /// The timestamp with which a packet leaves.

@@ -140,6 +140,7 @@ impl Rewriter {
     ) -> Option<Outgoing> {
         match verdict {
             Verdict::Drop => {
+                self.follow(packet, reports);
                 self.skip(packet);
                 None
             }
@@ -147,7 +148,10 @@ impl Rewriter {
                 self.begin(packet, reports);
                 self.forward(packet, marker)
             }
-            Verdict::Forward { marker } => self.forward(packet, marker),
+            Verdict::Forward { marker } => {
+                self.follow(packet, reports);
+                self.forward(packet, marker)
+            }
         }
     }
 
@@ -231,17 +235,29 @@ impl Rewriter {
         })
     }
 
-    /// The source, if the packet is of it; put anew where it has jumped.
-    fn source_of(&mut self, packet: &Packet) -> Option<&mut Source> {
+    /// Puts the source anew where its numbers or its clock have jumped.
+    fn follow(&mut self, packet: &Packet, reports: &Reports) {
         let next_seq = self.next_seq;
-        let source = self
-            .source
-            .as_mut()
-            .filter(|s| s.clock.encoding == packet.encoding)?;
-        if packet.seq > source.seqs.highest() + MAX_JUMP {
-            source.seqs = Ranges::new(packet.seq, next_seq + 1);
+        let Some(source) = self.source_of(packet) else {
+            return;
+        };
+        let highest = source.seqs.highest();
+        let numbers = packet.seq > highest + MAX_JUMP;
+        let clock = packet.seq > highest && source.clock.is_broken_by(packet);
+        if numbers || clock {
+            // What was before has no place any more; of what is missing one number tells.
+            let first = next_seq + u64::from(packet.seq > highest + 1);
+            source.seqs = Ranges::new(packet.seq, first);
         }
-        Some(source)
+        if clock {
+            source.clock = source.clock.switch(packet, reports);
+        }
+    }
+
+    /// The source, if the packet is of it.
+    fn source_of(&mut self, packet: &Packet) -> Option<&mut Source> {
+        let source = self.source.as_mut();
+        source.filter(|source| source.clock.encoding == packet.encoding)
     }
 }
 

@@ -45,6 +45,11 @@ impl Vp8 {
         self.want_key = true;
     }
 
+    /// Its timestamps jump.
+    pub(crate) fn set_clock_ahead(&mut self, ticks: u32) {
+        self.timestamp = self.timestamp.wrapping_add(ticks);
+    }
+
     /// What a sender report of this encoding says, on a clock shared by all encodings.
     pub(crate) fn report(&self) -> SenderReport {
         SenderReport {

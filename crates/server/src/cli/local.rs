@@ -14,6 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::auth::{Accounts, Claims, Keys, TokenError, room_grants};
 use crate::clock::unix_seconds;
+use crate::control;
 use crate::net::PageAddresses;
 
 const NAME: &str = "umbrella.sock";
@@ -24,11 +25,16 @@ const MAX_LINE: u64 = 64 * 1024;
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long workers that are busy may take to say what they hold, and how often they are asked.
+const WORKERS_PATIENCE: Duration = Duration::from_secs(3);
+const WORKERS_LOOKS: u32 = 60;
+
 /// What a subcommand asks for.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
     AdminLink,
+    Status,
     Token {
         room: String,
         identity: String,
@@ -95,6 +101,7 @@ pub(super) struct Local {
     accounts: Accounts,
     keys: Keys,
     addresses: std::sync::Arc<PageAddresses>,
+    control: control::Handle,
 }
 
 impl Local {
@@ -105,6 +112,7 @@ impl Local {
         accounts: Accounts,
         keys: Keys,
         addresses: std::sync::Arc<PageAddresses>,
+        control: control::Handle,
     ) -> anyhow::Result<Self> {
         let path = data_dir.join(NAME);
         let what = || format!("cannot open the socket {}", path.display());
@@ -124,6 +132,7 @@ impl Local {
             accounts,
             keys,
             addresses,
+            control,
         })
     }
 
@@ -164,6 +173,7 @@ impl Local {
     async fn handle(&self, request: Request) -> anyhow::Result<String> {
         match request {
             Request::AdminLink => admin_link(&self.accounts, &self.addresses).await,
+            Request::Status => held(&self.control).await,
             Request::Token {
                 room,
                 identity,
@@ -212,6 +222,19 @@ impl Drop for Local {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// What the server holds, as JSON.
+async fn held(control: &control::Handle) -> anyhow::Result<String> {
+    let mut held = control.held().await;
+    for _ in 0..WORKERS_LOOKS {
+        if held.worker_transports.is_some() {
+            break;
+        }
+        tokio::time::sleep(WORKERS_PATIENCE / WORKERS_LOOKS).await;
+        held = control.held().await;
+    }
+    Ok(serde_json::to_string(&held)?)
 }
 
 /// A new one-time link for the admin.

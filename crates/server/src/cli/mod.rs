@@ -45,6 +45,10 @@ enum Command {
     /// Valid for 15 minutes and for one use; earlier links are void. Asks the running server,
     /// which is found through the data directory.
     AdminLink,
+    /// Print how many rooms, participants, connections, tracks and tasks there are, as JSON.
+    ///
+    /// Asks the running server, which is found through the data directory.
+    Status,
     /// Check the configuration, or print it with its defaults.
     Config(ConfigArgs),
 }
@@ -116,6 +120,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Some(Command::Token(args)) => ask(&config, &args.into()),
         Some(Command::AdminLink) => ask(&config, &Request::AdminLink),
+        Some(Command::Status) => ask(&config, &Request::Status),
         Some(Command::Config(_)) => print("The configuration is valid."),
     }
 }

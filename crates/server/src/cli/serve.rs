@@ -91,6 +91,7 @@ impl Server {
             app.accounts.clone(),
             app.keys.clone(),
             Arc::clone(&addresses),
+            app.control.clone(),
         )?;
         let service = service(&app, tls.as_ref());
         let certificate = describe(tls.as_ref());

@@ -15,7 +15,7 @@ use super::handle::{Admin, AdminError};
 use super::rooms::Entry;
 use super::{Control, Phase};
 use crate::http::api::{
-    LayerDetail, ParticipantDetail, RoomDetail, RoomSummary, TrackDetail, WorkerStatus,
+    Held, LayerDetail, ParticipantDetail, RoomDetail, RoomSummary, TrackDetail, WorkerStatus,
 };
 
 impl Control {
@@ -58,6 +58,10 @@ impl Control {
             Admin::Workers(reply) => {
                 self.statistics.look(now);
                 answer(reply, self.worker_status());
+            }
+            Admin::Held(reply) => {
+                self.statistics.look(now);
+                answer(reply, self.held());
             }
         }
     }
@@ -139,6 +143,29 @@ impl Control {
                 }
             })
             .collect()
+    }
+
+    fn held(&self) -> Held {
+        let rooms = self.rooms.iter();
+        let participants = rooms.map(|(_, entry)| entry.room.participants().count());
+        let transports = self.sessions.iter().map(|session| session.transports.len());
+        let workers = self.statistics.held();
+        let tasks = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
+        Held {
+            rooms: self.rooms.len() as u32,
+            participants: participants.sum::<usize>() as u32,
+            sessions: self.sessions.iter().count() as u32,
+            transports: transports.sum::<usize>() as u32,
+            tracks: self.names.tracks() as u32,
+            subscriptions: self.names.subscriptions() as u32,
+            deadlines: (self.rooms.deadlines() + self.closing.len()) as u32,
+            worker_transports: workers.map(|held| held.transports as u32),
+            worker_producers: workers.map(|held| held.producers as u32),
+            worker_consumers: workers.map(|held| held.consumers as u32),
+            tasks: tasks as u32,
+        }
     }
 
     fn detail(

@@ -9,7 +9,7 @@ use umbrella_room::command::Join;
 use umbrella_room::model::RoomName;
 
 use super::session::Outbox;
-use crate::http::api::{RoomDetail, RoomSummary, WorkerStatus};
+use crate::http::api::{Held, RoomDetail, RoomSummary, WorkerStatus};
 
 /// How many messages wait for the owner of the rooms. When it is full, who sends waits: a
 /// session then reads nothing from its socket, so that a flood slows down its own source.
@@ -182,6 +182,7 @@ pub(super) enum Admin {
         reply: oneshot::Sender<Result<(), AdminError>>,
     },
     Workers(oneshot::Sender<Vec<WorkerStatus>>),
+    Held(oneshot::Sender<Held>),
 }
 
 impl Handle {
@@ -293,6 +294,13 @@ impl Handle {
     /// The load of every worker.
     pub async fn workers(&self) -> Vec<WorkerStatus> {
         self.ask(|reply| Message::Admin(Admin::Workers(reply)))
+            .await
+            .unwrap_or_default()
+    }
+
+    /// What is held for clients.
+    pub async fn held(&self) -> Held {
+        self.ask(|reply| Message::Admin(Admin::Held(reply)))
             .await
             .unwrap_or_default()
     }

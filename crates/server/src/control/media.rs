@@ -72,6 +72,16 @@ impl Names {
         self.tracks.get(track)?.producer
     }
 
+    /// How many tracks are announced.
+    pub(super) fn tracks(&self) -> usize {
+        self.tracks.len().max(self.producers.len())
+    }
+
+    /// How many subscriptions there are.
+    pub(super) fn subscriptions(&self) -> usize {
+        self.consumers.len()
+    }
+
     /// How many subscribers each track has.
     pub(super) fn subscribers(&self) -> HashMap<&TrackId, u32> {
         let mut counts = HashMap::new();

@@ -88,6 +88,11 @@ impl Rooms {
         self.by_name.len()
     }
 
+    /// Wake-ups that are due some time, those that are out of date included.
+    pub(super) fn deadlines(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// Notes that somebody is in.
     pub(super) fn occupied(&mut self, name: &RoomName) {
         if let Some(entry) = self.by_name.get_mut(name) {

@@ -19,6 +19,14 @@ pub(super) struct Statistics {
     watched_until: Option<Instant>,
 }
 
+/// How many things workers hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct HeldByWorkers {
+    pub(super) transports: usize,
+    pub(super) producers: usize,
+    pub(super) consumers: usize,
+}
+
 impl Statistics {
     pub(super) fn new(workers: usize) -> Statistics {
         Statistics {
@@ -65,6 +73,18 @@ impl Statistics {
         }
     }
 
+    /// How many things all workers hold together; `None` until each has said so.
+    pub(super) fn held(&self) -> Option<HeldByWorkers> {
+        let mut sum = HeldByWorkers::default();
+        for worker in &self.workers {
+            let worker = worker.as_ref()?;
+            sum.transports += worker.transports.len();
+            sum.producers += worker.producers.len();
+            sum.consumers += worker.consumers.len();
+        }
+        Some(sum)
+    }
+
     /// The strays of a worker since the start.
     pub(super) fn strays(&self, worker: usize) -> u64 {
         self.workers
@@ -109,5 +129,15 @@ mod tests {
         assert!(statistics.due(start + INTERVAL));
         assert!(!statistics.due(start + ATTENTION));
         assert_eq!(statistics.deadline(), None);
+    }
+
+    #[test]
+    fn half_of_the_workers_pass_for_all_of_them() {
+        let now = Instant::now();
+        let mut statistics = Statistics::new(2);
+        statistics.take(now, 1, umbrella_engine::Statistics::default());
+        assert_eq!(statistics.held(), None);
+        statistics.take(now, 0, umbrella_engine::Statistics::default());
+        assert_eq!(statistics.held(), Some(HeldByWorkers::default()));
     }
 }

@@ -196,6 +196,7 @@ pub(super) async fn current_status(app: &App) -> Status {
         page_urls: app.addresses.urls(),
         media_addresses: app.control.media_addresses().to_vec(),
         workers: app.control.workers().await,
+        held: app.control.held().await,
         rooms: app.control.details().await,
     }
 }

@@ -325,8 +325,40 @@ pub struct Status {
     pub media_addresses: Vec<String>,
     /// The workers.
     pub workers: Vec<WorkerStatus>,
+    /// What is held for clients.
+    pub held: Held,
     /// Every room with everybody in it.
     pub rooms: Vec<RoomDetail>,
+}
+
+/// How many things the server holds for its clients. When all have gone, it is back at what it
+/// was before they came; something that stays is a leak.
+#[derive(Debug, Clone, Default, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// Rooms, permanent ones included.
+    pub rooms: u32,
+    /// Participants in them.
+    pub participants: u32,
+    /// Connected clients.
+    pub sessions: u32,
+    /// Their peer connections.
+    pub transports: u32,
+    /// Tracks that were announced.
+    pub tracks: u32,
+    /// Subscriptions.
+    pub subscriptions: u32,
+    /// Deadlines of rooms and of sessions that end.
+    pub deadlines: u32,
+    /// Peer connections in the workers; `null` until all workers have said so, a moment after
+    /// the first look.
+    pub worker_transports: Option<u32>,
+    /// Published tracks in the workers.
+    pub worker_producers: Option<u32>,
+    /// Subscriptions in the workers.
+    pub worker_consumers: Option<u32>,
+    /// Asynchronous tasks: one for every connection, and a few of the server itself.
+    pub tasks: u32,
 }
 
 /// One worker thread.

@@ -56,6 +56,7 @@ fn types() -> String {
         CreateKey,
         CreatedKey,
         Status,
+        Held,
         WorkerStatus,
     );
     text

@@ -432,4 +432,26 @@ mod tests {
         assert_eq!(head[..3], [4, 176, 9]);
         assert_eq!(head[1202..], [4, 176]);
     }
+
+    #[test]
+    fn peer_that_does_not_read_holds_up_the_others() {
+        let (mut rig, now) = (rig(ROOMY), Instant::now());
+        let mut peers: Vec<_> = (0..2).map(|_| rig.connect(now)).collect();
+        for (peer, token) in &mut peers {
+            peer.write_all(&stun()).unwrap();
+            rig.frames(now, *token, 1);
+        }
+        let paths = [0, 1].map(|index: usize| rig.connections.by_token[&peers[index].1].path);
+        // The first one never reads; the second one gets all of its own, each in its turn.
+        let mut frame = [0; 2 + 1200];
+        for round in 0..5000u16 {
+            rig.connections.send(paths[0], &[9; 1200]);
+            rig.connections.send(paths[1], &[round as u8; 1200]);
+            peers[1].0.read_exact(&mut frame).unwrap();
+            assert_eq!((frame[2], frame[1201]), (round as u8, round as u8));
+        }
+        let waiting = |token: Token| rig.connections.by_token[&token].outgoing.len();
+        assert!(waiting(peers[0].1) <= 2 * WRITE_BUFFER);
+        assert_eq!(waiting(peers[1].1), 0);
+    }
 }

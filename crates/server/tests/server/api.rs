@@ -262,6 +262,7 @@ fn health_and_state_are_told_to_whom_they_concern() {
     let browser = Browser::set_up(&server);
     let status = json(browser.call("GET", "/status")).json(200);
     assert_eq!(status["workers"].as_array().unwrap().len(), 1);
+    assert_eq!(status["held"]["participants"], 0);
     assert!(
         status["mediaAddresses"][0]
             .as_str()

@@ -119,6 +119,13 @@ fn subcommands_print_what_a_script_needs_and_nothing_else() {
         (token.lines().count(), token.trim().split('.').count()),
         (1, 3)
     );
+    let status = ask(&["status"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    // Also what only the workers know.
+    assert_eq!(
+        (&status["sessions"], &status["workerTransports"]),
+        (&0.into(), &0.into())
+    );
     let wrong = ["token", "--room", "r", "--identity", "i", "--key", "none"];
     let text = refusal(umbrella(server.dir.path()).args(wrong));
     assert!(text.contains("there is no such API key"), "{text}");

@@ -6,6 +6,7 @@ use umbrella_wire::client::signal_request::Message as Ask;
 use umbrella_wire::client::signal_response::Message;
 use umbrella_wire::client::{
     AddTrackRequest, JoinRequest, SessionDescription, TrackType, TrickleRequest,
+    UpdateParticipantMetadata,
 };
 
 use crate::client::{Client, join, open, v0, v1};
@@ -116,6 +117,39 @@ async fn answers_and_candidates_out_of_place_are_harmless() {
         }))
         .await;
     client.is_well().await;
+}
+
+#[tokio::test]
+async fn client_that_does_not_read_holds_up_the_room_or_fills_our_memory() {
+    let mut options = Options::default();
+    options.limits.messages_per_second = 1_000_000;
+    let server = Server::with(options).await;
+    let mut bystanders = Bystanders::sit_down(&server).await;
+    let (mallory, _) = join(&server, "kitchen", "mallory").await;
+    // Kernels buffer some megabytes and we a thousand messages: this is more than both.
+    let mut metadata = "a".repeat(32 * 1024);
+    for round in 0..20_000u32 {
+        metadata.replace_range(..8, &format!("{round:08}"));
+        let alice = &mut bystanders.0[0];
+        alice
+            .send(Ask::UpdateMetadata(UpdateParticipantMetadata {
+                metadata: metadata.clone(),
+                request_id: round,
+                ..Default::default()
+            }))
+            .await;
+        if round % 16 != 0 {
+            continue;
+        }
+        // Those who read wait for nobody.
+        bystanders.noticed_nothing().await;
+        let room = server.control.room("kitchen").await.unwrap();
+        if room.participants.len() == 2 {
+            drop(mallory);
+            return;
+        }
+    }
+    panic!("who does not read is kept");
 }
 
 #[tokio::test]

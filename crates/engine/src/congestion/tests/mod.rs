@@ -243,5 +243,7 @@ fn clocks_of_the_peer_jump_and_lie() {
         estimator.on_feedback(now, None, &[result, result]);
         estimator.handle_timeout(now);
         assert!((LEAST..=MOST).contains(&estimator.estimate()));
+        let next = estimator.next_timeout();
+        assert!(next.is_none_or(|at| at > now), "at once, for ever");
     }
 }

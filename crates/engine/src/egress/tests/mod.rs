@@ -1,6 +1,7 @@
 //! An egress and what its peer sees of it.
 
 mod headers;
+mod lies;
 mod pacing;
 mod probing;
 mod reports;

@@ -1,39 +1,132 @@
-//! Servers to measure: each run gets a fresh one on loopback.
+//! Servers to measure, and the synthetic participants that measure them: each run gets a fresh
+//! server on loopback.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cmd::cargo;
+use crate::workspace::target_dir;
+
 /// The API key that the server under test knows.
-pub(super) const KEY: &str = "benchkey";
-pub(super) const SECRET: &str = "a secret that only benchmarks use";
+pub(crate) const KEY: &str = "benchkey";
+pub(crate) const SECRET: &str = "a secret that only benchmarks use";
 
 /// TCP ports on loopback.
 const UMBRELLA_PORT: u16 = 18_473;
 const JANUS_PORT: u16 = 18_474;
+const SOAKED_PORT: u16 = 18_475;
 
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How programs are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// As it is shipped.
+    Release,
+    /// As the tests have built most of it already.
+    Debug,
+}
+
+/// How the C library's allocator keeps house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heap {
+    /// As it does everywhere.
+    Usual,
+    /// With one arena for all threads, of which it gives back what it can at once: it comes to rest
+    /// within seconds instead of minutes.
+    Tidy,
+}
+
+/// What is measured, and what measures.
+pub(crate) struct Binaries {
+    pub(crate) server: PathBuf,
+    pub(crate) loadgen: PathBuf,
+}
+
+impl Binaries {
+    /// Builds them, or takes those that are there.
+    pub(crate) fn make(profile: Profile, build: bool) -> Result<Binaries> {
+        match profile {
+            _ if !build => {}
+            Profile::Release => {
+                // One after the other, so that the server has the features that it is shipped with.
+                for package in ["umbrella", "umbrella-loadgen"] {
+                    cargo(format!("{package}, release build"))
+                        .args(["build", "--release", "--package", package])
+                        .run()?;
+                }
+            }
+            Profile::Debug => cargo("umbrella and umbrella-loadgen, debug build")
+                // The whole workspace's features, so that the tests' dependencies serve here too.
+                .args(["build", "--workspace"])
+                .args(["--bin", "umbrella", "--bin", "umbrella-loadgen"])
+                .run()?,
+        }
+        let folder = match profile {
+            Profile::Release => "release",
+            Profile::Debug => "debug",
+        };
+        let binary = |name: &str| {
+            let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+            target_dir().join(folder).join(name)
+        };
+        Ok(Binaries {
+            server: binary("umbrella"),
+            loadgen: binary("umbrella-loadgen"),
+        })
+    }
+}
+
 /// A running server; it is ended when this is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     /// What the load generator is told about it.
-    pub(super) args: Vec<String>,
+    pub(crate) args: Vec<String>,
 }
 
 impl Server {
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Starts ours. All synthetic participants come from one address and at once, so the bounds
-    /// that protect a server from that are lifted.
-    pub(super) fn umbrella(binary: &Path, dir: &Path) -> Result<Server> {
+    /// Whether it has not ended by itself.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Starts ours.
+    pub(crate) fn umbrella(binary: &Path, dir: &Path) -> Result<Server> {
+        let command = Server::umbrella_at(UMBRELLA_PORT, 46_000, binary, dir);
+        Server::start_umbrella(command, UMBRELLA_PORT, dir)
+    }
+
+    /// Starts ours so that it can be soaked while another one is measured. Rooms go soon after the
+    /// last participant, so that many do.
+    pub(crate) fn soaked(binary: &Path, dir: &Path, heap: Heap) -> Result<Server> {
+        let mut command = Server::umbrella_at(SOAKED_PORT, 47_000, binary, dir);
+        command
+            .env("UMBRELLA_ROOMS_EMPTY_TIMEOUT_S", "5")
+            .env("UMBRELLA_ROOMS_DEPARTURE_TIMEOUT_S", "5");
+        if heap == Heap::Tidy {
+            // See mallopt(3); other C libraries ignore it.
+            command
+                .env("MALLOC_ARENA_MAX", "1")
+                .env("MALLOC_TRIM_THRESHOLD_", "0")
+                .env("MALLOC_TOP_PAD_", "0")
+                .env("MALLOC_MMAP_THRESHOLD_", "16384");
+        }
+        Server::start_umbrella(command, SOAKED_PORT, dir)
+    }
+
+    /// All synthetic participants come from one address and at once, so the bounds that protect a
+    /// server from that are lifted.
+    fn umbrella_at(port: u16, media: u16, binary: &Path, dir: &Path) -> Command {
         let data = dir.join("data");
         // What an earlier run left behind, if any.
         let _ = std::fs::remove_dir_all(&data);
@@ -43,31 +136,28 @@ impl Server {
             .env("HOME", &data)
             .env("UMBRELLA_CLOUD", "1")
             .env("UMBRELLA_DATA_DIR", &data)
-            .env(
-                "UMBRELLA_HTTP_SERVE_ADDR",
-                format!("127.0.0.1:{UMBRELLA_PORT}"),
-            )
+            .env("UMBRELLA_HTTP_SERVE_ADDR", format!("127.0.0.1:{port}"))
             .env("UMBRELLA_PUBLIC_IP", "127.0.0.1")
             .env("UMBRELLA_ADVERTISE_LAN", "0")
-            .env("UMBRELLA_MIN_PORT", "46000")
-            .env("UMBRELLA_MAX_PORT", "46999")
+            .env("UMBRELLA_MIN_PORT", media.to_string())
+            .env("UMBRELLA_MAX_PORT", (media + 999).to_string())
             .env("UMBRELLA_KEYS", format!("{KEY}: {SECRET}"))
             .env("UMBRELLA_LIMIT_SOCKETS_PER_ADDRESS", "4096")
             .env("UMBRELLA_LIMIT_PARTICIPANTS_PER_ROOM", "0")
             .env("UMBRELLA_LIMIT_MESSAGES_PER_SECOND", "10000")
             .env("UMBRELLA_LIMIT_OFFERS_PER_MINUTE", "100000")
             .env("UMBRELLA_LOG", "warn");
-        let url = format!("ws://127.0.0.1:{UMBRELLA_PORT}");
-        start(
-            command,
-            &dir.join("umbrella.log"),
-            UMBRELLA_PORT,
-            vec!["--url".into(), url],
-        )
+        command
+    }
+
+    fn start_umbrella(command: Command, port: u16, dir: &Path) -> Result<Server> {
+        let url = format!("ws://127.0.0.1:{port}");
+        let args = vec!["--url".into(), url];
+        start(command, &dir.join("umbrella.log"), port, args)
     }
 
     /// Starts Janus with its video room and nothing else.
-    pub(super) fn janus(binary: &Path, dir: &Path) -> Result<Server> {
+    pub(crate) fn janus(binary: &Path, dir: &Path) -> Result<Server> {
         let config = dir.join("janus");
         std::fs::create_dir_all(&config)?;
         let write = |name: &str, text: String| {
