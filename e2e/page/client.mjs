@@ -9,8 +9,11 @@ const SOURCES = {
   screen_share: Track.Source.ScreenShare,
 };
 
-/** How often `watch` looks. */
-const WATCH_MS = 50;
+/**
+ * How often `watch` looks; what it takes for a stall; how long there must be none for pictures to
+ * be even, and how long it waits for that. All in milliseconds.
+ */
+const [WATCH_MS, UNEVEN_MS, EVEN_MS, PATIENCE_MS] = [50, 150, 300, 10_000];
 
 /** A sound track that never pauses. */
 function tone() {
@@ -202,24 +205,32 @@ class Client {
    * Counts for `seconds` what comes of one of somebody's tracks, or what goes of one's own without
    * an `identity`. `longestStallMs` is the longest time without another picture, `longestNapMs`
    * how late this page was itself at most, for want of a processor.
+   *
+   * It begins and ends where pictures have been even for a while: some that wait for a resend
+   * would be missing at the end, or come out of nothing at the beginning.
    */
   async watch({ identity, source, seconds }) {
     const own = this.room.localParticipant;
     const { track } = identity ? this.publication(identity, source) : own.getTrackPublication(SOURCES[source]);
     const look = () => counters(track, identity ? 'inbound-rtp' : 'outbound-rtp');
-    const first = await look();
     const pictures = ({ framesDecoded, framesEncoded }) => framesDecoded ?? framesEncoded;
-    let [last, moved, longestStallMs, longestNapMs] = [first, first.timestamp, 0, 0];
-    while (last.timestamp < first.timestamp + seconds * 1000) {
+    let [first, last] = [null, await look()];
+    let [moved, uneven, stall, nap] = [last.timestamp, last.timestamp, 0, 0];
+    for (;;) {
       await new Promise((resolve) => setTimeout(resolve, WATCH_MS));
       const now = await look();
-      longestNapMs = Math.max(longestNapMs, now.timestamp - last.timestamp - WATCH_MS);
+      nap = Math.max(nap, now.timestamp - last.timestamp - WATCH_MS);
       // A stall that lasts to the end counts too.
-      longestStallMs = Math.max(longestStallMs, now.timestamp - moved);
-      if (pictures(now) > pictures(last)) moved = now.timestamp;
+      stall = Math.max(stall, now.timestamp - moved);
+      if (now.timestamp - moved > UNEVEN_MS) uneven = now.timestamp;
+      if (pictures(now) !== pictures(last)) moved = now.timestamp;
       last = now;
+      const even = track.kind === 'audio' || now.timestamp - uneven > EVEN_MS;
+      if (!first && (even || stall > PATIENCE_MS)) [first, stall, nap] = [now, 0, 0];
+      const over = first && now.timestamp - first.timestamp - seconds * 1000;
+      if (over > PATIENCE_MS || (over > 0 && even)) break;
     }
-    return { ...difference(first, last), longestStallMs, longestNapMs };
+    return { ...difference(first, last), longestStallMs: stall, longestNapMs: nap };
   }
 
   /** The protocols over which media flows: `udp` or `tcp`, one for each peer connection in use. */

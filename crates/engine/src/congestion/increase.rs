@@ -55,6 +55,11 @@ impl RateControl {
         self.rate as u64
     }
 
+    /// A queue has shown lately what the path carries, and no more has arrived since.
+    pub(super) fn knows_capacity(&self) -> bool {
+        self.capacity.mean.is_some()
+    }
+
     /// A probe has proven this rate.
     pub(super) fn set(&mut self, now: Instant, rate: u64) {
         self.rate = rate as f64;

@@ -151,7 +151,7 @@ impl LossControl {
     }
 
     /// The share that is lost, the worst and the best observation left out.
-    fn average_loss(&self) -> f64 {
+    pub(super) fn average_loss(&self) -> f64 {
         let ratio = |o: &Observation| o.lost / o.bytes.max(1.0);
         let mut ratios: Vec<(f64, &Observation)> =
             self.observations.iter().map(|o| (ratio(o), o)).collect();

@@ -18,6 +18,7 @@ pub struct ProbeCluster {
 
 /// How long a burst is, and its fewest packets.
 const LENGTH: Duration = Duration::from_millis(15);
+const LONG: Duration = Duration::from_millis(33);
 const FEWEST: usize = 5;
 const PACKET: usize = 1_000;
 /// A burst is judged when this share of it was reported.
@@ -50,6 +51,7 @@ pub(super) struct Prober {
     /// Not before this time.
     at: Option<Instant>,
     interval: Duration,
+    length: Duration,
     demand: u64,
     random: u64,
 }
@@ -86,6 +88,7 @@ impl Prober {
             started: false,
             at: None,
             interval: INTERVAL.0,
+            length: LENGTH,
             demand: 0,
             random: seed | 1,
         }
@@ -106,7 +109,8 @@ impl Prober {
     }
 
     /// A good moment: nothing is too much. Wants a burst if more than `rate` is in demand.
-    pub(super) fn consider(&mut self, now: Instant, rate: u64) {
+    pub(super) fn consider(&mut self, now: Instant, rate: u64, crowded: bool) {
+        self.length = if crowded { LONG } else { LENGTH };
         self.running.retain(|running| running.until > now);
         let busy = !self.running.is_empty() || !self.wanted.is_empty();
         if busy || self.demand <= rate || self.at.is_some_and(|at| now < at) {
@@ -119,7 +123,8 @@ impl Prober {
             }
         } else {
             // Some more than the demand, so that what wants it fits with some room.
-            self.want(now, (self.demand + self.demand / 5).min(rate * 2));
+            let most = if crowded { rate * 3 / 2 } else { rate * 2 };
+            self.want(now, (self.demand + self.demand / 5).min(most));
         }
         // Until a burst has proven something, each is a failure.
         self.back_off(now);
@@ -161,7 +166,7 @@ impl Prober {
     }
 
     fn want(&mut self, now: Instant, rate: u64) {
-        let bytes = (rate as f64 / 8.0 * LENGTH.as_secs_f64()) as usize;
+        let bytes = (rate as f64 / 8.0 * self.length.as_secs_f64()) as usize;
         let cluster = ProbeCluster {
             id: self.next_id,
             rate,
