@@ -29,7 +29,9 @@ const LONGEST: f64 = 1.0;
 const FASTEST: f64 = 2.0;
 /// Arriving this much slower than sending means that the path is full …
 const SATURATED: f64 = 0.9;
-/// … and carries this share of what arrived.
+/// … if it is not jitter, in seconds: that of two packets decides over a short burst. The path …
+const JITTER: f64 = 0.002;
+/// … carries this share of what arrived.
 const SAFE: f64 = 0.95;
 /// A result is waited for so long.
 const WAIT: Duration = Duration::from_secs(1);
@@ -240,7 +242,7 @@ impl Running {
         if arrived > FASTEST * sent {
             return None;
         }
-        Some(match arrived < SATURATED * sent {
+        Some(match SATURATED * (arriving - JITTER) > sending {
             true => Proof::Saturated((SAFE * arrived) as u64),
             false => Proof::Carried(sent.min(arrived) as u64),
         })

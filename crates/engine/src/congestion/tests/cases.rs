@@ -206,14 +206,12 @@ fn explore() {
 #[test]
 fn series() {
     use super::network::run;
-    let mut network = network(&[(0.0, 3.5e6)]);
-    network.random += 0x9E37_79B9_7F4A_7C15;
-    let flows = [flow(50), from(20.0, flow(50)), from(40.0, flow(50))];
-    let samples = run(&mut network, &flows, 120.0);
-    for n in 600..1190 {
-        let q = samples.iter().map(|s| s[n].queued).fold(0.0, f64::max);
-        println!("S {:.1} q {:3.0} | {:5.0} {:5.0} {:5.0} | sum {:5.0}", samples[0][n].at, q * 1e3,
-            samples[0][n].estimate / 1e3, samples[1][n].estimate / 1e3, samples[2][n].estimate / 1e3,
-            samples.iter().map(|s| s[n].estimate).sum::<f64>() / 1e3);
+    for seed in 1..9u64 {
+        let mut network = network(&[(0.0, 20e6)]);
+        network.random += 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(seed);
+        let samples = run(&mut network, &[flow(50)], 10.0);
+        for n in 0..60 {
+            println!("S {seed} {:.1} q {:3.0} | {:5.0} {:5.0}", samples[0][n].at, samples[0][n].queued * 1e3, samples[0][n].estimate / 1e3, samples[0][n].arrived / 1e3);
+        }
     }
 }
