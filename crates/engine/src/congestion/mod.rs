@@ -53,7 +53,6 @@ const NEXT_TO_NOTHING: u64 = 60_000;
 /// But one that loses this share of it is: TCP leaves before.
 const MUCH_LOSS: f64 = 0.35;
 
-
 /// What became of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketResult {
@@ -209,11 +208,9 @@ impl BandwidthEstimator {
         let (usage, least) = self.judge(now);
         // A probe raises the rate at once; it never lowers it.
         let raised = match proof.filter(|_| usage != Usage::Over) {
-            Some(Proof::Carried(rate)) if !self.delay.knows_capacity() => Some(rate),
+            Some(Proof::Carried(rate)) if !self.delay.is_crowded(now) => Some(rate),
             // Half-way: what is left of it shows next time.
-            Some(Proof::Carried(rate) | Proof::Saturated(rate)) => {
-                Some(self.target.midpoint(rate))
-            }
+            Some(Proof::Carried(rate) | Proof::Saturated(rate)) => Some(self.target.midpoint(rate)),
             None => None,
         };
         if let Some(rate) = raised {
@@ -288,7 +285,8 @@ impl BandwidthEstimator {
         let standing = self.queueing.wait() > STANDING;
         let calm = self.trend.usage() == Usage::Normal && !standing;
         if calm && !silent && !loss_limits {
-            self.prober.consider(now, self.target, self.delay.knows_capacity());
+            let crowded = self.delay.is_crowded(now);
+            self.prober.consider(now, self.target, crowded);
         }
     }
 }

@@ -7,6 +7,26 @@ use super::network::{Flow, Network, Sample, run};
 /// Each case runs this often, each time with other numbers: chance decides in all of them.
 const SEEDS: u64 = 8;
 
+const HEAD: &str = "\
+# What congestion control achieves
+
+<!-- Written by `UPDATE_DOCS=1 cargo test -p umbrella-engine congestion`. -->
+
+Simulated paths in virtual time; bounds on all of this are part of the tests
+(`crates/engine/src/congestion/tests/`). Numbers like 5.1 are cases of RFC 8867, with its defaults:
+queues drop at their tail when a packet would wait for more than 300 ms, a way takes 50 ms. There
+are 3 ms of jitter, a report every 50 ms, frames every 33 ms. TCP is CUBIC with selective
+acknowledgements and without HyStart. Each case runs eight times with other numbers.
+
+- **arrives**: kbit/s, the mean over all runs; and the least and the most of one
+- **queue**: the longest wait of a packet in each tenth of a second, in ms: its mean, the value that
+  95 % do not exceed (mean over all runs), and the same of the worst run
+- **evenness**: Jain's index of the shares, 1 for all the same
+
+| case | flow | seconds | arrives | in one run | estimate | queue | 95 % | worst | evenness |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+";
+
 /// All runs of a case.
 pub(super) struct Runs {
     case: String,
@@ -27,6 +47,16 @@ pub(super) struct Figures {
     pub(super) queue_p95: f64,
     pub(super) worst_p95: f64,
     pub(super) queue_mean: f64,
+}
+
+/// What several flows have together between two times, in bits per second, and how even their
+/// shares are: 1 for all the same (Jain's index), the mean over all runs.
+#[derive(Debug, Clone)]
+pub(super) struct Together {
+    arrives: f64,
+    pub(super) least: f64,
+    pub(super) most: f64,
+    pub(super) evenness: f64,
 }
 
 /// The rows of docs/congestion-results.md, which are printed meanwhile.
@@ -70,9 +100,13 @@ impl Runs {
         all
     }
 
-    /// What all of these flows get together, in each run, and how even their shares are: 1 for
-    /// all the same (Jain's index), the mean over all runs.
-    pub(super) fn together(&self, flows: &[usize], (from, to): (f64, f64)) -> (Vec<f64>, f64) {
+    /// Of several flows together, with a row of their own.
+    pub(super) fn together(
+        &self,
+        table: &mut Table,
+        flows: &[usize],
+        (from, to): (f64, f64),
+    ) -> Together {
         let mut sums = Vec::new();
         let mut evenness = 0.0;
         for run in &self.samples {
@@ -85,7 +119,14 @@ impl Runs {
             let squares: f64 = rates.iter().map(|rate| rate * rate).sum();
             evenness += sum * sum / (rates.len() as f64 * squares) / SEEDS as f64;
         }
-        (sums, evenness)
+        let together = Together {
+            arrives: sums.iter().sum::<f64>() / SEEDS as f64,
+            least: sums.iter().copied().fold(f64::INFINITY, f64::min),
+            most: sums.iter().copied().fold(0.0, f64::max),
+            evenness,
+        };
+        table.together(&self.case, flows, (from, to), &together);
+        together
     }
 }
 
@@ -93,7 +134,8 @@ impl Figures {
     fn of(samples: &[Sample], from: f64, to: f64) -> Figures {
         let within = |s: &&Sample| (from..to).contains(&s.at);
         let all: Vec<&Sample> = samples.iter().filter(within).collect();
-        let mean = |of: fn(&Sample) -> f64| all.iter().map(|s| of(s)).sum::<f64>() / all.len() as f64;
+        let mean =
+            |of: fn(&Sample) -> f64| all.iter().map(|s| of(s)).sum::<f64>() / all.len() as f64;
         let mut queued: Vec<f64> = all.iter().map(|s| s.queued).collect();
         queued.sort_by(f64::total_cmp);
         let arrives = mean(|s| s.arrived);
@@ -143,16 +185,18 @@ impl Table {
         ));
     }
 
-    /// What several flows have in common.
-    pub(super) fn evenness(&mut self, case: &str, (from, to): (f64, f64), sums: &[f64], even: f64) {
-        let mean = sums.iter().sum::<f64>() / sums.len() as f64;
-        let least = sums.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = sums.iter().copied().fold(0.0, f64::max);
+    fn together(&mut self, case: &str, flows: &[usize], (from, to): (f64, f64), it: &Together) {
+        let names: Vec<String> = flows.iter().map(|n| format!("{}", n + 1)).collect();
+        let who = match names.len() {
+            0..=5 => names.join(" + "),
+            count => format!("{count} TCP"),
+        };
         self.line(&format!(
-            "| {case} | together | {from} to {to} | {:.0} | {:.0} to {:.0} | | | | | {even:.2} |",
-            mean / 1e3,
-            least / 1e3,
-            most / 1e3,
+            "| {case} | {who} | {from} to {to} | {:.0} | {:.0} to {:.0} | | | | | {:.2} |",
+            it.arrives / 1e3,
+            it.least / 1e3,
+            it.most / 1e3,
+            it.evenness,
         ));
     }
 
@@ -161,7 +205,8 @@ impl Table {
         let _ = writeln!(self.rows, "{line}");
     }
 
-    pub(super) fn rows(&self) -> &str {
-        &self.rows
+    /// The whole page.
+    pub(super) fn page(&self) -> String {
+        format!("{HEAD}{}", self.rows)
     }
 }

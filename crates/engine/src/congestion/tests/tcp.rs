@@ -158,7 +158,9 @@ impl Tcp {
             self.window += 1.0;
             return;
         }
-        let (before, since, left) = *self.last_loss.get_or_insert((self.window, now, self.window));
+        let (before, since, left) = *self
+            .last_loss
+            .get_or_insert((self.window, now, self.window));
         let time = (now - since).as_secs_f64();
         let plateau = ((before - left) / CUBIC).cbrt();
         let cubic = CUBIC * (time - plateau).powi(3) + before;
