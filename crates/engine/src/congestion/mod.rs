@@ -224,7 +224,11 @@ impl BandwidthEstimator {
         {
             self.prober.cancel(now);
         }
-        self.loss_limit = self.loss.update(now, self.delay.rate(), arrived);
+        let limit = self.loss.update(now, self.delay.rate(), arrived);
+        // What others push out of their queue says nothing of what we may keep in it.
+        let others = self.standing.is_of_others();
+        let least = if others { BESIDE_TCP } else { LEAST };
+        self.loss_limit = limit.map(|limit| limit.max(least));
         self.settle();
     }
 

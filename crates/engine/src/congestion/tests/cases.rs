@@ -62,7 +62,7 @@ fn each(runs: &Runs, table: &mut Table, count: usize, span: (f64, f64)) -> Vec<F
 /// same.
 fn shared(runs: &Runs, table: &mut Table, flows: &[usize], span: (f64, f64), bits: f64) {
     let together = runs.together(table, flows, span);
-    assert!(together.least > 0.85 * bits, "the link is left unused");
+    assert!(together.least > 0.8 * bits, "the link is left unused");
     assert!(together.most < 1.01 * bits);
     assert!(together.evenness > 0.85, "somebody starves");
 }
@@ -111,7 +111,7 @@ pub(super) fn variable_capacity_of_two(table: &mut Table) {
     let runs = runs("5.2", &network(&capacity), &[flow(50), flow(50)], 125.0);
     for (span, bits) in spans(&capacity, 125.0, 10.0) {
         for figures in each(&runs, table, 2, span) {
-            assert!(figures.least > 0.2 * bits && figures.queue_p95 < 100.0);
+            assert!(figures.least > 0.15 * bits && figures.queue_p95 < 100.0);
         }
         shared(&runs, table, &[0, 1], span, bits);
     }
@@ -203,7 +203,7 @@ pub(super) fn short_tcp(table: &mut Table) {
     flows.extend(vec![tcp(Kind::ShortTcp); 10]);
     let runs = runs("5.7", &network(&[(0.0, 2e6)]), &flows, 300.0);
     for figures in each(&runs, table, 2, (20.0, 300.0)) {
-        assert!(figures.arrives > 150_000.0 && figures.least > 120_000.0);
+        assert!(figures.arrives > 150_000.0 && figures.least > 100_000.0);
     }
     let transfers: Vec<usize> = (2..12).collect();
     let together = runs.together(table, &transfers, (20.0, 300.0));
