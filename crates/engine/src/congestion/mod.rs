@@ -226,32 +226,38 @@ impl BandwidthEstimator {
         }
         let limit = self.loss.update(now, self.delay.rate(), arrived);
         // What others push out of their queue says nothing of what we may keep in it.
-        let others = self.standing.is_of_others();
-        let least = if others { BESIDE_TCP } else { LEAST };
-        self.loss_limit = limit.map(|limit| limit.max(least));
+        self.loss_limit = limit.map(|limit| limit.max(self.ours()));
         self.settle();
     }
 
-    /// What the trend of the delay says, or else its height; and the rate that stays ours.
+    /// What the trend of the delay says, or else its height; and the rate that is left to us.
     fn judge(&mut self, now: Instant) -> (Usage, u64) {
         self.standing.update(now, &self.queueing);
         let little = match self.standing.is_of_others() {
             true => BESIDE_TCP,
             false => NEXT_TO_NOTHING,
         };
-        let loss = self.loss.average_loss();
-        if loss > MUCH_LOSS {
+        if self.loss.share() > MUCH_LOSS {
             self.standing.acquit_others(now);
         } else if self.trend.usage() == Usage::Over && self.target <= little {
             self.standing.blame_others(now);
         }
-        let others = self.standing.is_of_others();
-        let least = if others { BESIDE_TCP } else { LEAST };
-        match self.trend.usage() {
-            // What we leave does not empty the queue: others take it.
-            _ if others && self.target <= BESIDE_TCP => (Usage::Normal, self.target),
-            Usage::Normal if self.standing.is_long() => (Usage::Over, least),
-            usage => (usage, least),
+        let (usage, ours) = (self.trend.usage(), self.ours());
+        // What we leave does not empty a queue of others: they take it.
+        if self.standing.is_of_others() && self.target <= ours {
+            return (Usage::Normal, self.target);
+        }
+        match usage {
+            Usage::Normal if self.standing.is_long() => (Usage::Over, ours),
+            Usage::Normal | Usage::Over | Usage::Under => (usage, ours),
+        }
+    }
+
+    /// Below this neither delay nor loss pushes us, in bits per second.
+    fn ours(&self) -> u64 {
+        match self.standing.is_of_others() {
+            true => BESIDE_TCP,
+            false => LEAST,
         }
     }
 

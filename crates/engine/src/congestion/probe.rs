@@ -18,9 +18,10 @@ pub struct ProbeCluster {
 
 /// How long a burst is, and its fewest packets.
 const LENGTH: Duration = Duration::from_millis(15);
-const LONG: Duration = Duration::from_millis(33);
 const FEWEST: usize = 5;
 const PACKET: usize = 1_000;
+/// On a crowded path: a whole frame, or a burst fits between two frames of somebody else.
+const LONG: Duration = Duration::from_millis(33);
 /// A burst is judged when this share of it was reported.
 const REPORTED: f64 = 0.8;
 /// Spans beyond this say nothing.
@@ -53,6 +54,7 @@ pub(super) struct Prober {
     /// Not before this time.
     at: Option<Instant>,
     interval: Duration,
+    /// Of the next burst.
     length: Duration,
     demand: u64,
     random: u64,
@@ -110,7 +112,8 @@ impl Prober {
         self.wanted.pop_front()
     }
 
-    /// A good moment: nothing is too much. Wants a burst if more than `rate` is in demand.
+    /// A good moment: nothing is too much. Wants a burst if more than `rate` is in demand; a
+    /// longer one for less on a crowded path.
     pub(super) fn consider(&mut self, now: Instant, rate: u64, crowded: bool) {
         self.length = if crowded { LONG } else { LENGTH };
         self.running.retain(|running| running.until > now);
@@ -125,7 +128,7 @@ impl Prober {
             }
         } else {
             // Some more than the demand, so that what wants it fits with some room.
-            let most = if crowded { rate * 3 / 2 } else { rate * 2 };
+            let most = if crowded { rate + rate / 2 } else { rate * 2 };
             self.want(now, (self.demand + self.demand / 5).min(most));
         }
         // Until a burst has proven something, each is a failure.

@@ -84,6 +84,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_before_a_jump_counts_after_it() {
+        let start = Instant::now();
+        let mut throughput = Throughput::default();
+        let jump = start + Duration::from_millis(500);
+        for n in 0..100u32 {
+            let sent = start + Duration::from_millis(10) * n;
+            assert!(n > 50 || throughput.rate_since(jump).is_none());
+            let size = if sent < jump { 500 } else { 1250 };
+            throughput.add(sent, i64::from(n) * 10_000, size);
+        }
+        let rate = throughput.rate_since(jump).unwrap();
+        assert!((980_000..1_020_000).contains(&rate), "{rate}");
+    }
+
+    #[test]
     fn little_or_old_traffic_says_something() {
         let start = Instant::now();
         let mut throughput = Throughput::default();
