@@ -9,6 +9,12 @@ const SOURCES = {
   screen_share: Track.Source.ScreenShare,
 };
 
+/**
+ * How often `watch` looks; what it takes for a stall; how long there must be none for pictures to
+ * be even, and how long it waits for that. All in milliseconds.
+ */
+const [WATCH_MS, UNEVEN_MS, EVEN_MS, PATIENCE_MS] = [50, 150, 300, 10_000];
+
 /** A sound track that never pauses. */
 function tone() {
   const context = new AudioContext();
@@ -20,11 +26,32 @@ function tone() {
   return destination.stream.getAudioTracks()[0];
 }
 
+/**
+ * Reaches the server's media at other addresses than it says, `through` from its own to others, as
+ * behind a router with forwarded ports. Candidates without another address are left out, or the
+ * way would be found that leads past the cable.
+ */
+function reroute(through) {
+  const original = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function setRemoteDescription({ type, sdp }) {
+    const lines = sdp.split('\r\n').flatMap((line) => {
+      if (!line.startsWith('a=candidate:')) return [line];
+      const fields = line.split(' ');
+      const other = fields[2].toLowerCase() === 'udp' && through[`${fields[4]}:${fields[5]}`];
+      if (!other) return [];
+      [fields[4], fields[5]] = other.split(':');
+      return [fields.join(' ')];
+    });
+    return original.call(this, { type, sdp: lines.join('\r\n') });
+  };
+}
+
 class Client {
   events = { data: [], chat: [], spoke: new Set(), disconnected: null, left: [] };
   screens = [];
 
-  async connect({ url, token, single = true, adaptive = false, autoSubscribe = true, dynacast = false, passphrase }) {
+  async connect({ url, token, single = true, adaptive = false, autoSubscribe = true, dynacast = false, passphrase, through }) {
+    if (through) reroute(through);
     const encryption = passphrase && { keyProvider: new ExternalE2EEKeyProvider(), worker: new Worker('/e2ee.worker.js', { type: 'module' }) };
     this.room = new Room({ singlePeerConnection: single, adaptiveStream: adaptive, dynacast, ...(encryption ? { encryption } : {}) });
     this.listen();
@@ -174,6 +201,38 @@ class Client {
     };
   }
 
+  /**
+   * Counts for `seconds` what comes of one of somebody's tracks, or what goes of one's own without
+   * an `identity`. `longestStallMs` is the longest time without another picture, `longestNapMs`
+   * how late this page was itself at most, for want of a processor.
+   *
+   * It begins and ends where pictures have been even for a while: some that wait for a resend
+   * would be missing at the end, or come out of nothing at the beginning.
+   */
+  async watch({ identity, source, seconds }) {
+    const own = this.room.localParticipant;
+    const { track } = identity ? this.publication(identity, source) : own.getTrackPublication(SOURCES[source]);
+    const look = () => counters(track, identity ? 'inbound-rtp' : 'outbound-rtp');
+    const pictures = ({ framesDecoded, framesEncoded }) => framesDecoded ?? framesEncoded;
+    let [first, last] = [null, await look()];
+    let [moved, uneven, stall, nap] = [last.timestamp, last.timestamp, 0, 0];
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, WATCH_MS));
+      const now = await look();
+      nap = Math.max(nap, now.timestamp - last.timestamp - WATCH_MS);
+      // A stall that lasts to the end counts too.
+      stall = Math.max(stall, now.timestamp - moved);
+      if (now.timestamp - moved > UNEVEN_MS) uneven = now.timestamp;
+      if (pictures(now) !== pictures(last)) moved = now.timestamp;
+      last = now;
+      const even = track.kind === 'audio' || now.timestamp - uneven > EVEN_MS;
+      if (!first && (even || stall > PATIENCE_MS)) [first, stall, nap] = [now, 0, 0];
+      const over = first && now.timestamp - first.timestamp - seconds * 1000;
+      if (over > PATIENCE_MS || (over > 0 && even)) break;
+    }
+    return { ...difference(first, last), longestStallMs: stall, longestNapMs: nap };
+  }
+
   /** The protocols over which media flows: `udp` or `tcp`, one for each peer connection in use. */
   async paths() {
     const manager = this.room.engine.pcManager;
@@ -223,6 +282,20 @@ async function received(track) {
     };
   }
   return {};
+}
+
+/** The numbers that a track's first stream of this type has. */
+async function counters(track, type) {
+  for (const stat of (await track.getRTCStatsReport())?.values() ?? []) {
+    if (stat.type === type) return Object.fromEntries(Object.entries(stat).filter(([, value]) => typeof value === 'number'));
+  }
+  throw new Error(`no ${type} in the statistics`);
+}
+
+/** What was counted between two times, and `seconds`, the time between them. */
+function difference(first, last) {
+  const counted = Object.entries(last).map(([name, value]) => [name, value - (first[name] ?? 0)]);
+  return { ...Object.fromEntries(counted), seconds: (last.timestamp - first.timestamp) / 1000 };
 }
 
 window.client = new Client();

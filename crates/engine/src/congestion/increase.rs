@@ -18,6 +18,8 @@ const RESPONSE: Duration = Duration::from_millis(100);
 /// Bits per second by which an additive increase grows at least, for each second: one that has
 /// little must not stay there while others hold the queue.
 const SLOWEST: f64 = 15_000.0;
+/// A path that was full is taken to be so for this long, up to this much of what arrived then.
+const CROWDED: (Duration, f64) = (Duration::from_secs(30), 1.5);
 const FRAMES_PER_SECOND: f64 = 30.0;
 const PACKET_BITS: f64 = 1_200.0 * 8.0;
 
@@ -37,6 +39,8 @@ pub(super) struct RateControl {
     /// When the rate was changed last.
     changed: Option<Instant>,
     decreased: Option<Instant>,
+    /// When a queue grew last, and what arrived meanwhile.
+    overused: Option<(Instant, f64)>,
     capacity: Capacity,
 }
 
@@ -47,12 +51,20 @@ impl RateControl {
             state: State::Increase,
             changed: None,
             decreased: None,
+            overused: None,
             capacity: Capacity::default(),
         }
     }
 
     pub(super) fn rate(&self) -> u64 {
         self.rate as u64
+    }
+
+    /// A queue grew lately at about this rate: the path is full, or others share it.
+    pub(super) fn is_crowded(&self, now: Instant) -> bool {
+        self.overused.is_some_and(|(at, rate)| {
+            now.saturating_duration_since(at) < CROWDED.0 && self.rate < CROWDED.1 * rate
+        })
     }
 
     /// A probe has proven this rate.
@@ -138,6 +150,7 @@ impl RateControl {
         self.rate = self.rate.min(lower);
         if let Some(rate) = arrived {
             self.capacity.overused_at(rate);
+            self.overused = Some((now, rate));
         }
         self.state = State::Hold;
         self.changed = Some(now);

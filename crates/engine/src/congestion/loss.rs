@@ -58,6 +58,8 @@ pub(super) struct LossControl {
     ended: Option<Instant>,
     best: Candidate,
     ramp: (f64, Option<Instant>),
+    /// What was lost lately.
+    share: f64,
 }
 
 impl LossControl {
@@ -73,6 +75,7 @@ impl LossControl {
                 bandwidth,
             },
             ramp: (bandwidth, None),
+            share: 0.0,
         }
     }
 
@@ -96,7 +99,8 @@ impl LossControl {
             self.best.bandwidth = delay;
             return None;
         }
-        let loss = self.average_loss();
+        self.share = self.average_loss();
+        let loss = self.share;
         let arrived = arrived.map(|rate| rate as f64);
         let mut best = self.search(delay, arrived);
         if loss > best.inherent {
@@ -112,6 +116,11 @@ impl LossControl {
         best.bandwidth = best.bandwidth.min(instant_bound(loss)).min(delay);
         self.best = best;
         self.limit(delay)
+    }
+
+    /// The share that was lost lately, the worst and the best quarter of a second left out.
+    pub(super) fn share(&self) -> f64 {
+        self.share
     }
 
     /// Lowers the rate to what another part of the control knows.

@@ -22,7 +22,7 @@ use self::groups::Groups;
 use self::increase::RateControl;
 use self::loss::LossControl;
 use self::probe::{Prober, Proof};
-use self::queue::Queueing;
+use self::queue::{Queueing, Standing};
 use self::throughput::Throughput;
 use self::trend::Trend;
 
@@ -45,12 +45,13 @@ const DARKNESS: Duration = Duration::from_secs(3);
 const FALL: f64 = 0.8;
 /// In a queue that is longer than this there are no probes.
 const STANDING: Duration = Duration::from_millis(20);
-/// A queue that was longer than this for a while is too long though it does not grow: flows that
-/// share a bottleneck get used to each other's queue.
-const TOO_LONG: (Duration, Duration) = (Duration::from_millis(80), Duration::from_millis(250));
-/// Bits per second: a long queue alone does not push the rate below sound and a picture, or we
-/// would starve beside TCP, which fills every queue.
+/// Bits per second: what we keep in a queue that others fill. Sound and a picture; with less we
+/// would starve beside TCP, which does not leave before the queue overflows.
 const BESIDE_TCP: u64 = 200_000;
+/// Bits per second: next to nothing. A queue that grows meanwhile is not ours.
+const NEXT_TO_NOTHING: u64 = 60_000;
+/// But one that loses this share of it is: TCP leaves before.
+const MUCH_LOSS: f64 = 0.35;
 
 /// What became of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +73,7 @@ pub struct BandwidthEstimator {
     trend: Trend,
     throughput: Throughput,
     queueing: Queueing,
-    /// Since when the queue has been too long.
-    too_long: Option<Instant>,
+    standing: Standing,
     delay: RateControl,
     loss: LossControl,
     prober: Prober,
@@ -85,8 +85,8 @@ pub struct BandwidthEstimator {
     fed: bool,
     /// Something was sent since the last feedback.
     sent: bool,
-    /// A probe has shown that this rate arrives, and until when that stands for what arrives: the
-    /// mean over a window follows a jump too late.
+    /// A probe has shown that this rate arrives, and when. That stands for what arrives until
+    /// enough has that was sent since: the mean over a window follows a jump too late.
     proven: Option<(u64, Instant)>,
     heard: Instant,
     fallen: Instant,
@@ -101,7 +101,7 @@ impl BandwidthEstimator {
             trend: Trend::default(),
             throughput: Throughput::default(),
             queueing: Queueing::default(),
-            too_long: None,
+            standing: Standing::default(),
             delay: RateControl::new(START),
             loss: LossControl::new(START),
             prober: Prober::new(seed),
@@ -205,51 +205,71 @@ impl BandwidthEstimator {
 
     fn react(&mut self, now: Instant, round_trip: Duration, proof: Option<Proof>) {
         let arrived = self.arrived(now);
-        let usage = self.judge(now);
+        let (usage, least) = self.judge(now);
         // A probe raises the rate at once; it never lowers it.
         let raised = match proof.filter(|_| usage != Usage::Over) {
-            Some(Proof::Carried(rate)) => {
-                self.proven = Some((rate, now + throughput::WINDOW));
-                Some(rate)
-            }
+            Some(Proof::Carried(rate)) if !self.delay.is_crowded(now) => Some(rate),
             // Half-way: what is left of it shows next time.
-            Some(Proof::Saturated(rate)) => Some(self.target.midpoint(rate)),
+            Some(Proof::Carried(rate) | Proof::Saturated(rate)) => Some(self.target.midpoint(rate)),
             None => None,
         };
         if let Some(rate) = raised {
             let rate = rate.max(self.target);
+            self.proven = Some((rate, now));
             self.delay.set(now, rate);
             self.loss.set(rate);
         } else if self
             .delay
-            .update(now, usage, arrived, round_trip, (LEAST, MOST))
+            .update(now, usage, arrived, round_trip, (least, MOST))
         {
             self.prober.cancel(now);
         }
-        self.loss_limit = self.loss.update(now, self.delay.rate(), arrived);
+        let limit = self.loss.update(now, self.delay.rate(), arrived);
+        // What others push out of their queue says nothing of what we may keep in it.
+        self.loss_limit = limit.map(|limit| limit.max(self.ours()));
         self.settle();
     }
 
-    /// What the trend of the delay says, or else its height.
-    fn judge(&mut self, now: Instant) -> Usage {
-        let usage = self.trend.usage();
-        if self.queueing.wait() <= TOO_LONG.0 {
-            self.too_long = None;
-            return usage;
+    /// What the trend of the delay says, or else its height; and the rate that is left to us.
+    fn judge(&mut self, now: Instant) -> (Usage, u64) {
+        self.standing.update(now, &self.queueing);
+        let little = match self.standing.is_of_others() {
+            true => BESIDE_TCP,
+            false => NEXT_TO_NOTHING,
+        };
+        if self.loss.share() > MUCH_LOSS {
+            self.standing.acquit_others(now);
+        } else if self.trend.usage() == Usage::Over && self.target <= little {
+            self.standing.blame_others(now);
         }
-        let since = *self.too_long.get_or_insert(now);
-        let long = now.saturating_duration_since(since) >= TOO_LONG.1;
+        let (usage, ours) = (self.trend.usage(), self.ours());
+        // What we leave does not empty a queue of others: they take it.
+        if self.standing.is_of_others() && self.target <= ours {
+            return (Usage::Normal, self.target);
+        }
         match usage {
-            Usage::Normal if long && self.target > BESIDE_TCP => Usage::Over,
-            Usage::Normal | Usage::Over | Usage::Under => usage,
+            Usage::Normal if self.standing.is_long() => (Usage::Over, ours),
+            Usage::Normal | Usage::Over | Usage::Under => (usage, ours),
+        }
+    }
+
+    /// Below this neither delay nor loss pushes us, in bits per second.
+    fn ours(&self) -> u64 {
+        match self.standing.is_of_others() {
+            true => BESIDE_TCP,
+            false => LEAST,
         }
     }
 
     /// Bits per second that arrive, as far as that is known.
     fn arrived(&mut self, now: Instant) -> Option<u64> {
-        self.proven = self.proven.filter(|(_, until)| now < *until);
-        let proven = self.proven.map(|(rate, _)| rate);
-        self.throughput.rate().max(proven)
+        let young = |at| now.saturating_duration_since(at) < 2 * throughput::WINDOW;
+        self.proven = self.proven.filter(|(_, at)| young(*at));
+        let Some((proven, at)) = self.proven else {
+            return self.throughput.rate();
+        };
+        let since = self.throughput.rate_since(at);
+        since.or(self.throughput.rate().max(Some(proven)))
     }
 
     fn settle(&mut self) {
@@ -275,7 +295,8 @@ impl BandwidthEstimator {
         let standing = self.queueing.wait() > STANDING;
         let calm = self.trend.usage() == Usage::Normal && !standing;
         if calm && !silent && !loss_limits {
-            self.prober.consider(now, self.target);
+            let crowded = self.delay.is_crowded(now);
+            self.prober.consider(now, self.target, crowded);
         } else {
             self.prober.put_off(now);
         }

@@ -20,6 +20,8 @@ pub struct ProbeCluster {
 const LENGTH: Duration = Duration::from_millis(15);
 const FEWEST: usize = 5;
 const PACKET: usize = 1_000;
+/// On a crowded path: a whole frame, or a burst fits between two frames of somebody else.
+const LONG: Duration = Duration::from_millis(33);
 /// A burst is judged when this share of it was reported.
 const REPORTED: f64 = 0.8;
 /// Spans beyond this say nothing.
@@ -28,7 +30,9 @@ const LONGEST: f64 = 1.0;
 const FASTEST: f64 = 2.0;
 /// Arriving this much slower than sending means that the path is full …
 const SATURATED: f64 = 0.9;
-/// … and carries this share of what arrived.
+/// … if it is not jitter, in seconds: that of two packets decides over a short burst. The path …
+const JITTER: f64 = 0.002;
+/// … carries this share of what arrived.
 const SAFE: f64 = 0.95;
 /// A result is waited for so long.
 const WAIT: Duration = Duration::from_secs(1);
@@ -54,6 +58,8 @@ pub(super) struct Prober {
     /// It was no good moment until then.
     put_off_until: Option<Instant>,
     interval: Duration,
+    /// Of the next burst.
+    length: Duration,
     demand: u64,
     random: u64,
 }
@@ -91,6 +97,7 @@ impl Prober {
             at: None,
             put_off_until: None,
             interval: INTERVAL.0,
+            length: LENGTH,
             demand: 0,
             random: seed | 1,
         }
@@ -110,8 +117,10 @@ impl Prober {
         self.wanted.pop_front()
     }
 
-    /// A good moment: nothing is too much. Wants a burst if more than `rate` is in demand.
-    pub(super) fn consider(&mut self, now: Instant, rate: u64) {
+    /// A good moment: nothing is too much. Wants a burst if more than `rate` is in demand; a
+    /// longer one for less on a crowded path.
+    pub(super) fn consider(&mut self, now: Instant, rate: u64, crowded: bool) {
+        self.length = if crowded { LONG } else { LENGTH };
         self.running.retain(|running| running.until > now);
         if !self.running.is_empty() || !self.wanted.is_empty() {
             return self.put_off(now);
@@ -126,7 +135,8 @@ impl Prober {
             }
         } else {
             // Some more than the demand, so that what wants it fits with some room.
-            self.want(now, (self.demand + self.demand / 5).min(rate * 2));
+            let most = if crowded { rate + rate / 2 } else { rate * 2 };
+            self.want(now, (self.demand + self.demand / 5).min(most));
         }
         // Until a burst has proven something, each is a failure.
         self.back_off(now);
@@ -175,7 +185,7 @@ impl Prober {
     }
 
     fn want(&mut self, now: Instant, rate: u64) {
-        let bytes = (rate as f64 / 8.0 * LENGTH.as_secs_f64()) as usize;
+        let bytes = (rate as f64 / 8.0 * self.length.as_secs_f64()) as usize;
         let cluster = ProbeCluster {
             id: self.next_id,
             rate,
@@ -249,7 +259,7 @@ impl Running {
         if arrived > FASTEST * sent {
             return None;
         }
-        Some(match arrived < SATURATED * sent {
+        Some(match SATURATED * (arriving - JITTER) > sending {
             true => Proof::Saturated((SAFE * arrived) as u64),
             false => Proof::Carried(sent.min(arrived) as u64),
         })

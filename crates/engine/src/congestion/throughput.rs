@@ -42,16 +42,27 @@ impl Throughput {
 
     /// Bits per second; `None` while too little has arrived.
     pub(super) fn rate(&self) -> Option<u64> {
-        let (first, last) = (self.packets.front()?, self.packets.back()?);
+        self.rate_from(0, self.bytes)
+    }
+
+    /// The same of packets only that left after this time.
+    pub(super) fn rate_since(&self, time: Instant) -> Option<u64> {
+        let before = |packet: &&(i64, Instant, usize)| packet.1 < time;
+        let older = self.packets.iter().take_while(before);
+        let (count, bytes) = older.fold((0, 0), |(n, sum), (.., size)| (n + 1, sum + size));
+        self.rate_from(count, self.bytes - bytes)
+    }
+
+    fn rate_from(&self, index: usize, bytes: usize) -> Option<u64> {
+        let (first, last) = (self.packets.get(index)?, self.packets.back()?);
         let arrived = Duration::from_micros(last.0.saturating_sub(first.0).max(0) as u64);
         let sent = last.1.saturating_duration_since(first.1);
         let span = arrived.max(sent).as_secs_f64();
-        if self.packets.len() < FEWEST || span < SHORTEST {
+        if self.packets.len() - index < FEWEST || span < SHORTEST {
             return None;
         }
         // The first packet marks the beginning; its bytes were on the way before.
-        let bytes = self.bytes - first.2;
-        Some((bytes as f64 * 8.0 / span) as u64)
+        Some(((bytes - first.2) as f64 * 8.0 / span) as u64)
     }
 }
 
@@ -69,6 +80,21 @@ mod tests {
         }
         // Sent at 1 Mbit/s; arrived within 10 ms.
         let rate = throughput.rate().unwrap();
+        assert!((980_000..1_020_000).contains(&rate), "{rate}");
+    }
+
+    #[test]
+    fn what_was_sent_before_a_jump_counts_after_it() {
+        let start = Instant::now();
+        let mut throughput = Throughput::default();
+        let jump = start + Duration::from_millis(500);
+        for n in 0..100u32 {
+            let sent = start + Duration::from_millis(10) * n;
+            assert!(n > 50 || throughput.rate_since(jump).is_none());
+            let size = if sent < jump { 500 } else { 1250 };
+            throughput.add(sent, i64::from(n) * 10_000, size);
+        }
+        let rate = throughput.rate_since(jump).unwrap();
         assert!((980_000..1_020_000).contains(&rate), "{rate}");
     }
 

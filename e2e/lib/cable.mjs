@@ -1,0 +1,159 @@
+// A cable between one browser and the server's media ports, in user space: it loses, delays,
+// reorders, repeats and queues datagrams, each direction by itself. Chance is seeded, so that a
+// run's pattern of losses can be had again (traffic itself differs by what browsers do).
+//
+// The browser is told the cable's addresses instead of the server's (`through` in page/client.mjs),
+// as a router with a forwarded port would have it; the server sees the cable's.
+
+import { createSocket } from 'node:dgram';
+import { NETWORK, SERVER_IP } from './settings.mjs';
+
+/** Where browsers reach the cable: Firefox does no ICE on loopback. */
+const HERE_IP = NETWORK?.clientIp ?? '127.0.0.1';
+
+/**
+ * What a direction does to datagrams unless told otherwise: `loss` and `repeat` are shares of
+ * them, times are in milliseconds, `rate` is in bits per second, `queueMs` bounds how long one
+ * may wait for it. `jitter` is added to `delay`, evenly spread; only with `overtake` may it
+ * change the order.
+ */
+const CLEAN = { loss: 0, delay: 0, jitter: 0, rate: Infinity, queueMs: 200, repeat: 0, overtake: false };
+
+/** Numbers from 0 to 1 that depend on the seed only (mulberry32). */
+function chance(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** One direction: decides when a datagram leaves, and hands it on then. */
+class Direction {
+  #waiting = [];
+  #timer = null;
+  #free = 0;
+  #last = 0;
+  #chance;
+
+  constructor(seed) {
+    this.#chance = chance(seed);
+    this.settings = { ...CLEAN };
+    this.count = { arrived: 0, bytes: 0, lost: 0, overflown: 0, repeated: 0 };
+  }
+
+  carry(bytes, send) {
+    const { settings, count } = this;
+    const now = performance.now();
+    count.arrived += 1;
+    count.bytes += bytes.length;
+    // Both are drawn for each datagram, so that one setting does not shift the pattern of another.
+    const [lost, repeated, early] = [this.#chance(), this.#chance(), this.#chance()];
+    if (lost < settings.loss) {
+      count.lost += 1;
+      return;
+    }
+    const begins = Math.max(now, this.#free);
+    if (begins - now > settings.queueMs) {
+      count.overflown += 1;
+      return;
+    }
+    this.#free = begins + (bytes.length * 8000) / settings.rate;
+    let due = this.#free + settings.delay + early * settings.jitter;
+    if (!settings.overtake) due = Math.max(due, this.#last);
+    this.#last = Math.max(due, this.#last);
+    this.#wait(due, bytes, send);
+    if (repeated < settings.repeat) {
+      count.repeated += 1;
+      this.#wait(due, bytes, send);
+    }
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#waiting = [];
+  }
+
+  #wait(due, bytes, send) {
+    let index = this.#waiting.length;
+    while (index > 0 && this.#waiting[index - 1].due > due) index -= 1;
+    this.#waiting.splice(index, 0, { due, bytes, send });
+    this.#release();
+  }
+
+  #release() {
+    const now = performance.now();
+    while (this.#waiting.length > 0 && this.#waiting[0].due <= now) {
+      const { bytes, send } = this.#waiting.shift();
+      send(bytes);
+    }
+    clearTimeout(this.#timer);
+    if (this.#waiting.length > 0) {
+      this.#timer = setTimeout(() => this.#release(), this.#waiting[0].due - now);
+    }
+  }
+}
+
+/** A cable that is plugged in; to be made by `plugCable`. */
+class Cable {
+  #sockets = [];
+  /** The server's media addresses, and at which addresses of the cable they are found. */
+  through = {};
+
+  constructor(seed) {
+    this.seed = seed;
+    /** What the browser sends, and what the server does. */
+    this.up = new Direction(seed);
+    this.down = new Direction(seed ^ 0x5f3759df);
+  }
+
+  /** Changes both directions, or `{ up: …, down: … }` each. */
+  set({ up = {}, down = {}, ...both }) {
+    Object.assign(this.up.settings, both, up);
+    Object.assign(this.down.settings, both, down);
+  }
+
+  /** One port of the server gets a socket here, and each browser socket that uses it another. */
+  async forward(port) {
+    const flows = new Map();
+    const near = await this.#socket((bytes, from) => {
+      const name = `${from.address}:${from.port}`;
+      if (!flows.has(name)) {
+        const toBrowser = (datagram) => near.send(datagram, from.port, from.address);
+        flows.set(name, this.#socket((datagram) => this.down.carry(datagram, toBrowser)));
+      }
+      this.up.carry(bytes, async (datagram) => (await flows.get(name)).send(datagram, port, SERVER_IP));
+    }, HERE_IP);
+    this.through[`${SERVER_IP}:${port}`] = `${HERE_IP}:${near.address().port}`;
+  }
+
+  async #socket(onMessage, address) {
+    const socket = createSocket('udp4');
+    this.#sockets.push(socket);
+    socket.on('message', onMessage);
+    // A browser that has closed its socket: what was on the way to it is nobody's.
+    socket.on('error', () => {});
+    await new Promise((resolve) => socket.bind(0, address, resolve));
+    return socket;
+  }
+
+  toString() {
+    const way = ({ count }) => `${count.arrived} datagrams, ${count.lost} lost, ${count.overflown} overflown, ${count.repeated} repeated`;
+    return `cable with seed ${this.seed}: up ${way(this.up)}; down ${way(this.down)}`;
+  }
+
+  unplug() {
+    this.up.stop();
+    this.down.stop();
+    this.#sockets.forEach((socket) => socket.close());
+  }
+}
+
+/** A clean cable to `server`'s media ports, `workers` of them. The caller unplugs it. */
+export async function plugCable(server, { workers, seed }) {
+  const cable = new Cable(seed);
+  for (let index = 0; index < workers; index += 1) await cable.forward(server.mediaPort + index);
+  return cable;
+}
