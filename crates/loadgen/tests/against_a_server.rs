@@ -23,11 +23,11 @@ const KEY: &str = "loadkey";
 const SECRET: &str = "the secret of a load generator, long enough";
 
 /// A server without page and database: workers, rooms and signalling.
-async fn start() -> SocketAddr {
+async fn start(threads: usize) -> (SocketAddr, control::Handle) {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let workers = worker::start(&worker::Settings {
         media: MediaConfig {
-            workers: Some(1),
+            workers: Some(threads),
             min_port: 48_000,
             max_port: 48_999,
             public_ips: Vec::new(),
@@ -71,11 +71,11 @@ async fn start() -> SocketAddr {
     };
     let page = key("umbrella-page", "the page's own secret, long enough");
     let authority = Arc::new(Authority::new(&page, &[key(KEY, SECRET)]));
-    let router = signal::livekit::router(control, authority, limits);
+    let router = signal::livekit::router(control.clone(), authority, limits);
     let listener = tokio::net::TcpListener::bind((loopback, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    address
+    (address, control)
 }
 
 async fn measure(plan: Plan) -> Report {
@@ -83,7 +83,11 @@ async fn measure(plan: Plan) -> Report {
 }
 
 async fn measure_with_loss(plan: Plan, loss: Loss) -> Report {
-    let address = start().await;
+    let (address, _control) = start(1).await;
+    measure_at(address, plan, loss).await
+}
+
+async fn measure_at(address: SocketAddr, plan: Plan, loss: Loss) -> Report {
     let options = Options {
         dialect: Dialect::Livekit,
         url: format!("ws://{address}").parse().unwrap(),
@@ -187,4 +191,36 @@ async fn whoever_comes_and_goes_is_not_let_in_again() {
     // Two who publish and watch, and one who watches, in each of two rooms.
     let full: Vec<usize> = report.full_houses.iter().map(|it| it.connections).collect();
     assert_eq!(full, [10, 10]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_core_carries_a_large_room_while_the_others_rest() {
+    let (address, control) = start(2).await;
+    let crowd = Plan {
+        bitrate: 60_000,
+        fps: 10,
+        join_within: Duration::from_secs(2),
+        ..plan(Scenario::Broadcast, 1, 90)
+    };
+    let most = tokio::spawn(async move {
+        let mut most = [0, 0];
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let workers = control.workers().await;
+            let now = [0, 1].map(|index| workers[index].transports);
+            if now == [0, 0] && most != [0, 0] {
+                return most;
+            }
+            most = [most[0].max(now[0]), most[1].max(now[1])];
+        }
+    });
+    let report = measure_at(address, crowd, Loss::default()).await;
+    assert_eq!(report.failures, Vec::<String>::new());
+    assert_eq!((report.tracks, report.tracks_expected), (180, 180));
+    assert_eq!(
+        (report.lost, report.duplicates, report.silent_tracks),
+        (0, 0, 0)
+    );
+    let most = most.await.unwrap();
+    assert!(most[0].abs_diff(most[1]) <= 12, "connections: {most:?}");
 }
