@@ -28,6 +28,10 @@ const NAME: usize = 256;
 /// Room in the socket's buffer: above it a client that does not read is waited for.
 const WRITE_BUFFER: usize = 64 * 1024;
 
+/// What is read at a time. The library fills this with zeros before each read and keeps it for
+/// as long as the socket lives: its own 128 KiB were more than all else of a silent participant.
+const READ_BUFFER: usize = 4 * 1024;
+
 type Parameters = Query<HashMap<String, String>>;
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 /// Unpacking what a client says of itself is not for strangers: it comes after the token.
@@ -194,6 +198,7 @@ fn open(
     upgrade
         .max_message_size(bytes)
         .max_frame_size(bytes)
+        .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BUFFER.max(4 * bytes))
         .on_failed_upgrade(|error| tracing::debug!(%error, "the WebSocket did not open"))
