@@ -33,16 +33,6 @@ pub(crate) enum Profile {
     Debug,
 }
 
-/// How the C library's allocator keeps house.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heap {
-    /// As it does everywhere.
-    Usual,
-    /// With one arena for all threads, of which it gives back what it can at once: it comes to rest
-    /// within seconds instead of minutes.
-    Tidy,
-}
-
 /// What is measured, and what measures.
 pub(crate) struct Binaries {
     pub(crate) server: PathBuf,
@@ -108,19 +98,19 @@ impl Server {
 
     /// Starts ours so that it can be soaked while another one is measured. Rooms go soon after the
     /// last participant, so that many do.
-    pub(crate) fn soaked(binary: &Path, dir: &Path, heap: Heap) -> Result<Server> {
+    ///
+    /// The C library's allocator is told to keep one heap for all threads, and to give back what it
+    /// can (mallopt(3); other C libraries ignore it). Otherwise memory depends on how rooms happen
+    /// to lie on workers: what one of them has freed, the other one's heap cannot use.
+    pub(crate) fn soaked(binary: &Path, dir: &Path) -> Result<Server> {
         let mut command = Server::umbrella_at(SOAKED_PORT, 47_000, binary, dir);
         command
             .env("UMBRELLA_ROOMS_EMPTY_TIMEOUT_S", "5")
-            .env("UMBRELLA_ROOMS_DEPARTURE_TIMEOUT_S", "5");
-        if heap == Heap::Tidy {
-            // See mallopt(3); other C libraries ignore it.
-            command
-                .env("MALLOC_ARENA_MAX", "1")
-                .env("MALLOC_TRIM_THRESHOLD_", "0")
-                .env("MALLOC_TOP_PAD_", "0")
-                .env("MALLOC_MMAP_THRESHOLD_", "16384");
-        }
+            .env("UMBRELLA_ROOMS_DEPARTURE_TIMEOUT_S", "5")
+            .env("MALLOC_ARENA_MAX", "1")
+            .env("MALLOC_TRIM_THRESHOLD_", "0")
+            .env("MALLOC_TOP_PAD_", "0")
+            .env("MALLOC_MMAP_THRESHOLD_", "16384");
         Server::start_umbrella(command, SOAKED_PORT, dir)
     }
 

@@ -4,7 +4,7 @@ mod process;
 mod verdict;
 
 use crate::cmd::Cmd;
-use crate::server::{self, Binaries, Heap, Profile, Server};
+use crate::server::{self, Binaries, Profile, Server};
 use crate::workspace::{read, root, target_dir};
 use anyhow::{Context, Result, bail};
 use process::{Open, Process, Rest};
@@ -14,7 +14,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use verdict::{Counts, FullHouse, Growth, Sample, WARM_UP_S, leaked, restless};
+use verdict::{Counts, FullHouse, Growth, Sample, leaked, restless};
 
 /// Lets participants come and go with packet loss, and fails if memory grows or anything stays.
 ///
@@ -97,7 +97,7 @@ impl Load {
             }
         } else {
             Load {
-                rooms: 10,
+                rooms: 12,
                 publishers: 6,
                 watchers: 6,
                 bitrate: "1M",
@@ -235,12 +235,7 @@ struct Seen {
 
 impl Soak {
     fn carry_out(&self, args: &Args) -> Result<Outcome> {
-        let heap = if self.time.as_secs() > 2 * WARM_UP_S {
-            Heap::Usual
-        } else {
-            Heap::Tidy
-        };
-        let mut server = Server::soaked(&self.binaries.server, &self.scratch, heap)?;
+        let mut server = Server::soaked(&self.binaries.server, &self.scratch)?;
         let process = Process::new(server.pid());
         eprintln!("  → a server without participants");
         std::thread::sleep(SETTLED);

@@ -16,7 +16,7 @@ const ROUGHLY_FLAT: f64 = 0.10;
 
 /// Everything is warm after so many seconds; the first full house after them is usually that of the
 /// fifth minute.
-pub(super) const WARM_UP_S: u64 = 240;
+const WARM_UP_S: u64 = 240;
 
 /// Wake-ups a second that a server at rest may have more than before.
 const MORE_WAKE_UPS: f64 = 5.0;
