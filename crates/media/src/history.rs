@@ -1,16 +1,23 @@
 //! The latest packets of one encoding, for resends and for late starters.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::{Kind, Packet};
 
+/// What is older than this when a new packet comes is of no use to any receiver. Low rates would
+/// keep half a minute otherwise, and that is most of the memory of a large meeting.
+const KEEP: Duration = Duration::from_secs(3);
+
 /// The latest packets of one producer's encoding by extended sequence number. Bounded in
-/// packets: a new one takes the place of the one that is older by the capacity. Gaps stay gaps,
-/// and may be filled late.
+/// packets, of which a new one takes the place of the one that is older by the capacity, and in
+/// time. Gaps stay gaps, and may be filled late.
 #[derive(Debug, Clone)]
 pub struct History {
     ring: Box<[Option<Arc<Packet>>]>,
     highest: Option<u64>,
+    /// No number below is in the ring because of its age.
+    oldest: u64,
 }
 
 impl History {
@@ -28,6 +35,7 @@ impl History {
         History {
             ring: vec![None; capacity].into_boxed_slice(),
             highest: None,
+            oldest: 0,
         }
     }
 
@@ -44,9 +52,30 @@ impl History {
         {
             return false;
         }
+        let now = packet.received;
         self.ring[slot] = Some(packet);
         self.highest = self.highest.max(Some(seq));
+        self.forget_old(now);
         true
+    }
+
+    /// Each number is looked at once or twice in its life.
+    fn forget_old(&mut self, now: Instant) {
+        let Some(highest) = self.highest else { return };
+        let first = (highest + 1).saturating_sub(self.ring.len() as u64);
+        self.oldest = self.oldest.max(first);
+        while self.oldest < highest {
+            let slot = self.slot(self.oldest);
+            if let Some(packet) = &self.ring[slot]
+                && packet.seq == self.oldest
+            {
+                if now.saturating_duration_since(packet.received) <= KEEP {
+                    return;
+                }
+                self.ring[slot] = None;
+            }
+            self.oldest += 1;
+        }
     }
 
     /// The packet with this extended sequence number, if it is still there.
@@ -72,9 +101,55 @@ impl History {
     pub fn clear(&mut self) {
         self.ring.fill(None);
         self.highest = None;
+        self.oldest = 0;
     }
 
     fn slot(&self, seq: u64) -> usize {
         seq as usize & (self.ring.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Codec, Parser, Spatial};
+
+    fn packet(seq: u64, received: Instant) -> Arc<Packet> {
+        let payload: Arc<[u8]> = Arc::from([0u8; 10]);
+        Arc::new(Packet {
+            seq,
+            timestamp: 0,
+            marker: false,
+            codec: Codec::Opus,
+            encoding: Spatial::LOW,
+            descriptor: Parser::new(Codec::Opus).parse(&payload, true, None),
+            payload,
+            received,
+            audio_level: None,
+            orientation: None,
+            capture_time: None,
+            playout_delay: None,
+            dependency: None,
+        })
+    }
+
+    #[test]
+    fn a_slow_stream_is_kept_for_half_a_minute() {
+        let start = Instant::now();
+        let at = |seq: u64| start + Duration::from_millis(seq * 25);
+        let mut history = History::new(1024);
+        for seq in (0..2000).filter(|seq| seq % 50 != 7) {
+            assert!(history.insert(packet(seq, at(seq))));
+            let kept = history.ring.iter().flatten().count();
+            assert!(kept <= 121, "{kept} packets after {seq}");
+            let before = seq.saturating_sub(100);
+            assert_eq!(history.get(before).is_some(), before % 50 != 7);
+        }
+        // What comes late still finds its place.
+        assert!(history.insert(packet(1957, at(2000))));
+        assert!(history.get(1957).is_some());
+        // A pause ages all but the newest.
+        history.insert(packet(2001, at(2000) + Duration::from_secs(60)));
+        assert_eq!(history.ring.iter().flatten().count(), 1);
     }
 }

@@ -150,6 +150,7 @@ proptest! {
 
     #[test]
     fn loss_disorder_and_duplicates_never_repeat_a_number_or_go_back_over_a_switch(seed in 1u64..u64::MAX) {
+        let mut highest = 0;
         let mut random = Random(seed);
         let start = Instant::now();
         let mut encodings: Vec<_> =
@@ -184,9 +185,14 @@ proptest! {
                 if let Some(outgoing) = consumer.take(&packet) {
                     let key = (packet.encoding, packet.seq);
                     prop_assert!(before.insert(key, outgoing.seq).is_none_or(|old| old < outgoing.seq));
-                    let sent = consumer.sent.get(outgoing.seq).unwrap();
-                    prop_assert_eq!((sent.source, sent.encoding), (packet.seq, packet.encoding));
-                    prop_assert_eq!(sent.outgoing, outgoing);
+                    highest = highest.max(outgoing.seq);
+                    let sent = consumer.sent.get(outgoing.seq);
+                    // A packet that is later than a quick stream keeps may have lost its place.
+                    prop_assert!(sent.is_some() || highest - outgoing.seq >= 128);
+                    if let Some(sent) = sent {
+                        prop_assert_eq!((sent.source, sent.encoding), (packet.seq, packet.encoding));
+                        prop_assert_eq!(sent.outgoing, outgoing);
+                    }
                 }
             }
         }

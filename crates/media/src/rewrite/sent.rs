@@ -1,5 +1,7 @@
 //! What was sent under which sequence number.
 
+use std::time::{Duration, Instant};
+
 use crate::{Packet, Spatial};
 
 use super::{Outgoing, Patch};
@@ -22,7 +24,11 @@ pub struct Sent {
 /// without what follows from their neighbours.
 #[derive(Debug, Clone)]
 pub struct SequenceMap {
+    /// Grows until it holds [`KEEP`] of what is sent, at most to the capacity.
     ring: Box<[Entry]>,
+    capacity: usize,
+    /// The number and the time from which on the ring has been filled this time.
+    filled: Option<(u64, Instant)>,
     /// The number noted last of each encoding: the upper bits of those in the ring.
     sources: [u64; Spatial::COUNT],
 }
@@ -43,6 +49,10 @@ struct Entry {
     flags: u8,
 }
 
+/// Receivers do not ask for what is older.
+const KEEP: Duration = Duration::from_secs(2);
+const SMALLEST: usize = 128;
+
 const ENCODING: u8 = 3;
 const USED: u8 = 1 << 2;
 const MARKER: u8 = 1 << 3;
@@ -53,7 +63,9 @@ impl SequenceMap {
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.clamp(16, 32_768).next_power_of_two();
         SequenceMap {
-            ring: vec![Entry::default(); capacity].into_boxed_slice(),
+            ring: vec![Entry::default(); capacity.min(SMALLEST)].into_boxed_slice(),
+            capacity,
+            filled: None,
             sources: [0; Spatial::COUNT],
         }
     }
@@ -61,12 +73,30 @@ impl SequenceMap {
     /// Notes a packet that is being sent.
     pub fn insert(&mut self, packet: &Packet, outgoing: &Outgoing) {
         self.sources[packet.encoding.index()] = packet.seq;
+        self.grow_if_short(outgoing.seq, packet.received);
         let slot = &mut self.ring[outgoing.seq as usize & (self.ring.len() - 1)];
         let newer =
             slot.flags & USED != 0 && (slot.seq.wrapping_sub(outgoing.seq as u32) as i32) > 0;
         if !newer {
             *slot = Entry::new(packet, outgoing);
         }
+    }
+
+    /// Doubles the ring if it was full before its time.
+    fn grow_if_short(&mut self, seq: u64, now: Instant) {
+        let (first, since) = *self.filled.get_or_insert((seq, now));
+        if seq < first.saturating_add(self.ring.len() as u64) {
+            return;
+        }
+        if self.ring.len() >= self.capacity || now.saturating_duration_since(since) >= KEEP {
+            self.filled = Some((seq, now));
+            return;
+        }
+        let mut ring = vec![Entry::default(); self.ring.len() * 2].into_boxed_slice();
+        for entry in self.ring.iter().filter(|entry| entry.flags & USED != 0) {
+            ring[entry.seq as usize & (ring.len() - 1)] = *entry;
+        }
+        self.ring = ring;
     }
 
     /// The packet with an extended sequence number.
@@ -130,6 +160,53 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quick_stream_forgets_too_soon_or_a_slow_one_keeps_too_much() {
+        use crate::{Codec, Detail, Parser};
+        use std::sync::Arc;
+
+        let start = Instant::now();
+        let size_at = |per_second: u64| {
+            let mut sent = SequenceMap::new(1024);
+            let payload: Arc<[u8]> = Arc::from([0u8; 10]);
+            let mut descriptor = Parser::new(Codec::Opus).parse(&payload, true, None);
+            descriptor.detail = Detail::None;
+            for seq in 0..per_second * 20 {
+                let packet = Packet {
+                    seq,
+                    timestamp: 0,
+                    marker: false,
+                    codec: Codec::Opus,
+                    encoding: Spatial::LOW,
+                    descriptor: descriptor.clone(),
+                    payload: payload.clone(),
+                    received: start + Duration::from_micros(seq * 1_000_000 / per_second),
+                    audio_level: None,
+                    orientation: None,
+                    capture_time: None,
+                    playout_delay: None,
+                    dependency: None,
+                };
+                let outgoing = Outgoing {
+                    seq: seq + 1_000_000,
+                    timestamp: seq as u32,
+                    marker: false,
+                    patch: Patch::NONE,
+                    frame_number: None,
+                };
+                sent.insert(&packet, &outgoing);
+                // Also just after it has grown.
+                let second_ago = outgoing.seq - seq.min(per_second.min(900));
+                assert_eq!(
+                    sent.get(second_ago).map(|s| s.source + 1_000_000),
+                    Some(second_ago)
+                );
+            }
+            sent.ring.len()
+        };
+        assert_eq!([10, 40, 400, 2000].map(size_at), [128, 128, 1024, 1024]);
+    }
 
     #[test]
     fn an_entry_grows_with_every_track_of_every_subscriber() {
