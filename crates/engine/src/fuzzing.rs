@@ -189,7 +189,7 @@ impl Rig {
                 consumer: ConsumerId(self.next % 16),
                 transport,
                 producer: ProducerId(whom / 16),
-                home: (whom % 5 == 0).then_some(1),
+                home: whom.is_multiple_of(5).then_some(1),
                 label: Label {
                     stream: "PA_1".into(),
                     track: format!("TR_{whom}"),

@@ -153,6 +153,10 @@ pub(crate) struct Limits {
     pub(crate) paced_us: f64,
 }
 
+fn times(cost: Option<f64>, limit: Option<f64>) -> Option<f64> {
+    Some(cost? / limit.filter(|limit| *limit > 0.0)?)
+}
+
 /// What a report is made of.
 pub(crate) struct Measured<'a> {
     pub(crate) plan: &'a Plan,
@@ -193,10 +197,6 @@ impl Report {
         let per_packet = per_packet.map(|cpu| cpu * 1e6 / packets);
         let limit = measured.limits.map(|limits| limits.tight_us);
         let paced = measured.limits.map(|limits| limits.paced_us);
-        let times = |limit: Option<f64>| {
-            let limit = limit.filter(|limit| *limit > 0.0);
-            per_packet.zip(limit).map(|(cost, limit)| cost / limit)
-        };
         let people = plan.publishers("").len() + plan.subscribers("").len();
         let grown = |server: ServerUse| server.rss_after_kb as f64 - server.rss_before_kb as f64;
         let (video, audio) = plan.subscriptions();
@@ -233,9 +233,9 @@ impl Report {
             server,
             server_cpu_us_per_packet: per_packet,
             limit_us_per_packet: limit,
-            times_limit: times(limit),
+            times_limit: times(per_packet, limit),
             paced_limit_us_per_packet: paced,
-            times_paced_limit: times(paced),
+            times_paced_limit: times(per_packet, paced),
             packets_per_core_second: per_packet.filter(|cost| *cost > 0.0).map(|cost| 1e6 / cost),
             server_cores: cpu.map(|cpu| cpu / seconds),
             rss_peak_kb: measured.server.map(|(_, _, end)| end.rss_peak_kb),

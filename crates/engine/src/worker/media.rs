@@ -68,19 +68,16 @@ impl Worker {
         let Some(arrival) = producer.receive(now, &packet) else {
             return;
         };
-        if packet.audio_level.is_some() && producer.kind == Kind::Audio && !producer.heard {
-            producer.heard = true;
+        let audible = packet.audio_level.is_some() && producer.kind == Kind::Audio;
+        if audible && !std::mem::replace(&mut producer.heard, true) {
             self.heard.push(source.producer);
             let interval = self.config.limits.level_interval;
             self.levels_at = self.levels_at.or(Some(now + interval));
         }
         if let Some(codec) = arrival.codec {
-            let id = producer.id;
-            let report = Report::ProducerCodec {
-                producer: id,
-                codec,
-            };
-            self.reports.push_back(report);
+            let producer = producer.id;
+            self.reports
+                .push_back(Report::ProducerCodec { producer, codec });
             self.relay_state(source.producer);
         }
         if replaced {

@@ -78,10 +78,7 @@ impl Worker {
             Request::ConfigureConsumer { consumer, delivery } => {
                 self.configure_consumer(now, consumer, delivery);
             }
-            Request::CloseConsumer { consumer } => match self.consumer_keys.get(&consumer) {
-                Some(key) => self.close_consumer(*key),
-                None => self.stop_waiting(|waiting| waiting.id == consumer),
-            },
+            Request::CloseConsumer { consumer } => self.close_consumer_named(consumer),
             Request::SendData {
                 transport,
                 channel,
@@ -461,6 +458,13 @@ impl Worker {
             self.want_for(now, key);
         } else if let Some(waiting) = self.waiting(id) {
             waiting.delivery = delivery;
+        }
+    }
+
+    fn close_consumer_named(&mut self, id: ConsumerId) {
+        match self.consumer_keys.get(&id) {
+            Some(key) => self.close_consumer(*key),
+            None => self.stop_waiting(|waiting| waiting.id == id),
         }
     }
 

@@ -179,7 +179,7 @@ mod tests {
                     marker: false,
                     codec: Codec::Opus,
                     encoding: Spatial::LOW,
-                    descriptor: descriptor.clone(),
+                    descriptor,
                     payload: payload.clone(),
                     received: start + Duration::from_micros(seq * 1_000_000 / per_second),
                     audio_level: None,

@@ -118,9 +118,9 @@ impl Batch {
                 Err(error) => error,
             };
             // A full socket is full for all; otherwise the next peer is another matter.
-            let lost = match error {
-                Errno::EAGAIN => messages.len(),
-                _ => 1,
+            let lost = match error == Errno::EAGAIN {
+                true => messages.len(),
+                false => 1,
             };
             let (these, rest) = messages.split_at(lost);
             for message in these {

@@ -116,11 +116,13 @@ impl Udp {
             ..
         } = self;
         let fd = socket.as_raw_fd();
-        batch.send(fd, transmits, |transmit, error| match error {
-            Errno::EAGAIN | Errno::ENOBUFS => *dropped += transmit.datagrams().count() as u64,
-            // Networks come and go: the peer's ICE finds out. But there are network cards that
-            // refuse nothing but segments.
-            _ => *dropped += send_one_by_one(socket, state, transmit),
+        batch.send(fd, transmits, |transmit, error| {
+            *dropped += match matches!(error, Errno::EAGAIN | Errno::ENOBUFS) {
+                true => transmit.datagrams().len() as u64,
+                // Networks come and go: the peer's ICE finds out. But there are network cards
+                // that refuse nothing but segments.
+                false => send_one_by_one(socket, state, transmit),
+            };
         });
     }
 }
