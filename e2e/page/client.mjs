@@ -9,11 +9,8 @@ const SOURCES = {
   screen_share: Track.Source.ScreenShare,
 };
 
-/**
- * How often `watch` looks; what it takes for a stall; how long there must be none for pictures to
- * be even, and how long it waits for that. All in milliseconds.
- */
-const [WATCH_MS, UNEVEN_MS, EVEN_MS, PATIENCE_MS] = [50, 150, 300, 10_000];
+/** How often `watch` looks, in milliseconds. */
+const WATCH_MS = 50;
 
 /** A sound track that never pauses. */
 function tone() {
@@ -203,34 +200,23 @@ class Client {
 
   /**
    * Counts for `seconds` what comes of one of somebody's tracks, or what goes of one's own without
-   * an `identity`. `longestStallMs` is the longest time without another picture, `longestNapMs`
-   * how late this page was itself at most, for want of a processor.
-   *
-   * It begins and ends where pictures have been even for a while: some that wait for a resend
-   * would be missing at the end, or come out of nothing at the beginning.
+   * an `identity`: what was counted meanwhile, and `pictures`, pairs of a time in milliseconds and
+   * how many there had been by then.
    */
   async watch({ identity, source, seconds }) {
     const own = this.room.localParticipant;
     const { track } = identity ? this.publication(identity, source) : own.getTrackPublication(SOURCES[source]);
     const look = () => counters(track, identity ? 'inbound-rtp' : 'outbound-rtp');
-    const pictures = ({ framesDecoded, framesEncoded }) => framesDecoded ?? framesEncoded;
-    let [first, last] = [null, await look()];
-    let [moved, uneven, stall, nap] = [last.timestamp, last.timestamp, 0, 0];
-    for (;;) {
+    const first = await look();
+    let last = first;
+    const pictures = [];
+    while (last.timestamp < first.timestamp + seconds * 1000) {
       await new Promise((resolve) => setTimeout(resolve, WATCH_MS));
-      const now = await look();
-      nap = Math.max(nap, now.timestamp - last.timestamp - WATCH_MS);
-      // A stall that lasts to the end counts too.
-      stall = Math.max(stall, now.timestamp - moved);
-      if (now.timestamp - moved > UNEVEN_MS) uneven = now.timestamp;
-      if (pictures(now) !== pictures(last)) moved = now.timestamp;
-      last = now;
-      const even = track.kind === 'audio' || now.timestamp - uneven > EVEN_MS;
-      if (!first && (even || stall > PATIENCE_MS)) [first, stall, nap] = [now, 0, 0];
-      const over = first && now.timestamp - first.timestamp - seconds * 1000;
-      if (over > PATIENCE_MS || (over > 0 && even)) break;
+      last = await look();
+      pictures.push([last.timestamp, last.framesDecoded ?? last.framesEncoded]);
     }
-    return { ...difference(first, last), longestStallMs: stall, longestNapMs: nap };
+    const counted = Object.entries(last).map(([name, value]) => [name, value - (first[name] ?? 0)]);
+    return { ...Object.fromEntries(counted), pictures };
   }
 
   /** The protocols over which media flows: `udp` or `tcp`, one for each peer connection in use. */
@@ -290,12 +276,6 @@ async function counters(track, type) {
     if (stat.type === type) return Object.fromEntries(Object.entries(stat).filter(([, value]) => typeof value === 'number'));
   }
   throw new Error(`no ${type} in the statistics`);
-}
-
-/** What was counted between two times, and `seconds`, the time between them. */
-function difference(first, last) {
-  const counted = Object.entries(last).map(([name, value]) => [name, value - (first[name] ?? 0)]);
-  return { ...Object.fromEntries(counted), seconds: (last.timestamp - first.timestamp) / 1000 };
 }
 
 window.client = new Client();

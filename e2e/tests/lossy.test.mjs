@@ -11,8 +11,12 @@ import { sleep } from '../lib/wait.mjs';
 const SEED = Number(process.env.UMBRELLA_TEST_SEED ?? 8867);
 /** Each has a port, and each port a socket of the cable. */
 const WORKERS = 2;
-const SECONDS = 30;
-const SETTLE_MS = 3_000;
+/** Of a measurement, and pictures in each of its seconds. */
+const [SECONDS, RATE] = [40, 20];
+const ATTEMPTS = 3;
+const SETTLE_MS = 6_000;
+/** Pictures are even when for so long none came later after another than this. */
+const [EVEN_MS, UNEVEN_MS] = [400, 160];
 
 const things = suite('lossy', { UMBRELLA_WORKERS: `${WORKERS}` });
 let cables = [];
@@ -32,63 +36,102 @@ async function joinByCable(kind, room, identity, options) {
   return [client, cable];
 }
 
-/** Two who see and hear each other; the cable is the second one's. */
+/**
+ * Two who see and hear each other, and a third who watches: the cable is the second one's. What
+ * the third one misses of the first is not the cable's but the machine's.
+ */
 async function meet(kind, options) {
   const room = things.newRoom();
-  const ann = await things.clients.join('chromium', room, 'ann', options);
+  const [ann, eve] = await Promise.all(['ann', 'eve'].map((name) => things.clients.join('chromium', room, name, options)));
   const [bob, cable] = await joinByCable(kind, room, 'bob', options);
   await Promise.all([ann, bob].map((person) => person.publish({ camera: true, microphone: true, maxBitrate: 600_000 })));
-  await Promise.all([ann.seesMoving('bob'), bob.seesMoving('ann'), ann.hears('bob'), bob.hears('ann')]);
-  return { ann, bob, cable };
-}
-
-/** What `from` sends and `to` gets of it meanwhile. */
-async function exchange(from, to) {
-  // The path has just become another: a longer one holds up some pictures once.
-  await sleep(SETTLE_MS);
-  const [sent, seen, heard] = await Promise.all([
-    from.watch({ source: 'camera', seconds: SECONDS }),
-    to.watch({ identity: from.identity, source: 'camera', seconds: SECONDS }),
-    to.watch({ identity: from.identity, source: 'microphone', seconds: SECONDS }),
-  ]);
-  return { sent, seen, heard };
+  await Promise.all([[ann, 'bob'], [bob, 'ann'], [eve, 'ann']].flatMap(([who, whom]) => [who.seesMoving(whom), who.hears(whom)]));
+  return { ann, bob, eve, cable };
 }
 
 /**
- * The share of pictures that got lost for good: what was decoded against what was sent, both for
- * each second of the time that the statistics themselves name, because the two ends are not asked
- * at the same moment. A picture that a resend has completed is decoded late and counts as well;
- * `framesReceived` would not do: Chromium does not count all of those.
+ * What crosses the cable in both directions, and what the third one gets meanwhile. Three browsers
+ * that draw, encode and decode without a processor of their own lose pictures on the best path, so
+ * whether a measurement counts is decided by the senders and the clean path, never by the cable.
+ * `null` if the machine had no time for any.
  */
-function lostPictures({ sent, seen }) {
-  return 1 - (seen.framesDecoded / seen.seconds) / (sent.framesSent / sent.seconds);
+async function exchange(t, people) {
+  // The path has just become another: a longer one, and the buffer that grows with its jitter, hold
+  // up some pictures once.
+  await sleep(SETTLE_MS);
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    const got = await measure(people);
+    const { down, up, clean } = got;
+    const drawn = Math.min(down.sent.framesEncoded, up.sent.framesEncoded) / (RATE * SECONDS);
+    if (drawn > 0.92 && Math.abs(clean.lost) < 0.005 && clean.stall < 300 && clean.madeUp < 0.01) return got;
+    t.diagnostic(`too busy to tell: ${percent(drawn)} of the pictures were drawn, `
+      + `${percent(clean.lost)} lost without a cable, which stood still for ${Math.round(clean.stall)} ms`);
+  }
+  return null;
 }
 
-/** The share of sound that the receiver had to make up. */
-function madeUp({ heard }) {
-  return (heard.concealedSamples - heard.silentConcealedSamples) / heard.totalSamplesReceived;
+async function measure({ ann, bob, eve }) {
+  const sends = (who) => who.watch({ source: 'camera', seconds: SECONDS });
+  const gets = (who, { identity }) => Promise.all(['camera', 'microphone'].map((source) => who.watch({ identity, source, seconds: SECONDS })));
+  const [ofAnn, ofBob, ...got] = await Promise.all([sends(ann), sends(bob), gets(bob, ann), gets(ann, bob), gets(eve, ann)]);
+  const [down, up, clean] = got.map(([seen, heard], index) => describeWay(index === 1 ? ofBob : ofAnn, seen, heard));
+  return { down, up, clean };
 }
 
-function report(t, way, figures) {
-  const { sent, seen, heard } = figures;
-  const percent = (share) => `${(share * 100).toFixed(2)} %`;
-  t.diagnostic(`${way}: ${percent(lostPictures(figures))} of ${sent.framesSent} pictures lost, `
-    + `longest stall ${Math.round(seen.longestStallMs)} ms (sender ${Math.round(sent.longestStallMs)}, late by ${Math.round(seen.longestNapMs)}), `
-    + `${seen.freezeCount} freezes of ${seen.totalFreezesDuration?.toFixed(2)} s, ${seen.framesDropped} dropped, `
-    + `${seen.keyFramesDecoded} key pictures, ${seen.pliCount} asked for, ${seen.nackCount} NACKs, `
-    + `${seen.packetsLost} packets lost for good, ${seen.retransmittedPacketsReceived} of ${seen.packetsReceived} resent; `
-    + `${percent(madeUp(figures))} of the sound made up, ${heard.packetsLost} of its packets lost`);
+function describeWay(sent, seen, heard) {
+  const made = heard.concealedSamples - heard.silentConcealedSamples;
+  return {
+    sent, seen, heard,
+    lost: lostPictures(sent.pictures, seen.pictures),
+    stall: Math.max(0, longestStall(seen.pictures) - longestStall(sent.pictures)),
+    madeUp: made / heard.totalSamplesReceived,
+  };
 }
 
-function check(t, way, figures, { sound }) {
-  report(t, way, figures);
-  const { sent, seen } = figures;
-  assert.ok(lostPictures(figures) < 0.01, `${way}: pictures are lost for good`);
-  // What the machine kept the sender from drawing, or the page from looking, is not the path's.
-  const excuse = sent.longestStallMs + seen.longestNapMs;
-  assert.ok(seen.longestStallMs < 1_000 + excuse, `${way}: the picture stands still`);
-  assert.ok(seen.pliCount <= 2, `${way}: resends do not repair the picture`);
-  assert.ok(madeUp(figures) < sound, `${way}: the sound is broken`);
+/**
+ * The share of pictures that got lost for good: what was decoded against what was encoded between
+ * the same two times by the browsers' statistics, whose clock is the machine's. As much was on the
+ * way at the first as at the last, because both are chosen so that pictures came evenly before:
+ * none waited for a resend. A picture that a resend has completed is decoded late and counts.
+ * `framesReceived` would not do: Chromium leaves out some of those.
+ */
+function lostPictures(sent, seen) {
+  const even = seen.filter(([time]) => time > Math.max(sent[0][0], seen[0][0]) + EVEN_MS && time < sent.at(-1)[0]
+    && longestStall(seen.filter(([other]) => other <= time && other > time - EVEN_MS)) < UNEVEN_MS);
+  const [first, last] = [even[0] ?? seen[0], even.at(-1) ?? seen.at(-1)];
+  const by = (time) => sent.findLast(([other]) => other <= time)?.[1] ?? sent[0][1];
+  return 1 - (last[1] - first[1]) / (by(last[0]) - by(first[0]));
+}
+
+/** The longest time without another picture, in milliseconds; one that lasts to the end counts. */
+function longestStall(pictures) {
+  let [longest, [moved, count]] = [0, pictures[0] ?? [0, 0]];
+  for (const [time, now] of pictures) {
+    longest = Math.max(longest, time - moved);
+    if (now !== count) [moved, count] = [time, now];
+  }
+  return longest;
+}
+
+const percent = (share) => `${(share * 100).toFixed(2)} %`;
+
+function report(t, way, { sent, seen, heard, lost, stall, madeUp }) {
+  t.diagnostic(`${way}: ${percent(lost)} of ${sent.framesEncoded} pictures lost, stood still for ${Math.round(stall)} ms `
+    + `longer than the sender, ${seen.freezeCount} freezes of ${seen.totalFreezesDuration?.toFixed(2)} s, `
+    + `${seen.framesDropped} dropped, ${seen.keyFramesDecoded} key pictures, ${seen.pliCount} asked for, `
+    + `${seen.nackCount} NACKs, ${seen.packetsLost} packets lost for good, ${seen.retransmittedPacketsReceived} of `
+    + `${seen.packetsReceived} resent; ${percent(madeUp)} of the sound made up, ${heard.packetsLost} of its packets lost`);
+}
+
+function check(t, { down, up, clean }, { sound }) {
+  report(t, 'clean', clean);
+  for (const [way, figures] of [['subscriber', down], ['publisher', up]]) {
+    report(t, way, figures);
+    assert.ok(figures.lost < 0.01, `${way}: pictures are lost for good`);
+    assert.ok(figures.stall < 1_000, `${way}: the picture stands still`);
+    assert.ok(figures.seen.pliCount <= 2, `${way}: resends do not repair the picture`);
+    assert.ok(figures.madeUp < sound, `${way}: the sound is broken`);
+  }
 }
 
 /** Sound of Chromium comes twice (RED); Firefox neither sends nor understands that. */
@@ -102,12 +145,13 @@ for (const { kind, single, sound } of [
 ]) {
   describe(`${kind} by ${single ? 'one peer connection' : 'two peer connections'}`, { skip: missing('chromium', kind) }, () => {
     test('a path that loses 5 % costs neither pictures nor sound, either way', async (t) => {
-      const { ann, bob, cable } = await meet(kind, { single });
+      const people = await meet(kind, { single });
+      const { cable } = people;
       cable.set({ loss: 0.05, delay: 50 });
-      const [down, up] = await Promise.all([exchange(ann, bob), exchange(bob, ann)]);
-      check(t, 'subscriber', down, { sound });
-      check(t, 'publisher', up, { sound });
-      assert.ok(down.seen.nackCount > 0 && up.sent.nackCount > 0, 'nothing was lost');
+      const got = await exchange(t, people);
+      if (!got) return t.skip('the machine is too busy to tell');
+      check(t, got, { sound });
+      assert.ok(got.down.seen.nackCount > 0 && got.up.sent.nackCount > 0, 'nothing was lost');
       assert.ok(cable.down.count.arrived > 1_000 && cable.up.count.arrived > 1_000, 'the cable is not on the way');
     });
   });
@@ -115,11 +159,11 @@ for (const { kind, single, sound } of [
 
 describe('on one peer connection', { skip: missing('chromium') }, () => {
   test('datagrams that overtake each other or come twice do no harm', async (t) => {
-    const { ann, bob, cable } = await meet('chromium', { single: true });
-    cable.set({ delay: 20, jitter: 40, overtake: true, repeat: 0.05 });
-    const [down, up] = await Promise.all([exchange(ann, bob), exchange(bob, ann)]);
-    check(t, 'subscriber', down, { sound: WITH_REDUNDANCY });
-    check(t, 'publisher', up, { sound: WITH_REDUNDANCY });
+    const people = await meet('chromium', { single: true });
+    people.cable.set({ delay: 20, jitter: 40, overtake: true, repeat: 0.05 });
+    const got = await exchange(t, people);
+    if (!got) return t.skip('the machine is too busy to tell');
+    check(t, got, { sound: WITH_REDUNDANCY });
   });
 
   test('a path that is dark for five seconds goes on afterwards, either way', async (t) => {
