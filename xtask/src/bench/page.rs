@@ -51,6 +51,11 @@ pub(super) fn markdown(setting: &Setting, results: &[Result], plot: &str) -> Str
              only the ratios are worth something.**\n\n",
         );
     }
+    page.push_str(
+        "What congestion control achieves on paths of all kinds is in\n\
+         [congestion-results.md](congestion-results.md), and where the time goes in\n\
+         [performance-profile.md](performance-profile.md).\n\n",
+    );
     forwarding(&mut page, results, setting.cores);
     let _ = writeln!(
         page,
