@@ -103,7 +103,8 @@ enum Receivers {
 struct Bench {
     socket: UdpSocket,
     destinations: Vec<Option<SockaddrIn>>,
-    key: LessSafeKey,
+    /// The key of each destination.
+    keys: Vec<LessSafeKey>,
     over: Arc<AtomicBool>,
 }
 
@@ -136,10 +137,14 @@ impl Bench {
                 thread.spawn(move || wait_and_drain(poll, &receivers, &stop))?
             }
         };
+        let keys = (0..destinations).map(|index| {
+            let key = (index as u128).to_be_bytes();
+            UnboundKey::new(&AES_128_GCM, &key).map(LessSafeKey::new)
+        });
         Ok(Bench {
             socket: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
             destinations: addresses,
-            key: LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &[7; 16])?),
+            keys: keys.collect::<Result<_, _>>()?,
             over,
         })
     }
@@ -193,15 +198,19 @@ impl Bench {
     /// Seals a burst for each destination, and sends them. Says how many packets these were.
     fn send_to_all(&self, sender: &mut Sender, index: &mut u64) -> Result<u64, LimitError> {
         let mut sent = 0;
-        for destinations in self.destinations.chunks(DESTINATIONS) {
+        let keys = self.keys.chunks(DESTINATIONS);
+        for (destinations, keys) in self.destinations.chunks(DESTINATIONS).zip(keys) {
             let bytes = sender.size * sender.packets * destinations.len();
             let slab = &mut sender.slab[..bytes];
-            for packet in slab.chunks_exact_mut(sender.size) {
-                self.seal(packet, &sender.source, *index)?;
-                *index += 1;
+            let run = sender.size * sender.packets;
+            for (run, key) in slab.chunks_exact_mut(run).zip(keys) {
+                for packet in run.chunks_exact_mut(sender.size) {
+                    seal(key, packet, &sender.source, *index)?;
+                    *index += 1;
+                }
             }
             let slices: Vec<[IoSlice<'_>; 1]> = slab
-                .chunks_exact(sender.size * sender.packets)
+                .chunks_exact(run)
                 .map(|run| [IoSlice::new(run)])
                 .collect();
             let segments = [ControlMessage::UdpGsoSegments(&sender.segment)];
@@ -218,20 +227,19 @@ impl Bench {
         }
         Ok(sent)
     }
+}
 
-    fn seal(&self, packet: &mut [u8], source: &[u8], index: u64) -> Result<(), LimitError> {
-        let (header, rest) = packet.split_at_mut(HEADER);
-        let (payload, tag) = rest.split_at_mut(source.len());
-        header[..8].copy_from_slice(&index.to_be_bytes());
-        payload.copy_from_slice(source);
-        let mut nonce = [0; 12];
-        nonce[4..].copy_from_slice(&index.to_be_bytes());
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let key = &self.key;
-        let sealed = key.seal_in_place_separate_tag(nonce, Aad::from(&header), payload)?;
-        tag.copy_from_slice(sealed.as_ref());
-        Ok(())
-    }
+fn seal(key: &LessSafeKey, packet: &mut [u8], source: &[u8], index: u64) -> Result<(), LimitError> {
+    let (header, rest) = packet.split_at_mut(HEADER);
+    let (payload, tag) = rest.split_at_mut(source.len());
+    header[..8].copy_from_slice(&index.to_be_bytes());
+    payload.copy_from_slice(source);
+    let mut nonce = [0; 12];
+    nonce[4..].copy_from_slice(&index.to_be_bytes());
+    let nonce = Nonce::assume_unique_for_key(nonce);
+    let sealed = key.seal_in_place_separate_tag(nonce, Aad::from(&header), payload)?;
+    tag.copy_from_slice(sealed.as_ref());
+    Ok(())
 }
 
 /// What sending one kind of burst needs.

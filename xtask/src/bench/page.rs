@@ -39,8 +39,9 @@ pub(super) fn markdown(setting: &Setting, results: &[Result], plot: &str) -> Str
          be reached. That loop has warm caches and never sleeps. **Times the paced limit**\n\
          compares with the same loop at the pace of the scenario and with as many receivers, who\n\
          sleep until something comes: what lies between the two is the price of cold caches and\n\
-         of waking up, which no server can do without. Absolute figures depend on the machine;\n\
-         ratios hardly do.\n\n",
+         of waking up, which no server can do without. It is below 1 where packets of several\n\
+         publishers that arrive together leave as one message. Absolute figures depend on the\n\
+         machine; ratios hardly do.\n\n",
     );
     head(&mut page, setting);
     let others = |it: &Result| it.figures.others_share(setting.cores);
