@@ -231,9 +231,18 @@ impl Producer {
         Some(arrival)
     }
 
-    /// The layers that are arriving.
+    /// The layers that are arriving. A mirror that has not had a packet yet believes its home.
     pub(crate) fn live(&self) -> Layers {
-        self.liveness.live(ENCODING_TIMEOUT)
+        let seen = self.liveness.live(ENCODING_TIMEOUT);
+        match &self.origin {
+            Origin::Mirror(mirror) if seen.is_empty() => mirror.live,
+            Origin::Mirror(_) | Origin::Peer { .. } => seen,
+        }
+    }
+
+    /// Whether a packet of an encoding has come.
+    pub(crate) fn has(&self, encoding: Spatial) -> bool {
+        self.encodings[encoding.index()].is_some()
     }
 
     /// A packet for a resend.

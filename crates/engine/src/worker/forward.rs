@@ -291,10 +291,16 @@ impl Worker {
 
     pub(super) fn want_key_frame(&mut self, now: Instant, key: Key<Producer>, encoding: Spatial) {
         let interval = self.config.limits.key_frame_interval;
-        if let Some(producer) = self.producers.get_mut(key) {
-            producer.want_key_frame(now, encoding, interval);
-            self.schedule_requests(key);
+        let Some(producer) = self.producers.get_mut(key) else {
+            return;
+        };
+        if producer.transport().is_none() && !producer.has(encoding) {
+            // Perhaps nothing comes at all until somebody asks: a screen on which nothing moves.
+            self.tell_home(key, &[encoding]);
+            return;
         }
+        producer.want_key_frame(now, encoding, interval);
+        self.schedule_requests(key);
     }
 
     fn schedule_requests(&mut self, key: Key<Producer>) {

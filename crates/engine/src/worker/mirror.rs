@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::format::PayloadParams;
-use umbrella_media::{Codec, Delivery, Kind, Packet, Reports, Spatial};
+use umbrella_media::{Codec, Delivery, Kind, Layers, Packet, Reports, Spatial};
 
 use crate::api::{ConsumerId, Label, ProducerId, TransportId};
 use crate::arena::Key;
@@ -58,6 +58,7 @@ struct State {
     kind: Kind,
     stereo: bool,
     codec: Option<Codec>,
+    live: Layers,
     /// How the publisher announces what it sends.
     formats: Vec<(Codec, PayloadParams)>,
     reports: Reports,
@@ -69,6 +70,8 @@ struct State {
 pub(crate) struct Mirror {
     home: usize,
     pub(crate) clock: PublisherClock,
+    /// What arrives at the home, as it last said.
+    pub(crate) live: Layers,
     formats: Vec<(Codec, PayloadParams)>,
 }
 
@@ -116,6 +119,7 @@ impl Mirror {
     /// The home announces one codec at a time: whoever alternates is known with all.
     fn learn(&mut self, state: &State) {
         self.clock = state.clock;
+        self.live = state.live;
         for (codec, params) in &state.formats {
             self.formats.retain(|(known, _)| known != codec);
             self.formats.push((*codec, *params));
@@ -233,6 +237,7 @@ impl Worker {
         }
     }
 
+    /// Wishes for key frames go home.
     pub(super) fn tell_home(&mut self, key: Key<Producer>, encodings: &[Spatial]) {
         let Some(producer) = self.producers.get(key) else {
             return;
@@ -303,6 +308,7 @@ impl Worker {
             kind: producer.kind,
             stereo: producer.stereo,
             codec: producer.codec,
+            live: producer.live(),
             formats,
             reports: producer.reports,
             clock: transport.clock,
@@ -326,6 +332,7 @@ impl Worker {
                 let mirror = Mirror {
                     home,
                     clock: state.clock,
+                    live: state.live,
                     formats: Vec::new(),
                 };
                 let origin = Origin::Mirror(mirror);

@@ -149,6 +149,23 @@ fn somebody_who_comes_late_waits_for_a_key_frame_for_ever() {
 }
 
 #[test]
+fn a_screen_that_does_not_change_stays_black_on_another_worker() {
+    let (mut house, track, viewer, consumer) = watched(11, Publish::Video);
+    let camera = track.peer;
+    house.nets[1].request(Request::CloseConsumer { consumer });
+    house.nets[0].peers[camera].sending[0].paused = true;
+    house.run(SECOND);
+    let asked = house.nets[0].peers[camera].key_frame_requests(0, 0);
+    let consumer = house.nets[1].consume(viewer, &track, Delivery::FULL);
+    house.run(SECOND);
+    let asked = house.nets[0].peers[camera].key_frame_requests(0, 0) - asked;
+    assert!((1..=3).contains(&asked), "asked {asked} times");
+    house.nets[0].peers[camera].sending[0].paused = false;
+    let seen = |house: &House| started(&house.nets[1], consumer);
+    assert!(house.until(SECOND, seen));
+}
+
+#[test]
 fn packets_that_a_viewer_has_lost_are_not_resent_from_its_worker() {
     let (mut house, _, viewer, _) = watched(6, Publish::Video);
     house.nets[1].loss = 0.05;

@@ -1,7 +1,7 @@
 //! Sending to many peers with one system call.
 
 use std::io::IoSlice;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
 
 use nix::errno::Errno;
@@ -68,7 +68,7 @@ impl Batch {
         transmits: impl Iterator<Item = Transmit<'a>>,
         mut failed: impl FnMut(&Transmit<'a>, Errno),
     ) {
-        let mut waiting: Vec<Message<'a>> = Vec::with_capacity(MESSAGES);
+        let mut waiting: Vec<Message<'a>> = Vec::new();
         let mut round = 0;
         for transmit in transmits {
             if waiting.len() == MESSAGES {
@@ -170,9 +170,16 @@ impl Batch {
 impl Class {
     fn of(transmit: &Transmit<'_>, round: usize) -> Class {
         let several = transmit.data.len() > transmit.segment;
+        let (local, remote) = (transmit.path.local.ip(), transmit.path.remote.ip());
+        // There is room for an address of the socket's family and for no other.
+        let from = match (local, remote) {
+            (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => local,
+            (IpAddr::V6(_), IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
+            (IpAddr::V4(_), IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+        };
         Class {
             round,
-            from: transmit.path.local.ip(),
+            from,
             segment: match several {
                 true => u16::try_from(transmit.segment).unwrap_or(u16::MAX),
                 false => 0,
@@ -275,6 +282,17 @@ mod tests {
     fn datagrams_overtake_one_another_or_go_to_the_wrong_peer() {
         everybody_gets_everything("0.0.0.0");
         everybody_gets_everything("::");
+    }
+
+    #[test]
+    fn a_local_address_of_another_family_is_written_where_there_is_no_room_for_it() {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut odd = transmit(peer.local_addr().unwrap(), b"data", 4);
+        odd.path.local = "[::1]:1".parse().unwrap();
+        let none = |transmit: &Transmit<'_>, error| panic!("{error}: {transmit:?}");
+        Batch::new(false).send(socket.as_raw_fd(), [odd].into_iter(), none);
+        assert_eq!(received(&peer), [b"data"]);
     }
 
     #[test]

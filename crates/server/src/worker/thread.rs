@@ -424,6 +424,9 @@ impl State {
     }
 
     fn transmit(&mut self) {
+        if self.engine.transmits().next().is_none() {
+            return;
+        }
         let Self {
             engine,
             families,
