@@ -152,10 +152,13 @@ fn somebody_who_comes_late_waits_for_a_key_frame_for_ever() {
 fn a_screen_that_does_not_change_stays_black_on_another_worker() {
     let (mut house, track, viewer, consumer) = watched(11, Publish::Video);
     let camera = track.peer;
+    house.run(2 * SECOND);
     house.nets[1].request(Request::CloseConsumer { consumer });
     house.nets[0].peers[camera].sending[0].paused = true;
+    let before = house.nets[0].peers[camera].key_frame_requests(0, 0);
     house.run(SECOND);
     let asked = house.nets[0].peers[camera].key_frame_requests(0, 0);
+    assert_eq!(asked, before, "nobody watches");
     let consumer = house.nets[1].consume(viewer, &track, Delivery::FULL);
     house.run(SECOND);
     let asked = house.nets[0].peers[camera].key_frame_requests(0, 0) - asked;
