@@ -157,8 +157,7 @@ impl Bench {
         while begun.elapsed() < time {
             sent += self.send_to_all(&mut sender, &mut index)?;
         }
-        let cpu = thread_cpu().saturating_sub(cpu);
-        Ok(cpu.as_secs_f64() * 1e6 / sent.max(1) as f64)
+        Ok(per_packet(cpu, sent))
     }
 
     /// Microseconds of this thread's CPU per packet.
@@ -188,11 +187,7 @@ impl Bench {
                 std::thread::sleep(nap);
             }
         }
-        let cpu = thread_cpu().saturating_sub(cpu);
-        Ok(match sent {
-            0 => 0.0,
-            _ => cpu.as_secs_f64() * 1e6 / sent as f64,
-        })
+        Ok(per_packet(cpu, sent))
     }
 
     /// Seals a burst for each destination, and sends them. Says how many packets these were.
@@ -226,6 +221,14 @@ impl Bench {
             sent += (destinations.len() * sender.packets) as u64;
         }
         Ok(sent)
+    }
+}
+
+/// Microseconds of CPU that this thread has used since `begin`, per packet.
+fn per_packet(begin: Duration, sent: u64) -> f64 {
+    match sent {
+        0 => 0.0,
+        _ => thread_cpu().saturating_sub(begin).as_secs_f64() * 1e6 / sent as f64,
     }
 }
 

@@ -112,26 +112,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Codec, Parser, Spatial};
-
-    fn packet(seq: u64, received: Instant) -> Arc<Packet> {
-        let payload: Arc<[u8]> = Arc::from([0u8; 10]);
-        Arc::new(Packet {
-            seq,
-            timestamp: 0,
-            marker: false,
-            codec: Codec::Opus,
-            encoding: Spatial::LOW,
-            descriptor: Parser::new(Codec::Opus).parse(&payload, true, None),
-            payload,
-            received,
-            audio_level: None,
-            orientation: None,
-            capture_time: None,
-            playout_delay: None,
-            dependency: None,
-        })
-    }
+    use crate::packet::testing::packet;
 
     #[test]
     fn a_slow_stream_is_kept_for_half_a_minute() {
@@ -139,17 +120,17 @@ mod tests {
         let at = |seq: u64| start + Duration::from_millis(seq * 25);
         let mut history = History::new(1024);
         for seq in (0..2000).filter(|seq| seq % 50 != 7) {
-            assert!(history.insert(packet(seq, at(seq))));
+            assert!(history.insert(Arc::new(packet(seq, at(seq)))));
             let kept = history.ring.iter().flatten().count();
             assert!(kept <= 121, "{kept} packets after {seq}");
             let before = seq.saturating_sub(100);
             assert_eq!(history.get(before).is_some(), before % 50 != 7);
         }
         // What comes late still finds its place.
-        assert!(history.insert(packet(1957, at(2000))));
+        assert!(history.insert(Arc::new(packet(1957, at(2000)))));
         assert!(history.get(1957).is_some());
         // A pause ages all but the newest.
-        history.insert(packet(2001, at(2000) + Duration::from_secs(60)));
+        history.insert(Arc::new(packet(2001, at(2000) + Duration::from_secs(60))));
         assert_eq!(history.ring.iter().flatten().count(), 1);
     }
 }

@@ -44,3 +44,29 @@ pub struct AudioLevel {
     /// The encoder's opinion whether this is voice.
     pub voice: bool,
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::Parser;
+
+    /// A packet of sound that says nothing.
+    pub(crate) fn packet(seq: u64, received: Instant) -> Packet {
+        let payload: Arc<[u8]> = Arc::from([0u8; 10]);
+        Packet {
+            seq,
+            timestamp: 0,
+            marker: false,
+            codec: Codec::Opus,
+            encoding: Spatial::LOW,
+            descriptor: Parser::new(Codec::Opus).parse(&payload, true, None),
+            payload,
+            received,
+            audio_level: None,
+            orientation: None,
+            capture_time: None,
+            playout_delay: None,
+            dependency: None,
+        }
+    }
+}

@@ -109,7 +109,7 @@ impl Worker {
             let Some(transport) = self.transports.get_mut(key) else {
                 continue;
             };
-            match passage.pass(consumer, transport, 0) {
+            match passage.pass(consumer, transport) {
                 Passed::All { sent: false } => continue,
                 Passed::All { sent: true } => {}
                 Passed::Stranger { at } => strangers.push((*route, at)),
@@ -146,7 +146,7 @@ impl Worker {
             return;
         };
         let mut passage = Passage::new(now, producer, clock, burst, &mut self.reports);
-        let passed = passage.pass(consumer, transport, 0);
+        let passed = passage.pass(consumer, transport);
         let needs = passage.needs;
         self.want_key_frames(now, key, needs);
         self.touch_to_send(to);
@@ -373,9 +373,9 @@ impl<'a> Passage<'a> {
     }
 
     /// Takes the burst to one consumer.
-    fn pass(&mut self, consumer: &mut Consumer, transport: &mut Transport, first: usize) -> Passed {
+    fn pass(&mut self, consumer: &mut Consumer, transport: &mut Transport) -> Passed {
         let mut any = false;
-        for (at, packet) in self.burst.iter().enumerate().skip(first) {
+        for (at, packet) in self.burst.iter().enumerate() {
             match consumer.admit(packet, &self.producer.reports) {
                 Decision::Send(forward) => {
                     any = true;
@@ -407,9 +407,7 @@ impl<'a> Passage<'a> {
             true => self.plain(at),
             false => &self.burst[at],
         };
-        let (outgoing, format) = (forward.outgoing, forward.formats.format);
-        let egress = &mut transport.egress;
-        egress.write(now, forward.stream, packet, outgoing, format);
+        write(now, transport, forward, packet);
     }
 
     /// An encoding begins for a consumer: what has come of it since must follow. The packet of
@@ -427,9 +425,7 @@ impl<'a> Passage<'a> {
                 Decision::Send(forward) => {
                     let stripped = forward.formats.strip.then(|| without_redundancy(packet));
                     let packet = stripped.as_ref().unwrap_or(packet);
-                    let (outgoing, format) = (forward.outgoing, forward.formats.format);
-                    let egress = &mut transport.egress;
-                    egress.write(self.now, forward.stream, packet, outgoing, format);
+                    write(self.now, transport, &forward, packet);
                 }
                 Decision::Skip { needs } => self.need(needs),
                 Decision::FormatUnknown => return,
@@ -450,6 +446,12 @@ impl<'a> Passage<'a> {
         }
         self.plain[at].get_or_insert_with(|| without_redundancy(&self.burst[at]))
     }
+}
+
+fn write(now: Instant, transport: &mut Transport, forward: &Forward, packet: &Arc<Packet>) {
+    let (outgoing, format) = (forward.outgoing, forward.formats.format);
+    let egress = &mut transport.egress;
+    egress.write(now, forward.stream, packet, outgoing, format);
 }
 
 /// Tells a consumer's egress how the media time of its producer relates to the time of day.

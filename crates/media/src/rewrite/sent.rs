@@ -160,34 +160,16 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::testing::packet;
 
     #[test]
     fn a_quick_stream_forgets_too_soon_or_a_slow_one_keeps_too_much() {
-        use crate::{Codec, Detail, Parser};
-        use std::sync::Arc;
-
         let start = Instant::now();
         let size_at = |per_second: u64| {
             let mut sent = SequenceMap::new(1024);
-            let payload: Arc<[u8]> = Arc::from([0u8; 10]);
-            let mut descriptor = Parser::new(Codec::Opus).parse(&payload, true, None);
-            descriptor.detail = Detail::None;
             for seq in 0..per_second * 20 {
-                let packet = Packet {
-                    seq,
-                    timestamp: 0,
-                    marker: false,
-                    codec: Codec::Opus,
-                    encoding: Spatial::LOW,
-                    descriptor,
-                    payload: payload.clone(),
-                    received: start + Duration::from_micros(seq * 1_000_000 / per_second),
-                    audio_level: None,
-                    orientation: None,
-                    capture_time: None,
-                    playout_delay: None,
-                    dependency: None,
-                };
+                let received = start + Duration::from_micros(seq * 1_000_000 / per_second);
+                let packet = packet(seq, received);
                 let outgoing = Outgoing {
                     seq: seq + 1_000_000,
                     timestamp: seq as u32,
