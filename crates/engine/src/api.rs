@@ -377,6 +377,13 @@ pub enum Report {
         /// Which consumer.
         consumer: ConsumerId,
     },
+    /// The path of a subscriber does not carry even the least of a track, or does so again.
+    ConsumerStarved {
+        /// Which consumer.
+        consumer: ConsumerId,
+        /// Whether nothing is sent.
+        starved: bool,
+    },
     /// A consumer cannot work; it is closed.
     ConsumerFailed {
         /// Which consumer.

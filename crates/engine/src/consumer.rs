@@ -1,11 +1,12 @@
 //! One track on its way to one subscriber.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use str0m::media::Mid;
 use umbrella_media::{
-    Codec, Delivery, Kind, Layers, Outgoing, Packet, Reports, Rewriter, Selector, SequenceMap,
-    Spatial, Verdict,
+    Codec, Delivery, Kind, Layer, Layers, Outgoing, Packet, Reports, Rewriter, Selector,
+    SequenceMap, Spatial, Verdict,
 };
 
 use crate::api::ConsumerId;
@@ -25,8 +26,23 @@ pub(crate) struct Consumer {
     pub(crate) transport: Key<Transport>,
     pub(crate) producer: Key<Producer>,
     kind: Kind,
+    wanted: Delivery,
+    grant: Grant,
+    /// Somebody waits for more of it, until then at most.
+    eager: Option<Instant>,
     selector: Selector,
     state: State,
+}
+
+/// How much of what is wanted the subscriber's path carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grant {
+    /// All of it.
+    Everything,
+    /// No more than this layer.
+    UpTo(Layer),
+    /// Nothing.
+    Nothing,
 }
 
 /// How far it has come.
@@ -93,11 +109,15 @@ impl Consumer {
         delivery: Delivery,
     ) -> Self {
         let selector = Selector::new(kind, delivery);
+        let grant = Grant::Everything;
         Consumer {
             id,
             transport,
             producer,
             kind,
+            wanted: delivery,
+            grant,
+            eager: None,
             selector,
             state: State::Waiting,
         }
@@ -154,8 +174,58 @@ impl Consumer {
         }
     }
 
+    /// Changes what is wanted.
     pub(crate) fn configure(&mut self, delivery: Delivery) {
-        self.selector.configure(delivery);
+        self.wanted = delivery;
+        self.apply();
+    }
+
+    /// Changes how much of it is granted. True if that begins or ends a pause.
+    pub(crate) fn grant(&mut self, grant: Grant) -> bool {
+        let old = std::mem::replace(&mut self.grant, grant);
+        if old != grant {
+            self.apply();
+        }
+        (old == Grant::Nothing) != (grant == Grant::Nothing)
+    }
+
+    /// What the subscriber wants.
+    pub(crate) fn wanted(&self) -> Delivery {
+        self.wanted
+    }
+
+    pub(crate) fn granted(&self) -> Grant {
+        self.grant
+    }
+
+    /// Somebody waits for more of it.
+    pub(crate) fn be_eager(&mut self, until: Instant) {
+        self.eager = Some(until);
+    }
+
+    pub(crate) fn is_eager(&self, now: Instant) -> bool {
+        self.eager.is_some_and(|until| now < until)
+    }
+
+    fn apply(&mut self) {
+        let wanted = self.wanted;
+        self.selector.configure(match self.grant {
+            Grant::Everything => wanted,
+            Grant::UpTo(layer) => Delivery {
+                layer: Layer {
+                    spatial: wanted.layer.spatial.min(layer.spatial),
+                    temporal: match layer.spatial < wanted.layer.spatial {
+                        true => layer.temporal,
+                        false => wanted.layer.temporal.min(layer.temporal),
+                    },
+                },
+                ..wanted
+            },
+            Grant::Nothing => Delivery {
+                paused: true,
+                ..wanted
+            },
+        });
     }
 
     pub(crate) fn set_live(&mut self, live: Layers) {

@@ -273,6 +273,7 @@ impl Rig {
             | Report::Interrupted { .. }
             | Report::ProducerCodec { .. }
             | Report::ConsumerStarted { .. }
+            | Report::ConsumerStarved { .. }
             | Report::ConsumerFailed { .. }
             | Report::Data { .. }
             | Report::ChannelOpen { .. }

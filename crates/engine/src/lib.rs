@@ -4,6 +4,7 @@
 //! ([`Worker::handle`]), then [`Worker::poll`] until it says [`Output::Timeout`], then
 //! [`Worker::transmits`]. It has no sockets, no threads and no clock.
 
+mod allocation;
 pub mod api;
 mod arena;
 mod clock;

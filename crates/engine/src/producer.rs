@@ -9,6 +9,7 @@ use umbrella_media::{
     Spatial,
 };
 
+use crate::allocation::LayerRates;
 use crate::api::{EncodingStatistics, ProducerId, ProducerStatistics};
 use crate::arena::Key;
 use crate::consumer::Consumer;
@@ -44,6 +45,8 @@ pub(crate) struct Producer {
     pub(crate) meter: LevelMeter,
     /// The meter has something that was not reported.
     pub(crate) heard: bool,
+    /// What its layers cost.
+    pub(crate) rates: LayerRates,
     rids: Vec<Rid>,
     encodings: [Option<Encoding>; Spatial::COUNT],
     liveness: Liveness,
@@ -125,6 +128,7 @@ impl Producer {
             reports: Reports::default(),
             meter: LevelMeter::new(),
             heard: false,
+            rates: LayerRates::new(),
             rids: rids.iter().map(|rid| rid.as_str().into()).collect(),
             encodings: [None, None, None],
             liveness: Liveness::new(),
@@ -210,6 +214,7 @@ impl Producer {
         encoding.first_seq = encoding.first_seq.min(packet.seq);
         encoding.highest_seq = encoding.highest_seq.max(packet.seq);
         encoding.meter.add(now, bytes);
+        self.rates.add(now, packet);
         if packet.descriptor.key_frame
             && let KeyFrameAsk::Wanted { .. } = encoding.ask
         {

@@ -89,8 +89,8 @@ fn half_the_frames() -> Delivery {
         temporal: Temporal::new(1),
     };
     Delivery {
-        paused: false,
         layer,
+        ..Delivery::FULL
     }
 }
 

@@ -88,6 +88,7 @@ pub fn forwarding(now: Instant, data: &[u8]) {
             selector.configure(Delivery {
                 paused: flags & 0x20 != 0,
                 layer,
+                ..Delivery::FULL
             });
             continue;
         }

@@ -73,13 +73,30 @@ impl Layer {
     };
 }
 
-/// How much of a track somebody gets.
+/// Which pictures are served first where a subscriber's path does not carry all of them, least
+/// first. Sound is always served before any picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Priority {
+    /// One of many.
+    #[default]
+    Normal,
+    /// Of somebody who speaks.
+    Speaker,
+    /// Shown large: chosen by whoever looks.
+    Large,
+    /// A shared screen: what is talked about, and unreadable when small.
+    Screen,
+}
+
+/// How much of a track somebody wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
     /// Nothing at all.
     pub paused: bool,
     /// For video, the highest layer that is wanted.
     pub layer: Layer,
+    /// For video, what it is worth beside others.
+    pub priority: Priority,
 }
 
 impl Delivery {
@@ -87,5 +104,6 @@ impl Delivery {
     pub const FULL: Delivery = Delivery {
         paused: false,
         layer: Layer::TOP,
+        priority: Priority::Normal,
     };
 }

@@ -16,7 +16,7 @@ pub mod select;
 
 pub use codec::{Codec, Descriptor, Detail, Kind, Parser};
 pub use history::History;
-pub use layer::{Delivery, Layer, Spatial, Temporal};
+pub use layer::{Delivery, Layer, Priority, Spatial, Temporal};
 pub use levels::{Level, LevelMeter};
 pub use packet::{AudioLevel, Packet};
 pub use rewrite::{Outgoing, Patch, Reports, Rewriter, SenderReport, Sent, SequenceMap};

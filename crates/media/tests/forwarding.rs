@@ -59,8 +59,8 @@ impl Consumer {
             temporal: Temporal::new(temporal),
         };
         self.selector.configure(Delivery {
-            paused: false,
             layer,
+            ..Delivery::FULL
         });
     }
 }

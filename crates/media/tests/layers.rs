@@ -45,6 +45,7 @@ fn want(spatial: Spatial, temporal: u8) -> Delivery {
             spatial,
             temporal: Temporal::new(temporal),
         },
+        ..Delivery::FULL
     }
 }
 

@@ -106,6 +106,15 @@ pub enum Command {
         /// Which track.
         track: TrackId,
     },
+    /// A subscriber's path no longer carries even the least of a track, or does so again.
+    SubscriptionStarved {
+        /// Who.
+        participant: ParticipantId,
+        /// Which track.
+        track: TrackId,
+        /// Whether nothing is sent.
+        starved: bool,
+    },
     /// A participant changes what others see of it; needs
     /// [`Permission::update_own_metadata`].
     UpdateSelf {

@@ -1,8 +1,12 @@
 //! How much of a track a subscriber gets, from what it says about its tile.
 
-use umbrella_media::{Delivery, Kind, Layer, Spatial, Temporal};
+use umbrella_media::{Delivery, Kind, Layer, Priority, Spatial, Temporal};
 
-use crate::model::{TrackSettings, TrackView, VideoLayer};
+use crate::model::{Source, TrackSettings, TrackView, VideoLayer};
+
+/// A tile of so many pixels on either side was made large by whoever looks at it: in a grid on a
+/// usual screen, tiles are smaller.
+const LARGE: (u32, u32) = (960, 540);
 
 /// The delivery that fits a subscriber.
 ///
@@ -24,7 +28,27 @@ pub fn delivery(track: &TrackView, settings: Option<&TrackSettings>, adaptive: b
         (Kind::Video, None) => Layer::TOP,
         (Kind::Video, Some(settings)) => video_layer(track, settings),
     };
-    Delivery { paused, layer }
+    Delivery {
+        paused,
+        layer,
+        priority: priority(track, settings),
+    }
+}
+
+/// What a picture is worth beside others, where the path does not carry all of them.
+fn priority(track: &TrackView, settings: Option<&TrackSettings>) -> Priority {
+    let large = |s: &TrackSettings| s.width >= LARGE.0 || s.height >= LARGE.1;
+    match (track.kind, track.source) {
+        (Kind::Audio, _) => Priority::Normal,
+        (Kind::Video, Source::ScreenShare) => Priority::Screen,
+        (
+            Kind::Video,
+            Source::Unknown | Source::Camera | Source::Microphone | Source::ScreenShareAudio,
+        ) => match settings {
+            Some(settings) if large(settings) => Priority::Large,
+            Some(_) | None => Priority::Normal,
+        },
+    }
 }
 
 fn video_layer(track: &TrackView, settings: &TrackSettings) -> Layer {
@@ -230,6 +254,27 @@ mod tests {
             ..settings()
         };
         assert!(delivery(&camera(), Some(&off), true).paused);
+    }
+
+    #[test]
+    fn thumbnail_takes_the_bandwidth_of_a_shared_screen() {
+        let sized = |width, height| TrackSettings {
+            width,
+            height,
+            ..settings()
+        };
+        let worth = |track: &TrackView, settings: TrackSettings| {
+            delivery(track, Some(&settings), true).priority
+        };
+        let screen = TrackView {
+            source: Source::ScreenShare,
+            ..camera()
+        };
+        let small = worth(&camera(), sized(320, 180));
+        let large = worth(&camera(), sized(1280, 720));
+        let shared = worth(&screen, sized(320, 180));
+        assert!(small < large && large < shared);
+        assert_eq!(delivery(&camera(), None, true).priority, small);
     }
 
     #[test]

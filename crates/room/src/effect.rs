@@ -124,6 +124,15 @@ pub enum Notification {
         /// What it cannot decode; `None` for any other reason.
         codec: Option<Codec>,
     },
+    /// A track is not sent because the path does not carry it, or is sent again.
+    StreamPaused {
+        /// Whose.
+        publisher: ParticipantId,
+        /// Which.
+        track: TrackId,
+        /// Not sent, or sent.
+        paused: bool,
+    },
     /// The room has changed.
     Room(Arc<RoomView>),
     /// Who has begun to speak, changed in loudness, or stopped.

@@ -143,6 +143,13 @@ impl Room {
             Command::SubscriptionStarted { participant, track } => {
                 self.subscription_started(&participant, &track);
             }
+            Command::SubscriptionStarved {
+                participant,
+                track,
+                starved,
+            } => {
+                self.subscription_starved(&participant, &track, starved);
+            }
             Command::UpdateSelf {
                 participant,
                 request,

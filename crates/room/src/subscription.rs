@@ -124,6 +124,35 @@ impl Room {
         );
     }
 
+    /// [`Command::SubscriptionStarved`](crate::Command::SubscriptionStarved): only the subscriber
+    /// is told, who could take a picture that stands still for a fault.
+    pub(crate) fn subscription_starved(
+        &mut self,
+        id: &ParticipantId,
+        track_id: &TrackId,
+        starved: bool,
+    ) {
+        let Some(track_key) = self.roster.by_track(track_id) else {
+            return;
+        };
+        let Some(track) = self.roster.tracks.get(&track_key) else {
+            return;
+        };
+        let publisher = track.publisher_id.clone();
+        let Some((_, participant)) = self.roster.find(id) else {
+            return;
+        };
+        let subscription = participant.subscriptions.get(&track_key);
+        if subscription.is_some_and(|s| matches!(s.state, SubscriptionState::Open(_))) {
+            let notification = Notification::StreamPaused {
+                publisher,
+                track: track_id.clone(),
+                paused: starved,
+            };
+            self.notify(id.clone(), notification);
+        }
+    }
+
     /// Settles what one participant receives of every track.
     pub(crate) fn settle_participant(&mut self, key: ParticipantKey) {
         let Some(participant) = self.roster.participants.get_mut(&key) else {

@@ -121,6 +121,16 @@ impl BandwidthEstimator {
         self.target
     }
 
+    /// Whether the peer has ever told anything: without it the estimate is a guess.
+    pub fn is_informed(&self) -> bool {
+        self.fed || self.remb.is_some()
+    }
+
+    /// Whether the peer no longer answers what is sent.
+    pub fn is_silent(&self, now: Instant) -> bool {
+        self.sent && now.saturating_duration_since(self.heard) > SILENCE
+    }
+
     /// What the delay says now.
     pub fn usage(&self) -> Usage {
         self.trend.usage()
@@ -289,7 +299,7 @@ impl BandwidthEstimator {
     }
 
     fn probe_if_calm(&mut self, now: Instant) {
-        let silent = now.saturating_duration_since(self.heard) > SILENCE && self.sent;
+        let silent = self.is_silent(now);
         let loss_limits = self.target < self.delay.rate();
         // In a queue that others fill, a burst would get more than its share and prove nothing.
         let standing = self.queueing.wait() > STANDING;

@@ -11,6 +11,9 @@ pub enum Pacing {
     /// queued leaves within a quarter of a second.
     #[default]
     Automatic,
+    /// The same, but no faster than this many bits per second, unless what is queued would wait
+    /// for too long.
+    UpTo(u64),
     /// This many bits per second.
     Fixed(u64),
 }
@@ -81,13 +84,17 @@ impl Pacer {
         self.filled + TICK
     }
 
+    fn automatic(&self, now: Instant, queued: usize, most: u64) -> u64 {
+        let drain = queued as u64 * 8 * DRAINS_PER_SECOND;
+        let ample = (self.written.rate(now) * HEADROOM).max(MIN_RATE);
+        ample.min(most).max(drain)
+    }
+
     fn rate(&self, now: Instant, queued: usize) -> u64 {
         match self.pacing {
             Pacing::Fixed(rate) => rate,
-            Pacing::Automatic => {
-                let drain = queued as u64 * 8 * DRAINS_PER_SECOND;
-                (self.written.rate(now) * HEADROOM).max(drain).max(MIN_RATE)
-            }
+            Pacing::Automatic => self.automatic(now, queued, u64::MAX),
+            Pacing::UpTo(most) => self.automatic(now, queued, most),
         }
     }
 }

@@ -19,6 +19,7 @@ use str0m::media::{Mid, Rid};
 use str0m::rtp::{Extension, ExtensionMap};
 use umbrella_media::{Codec, Kind, Spatial};
 
+use crate::allocation::Allotment;
 use crate::api::{Limits, LocalAddress, Negotiation as Mode, Path, Protocol, TransportId};
 use crate::arena::Key;
 use crate::clock::PublisherClock;
@@ -46,6 +47,8 @@ pub(crate) struct Transport {
     pub(crate) clock: PublisherClock,
     /// Which encoding arrives under which SSRC.
     pub(crate) sources: HashMap<u32, Source>,
+    /// What it can be sent of the pictures that it wants.
+    pub(crate) allotment: Allotment,
     /// Whose streams the egress has.
     pub(crate) streams: HashMap<StreamId, Key<Consumer>>,
     /// Consumers that may send as soon as the connection is up.
@@ -145,6 +148,7 @@ impl Transport {
             },
             clock: PublisherClock::default(),
             sources: HashMap::new(),
+            allotment: Allotment::default(),
             streams: HashMap::new(),
             ready: Vec::new(),
             engine_at: now,

@@ -59,6 +59,7 @@ impl Worker {
         let touched = std::mem::replace(&mut transport.touched, Touched::No);
         if touched == Touched::ToSend && transport.engine_at > now {
             self.take_feedback(now, key);
+            self.allocate(now, key);
             self.flush(now, key);
             self.schedule(now, key);
             return;
@@ -82,6 +83,7 @@ impl Worker {
             }
             self.pump(now, key);
         }
+        self.allocate(now, key);
         self.flush(now, key);
         self.schedule(now, key);
     }
@@ -194,6 +196,7 @@ impl Worker {
             Some(transport.engine_at),
             egress_at,
             transport.next_deadline(),
+            transport.allotment.next_look().filter(|_| has_keys),
         ];
         let at = at
             .into_iter()

@@ -1,5 +1,6 @@
 //! The state of one core: transports, producers, consumers, and what is due when.
 
+mod allocate;
 mod drive;
 mod forward;
 mod media;

@@ -447,6 +447,7 @@ impl Worker {
         transport
             .negotiation
             .want(key, label, kind, producer.codec, producer.stereo);
+        self.begin_allocation(now, transport_key, key);
         self.touch(transport_key);
     }
 
@@ -454,7 +455,9 @@ impl Worker {
         if let Some(key) = self.consumer_keys.get(&id).copied()
             && let Some(consumer) = self.consumers.get_mut(key)
         {
+            let old = consumer.wanted();
             consumer.configure(delivery);
+            self.reallocate(now, key, old);
             self.want_for(now, key);
         } else if let Some(waiting) = self.waiting(id) {
             waiting.delivery = delivery;
@@ -484,6 +487,7 @@ impl Worker {
             transport.streams.remove(&stream);
             transport.egress.close_stream(stream);
         }
+        transport.allotment.remove(key);
         transport.ready.retain(|(waiting, _)| *waiting != key);
         transport.negotiation.release(key);
         self.touch(consumer.transport);

@@ -7,6 +7,7 @@
     reason = "a test may panic, and looks for what it waits for"
 )]
 
+mod allocation;
 mod connections;
 mod faults;
 mod mirrors;

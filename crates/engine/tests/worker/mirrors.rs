@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use umbrella_engine::{ConsumerId, ProducerId, Relay, Report, Request};
-use umbrella_media::{Delivery, Layer};
+use umbrella_media::Delivery;
 
 use super::network::{Network, Track};
 use super::peer::{Got, Publish};
@@ -234,7 +234,7 @@ fn a_viewer_whose_worker_hears_of_a_track_first_never_sees_it() {
     };
     let paused = Delivery {
         paused: true,
-        layer: Layer::TOP,
+        ..Delivery::FULL
     };
     let consumer = house.nets[1].consume(viewer, &early, paused);
     let delivery = Delivery::FULL;

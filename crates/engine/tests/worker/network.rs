@@ -43,6 +43,10 @@ pub(crate) struct Network {
     pub(crate) stall: Duration,
     /// Whether peers that join from now on estimate their bandwidth.
     pub(crate) estimating: bool,
+    /// A peer behind a slow link, bits per second to it. What waits for more than a third of a
+    /// second is lost.
+    pub(crate) narrow: Option<(usize, u64)>,
+    link_free_at: Instant,
     /// A peer that does not answer offers.
     pub(crate) deaf: Option<TransportId>,
     /// A peer whose datagrams are written down.
@@ -114,6 +118,8 @@ impl Network {
             latency: Duration::from_millis(10),
             stall: Duration::ZERO,
             estimating: false,
+            narrow: None,
+            link_free_at: now,
             deaf: None,
             tapped: None,
             tape: Vec::new(),
@@ -401,7 +407,18 @@ impl Network {
             return;
         }
         self.order += 1;
-        let arrives = self.now + self.latency;
+        let mut arrives = self.now + self.latency;
+        if let Some((peer, rate)) = self.narrow
+            && to == Some(peer)
+        {
+            let free = self.link_free_at.max(self.now);
+            if free - self.now > Duration::from_millis(333) {
+                return;
+            }
+            let bits = (data.len() as u64 + 28) * 8;
+            self.link_free_at = free + Duration::from_micros(bits * 1_000_000 / rate);
+            arrives = self.link_free_at + self.latency;
+        }
         let order = self.order;
         let read = match to {
             None if !self.stall.is_zero() => {

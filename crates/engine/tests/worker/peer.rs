@@ -126,6 +126,8 @@ pub(crate) struct Peer {
     pub(crate) estimate: u64,
     /// Packets of each frame.
     pub(crate) packets_per_frame: usize,
+    /// Bytes of each packet, by encoding.
+    pub(crate) packet_sizes: [usize; 3],
     pending: Option<SdpPendingOffer>,
     /// Written, but not yet on its way.
     unsent: Vec<(SocketAddr, Vec<u8>)>,
@@ -171,6 +173,7 @@ impl Peer {
             named: HashMap::new(),
             last_description: String::new(),
             packets_per_frame: 2,
+            packet_sizes: [900; 3],
             estimate: 0,
             pending: None,
             unsent: Vec::new(),
@@ -373,7 +376,10 @@ impl Peer {
                 state.seq += 1;
                 let payload = match (audio, h264) {
                     (true, _) => opus(frame),
-                    (false, None) => vp8(encoding as u8, frame, packet == 0, key_frame),
+                    (false, None) => {
+                        let size = self.packet_sizes[encoding];
+                        vp8(encoding as u8, frame, (packet == 0, key_frame), size)
+                    }
                     (false, Some(_)) => self::h264(frame, key_frame && packet == 0),
                 };
                 let values = ExtensionValues {
@@ -546,7 +552,7 @@ fn h264(frame: u32, key_frame: bool) -> Vec<u8> {
 }
 
 /// A VP8 packet (RFC 7741): descriptor with a 15-bit picture id, and the first bytes of a frame.
-fn vp8(encoding: u8, frame: u32, start: bool, key_frame: bool) -> Vec<u8> {
+fn vp8(encoding: u8, frame: u32, (start, key_frame): (bool, bool), size: usize) -> Vec<u8> {
     let [.., high, low] = frame.to_be_bytes();
     let mut payload = vec![
         0x80 | if start { 0x10 } else { 0 },
@@ -561,7 +567,7 @@ fn vp8(encoding: u8, frame: u32, start: bool, key_frame: bool) -> Vec<u8> {
         payload.extend(width.to_le_bytes());
         payload.extend((width / 2).to_le_bytes());
     }
-    payload.resize(900, 0x55);
+    payload.resize(size, 0x55);
     payload.extend([encoding]);
     payload.extend(frame.to_be_bytes());
     payload

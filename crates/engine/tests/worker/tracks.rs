@@ -16,12 +16,13 @@ fn up_to(spatial: Spatial) -> Delivery {
             spatial,
             temporal: Temporal::ALL,
         },
+        ..Delivery::FULL
     }
 }
 
 const PAUSED: Delivery = Delivery {
     paused: true,
-    layer: Layer::TOP,
+    ..Delivery::FULL
 };
 
 /// The encodings in the order in which they were seen.

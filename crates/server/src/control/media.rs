@@ -413,6 +413,21 @@ impl Control {
         }
     }
 
+    fn consumer_starved(&mut self, consumer: ConsumerId, starved: bool) {
+        let Some((participant, track)) = self.names.consumers.get(&consumer).cloned() else {
+            return;
+        };
+        if let Some(session) = self.sessions.of(&participant) {
+            let room = session.room.clone();
+            let command = Command::SubscriptionStarved {
+                participant,
+                track,
+                starved,
+            };
+            self.commands.push_back((room, command));
+        }
+    }
+
     fn consumer_failed(&mut self, consumer: ConsumerId, error: ConsumerError) {
         let Some((participant, track)) = self.names.consumers.remove(&consumer) else {
             return;
@@ -499,6 +514,9 @@ impl Control {
             Report::Interrupted { transport } => self.interrupted(transport),
             Report::ProducerCodec { producer, codec } => self.producer_codec(producer, codec),
             Report::ConsumerStarted { consumer } => self.consumer_started(consumer),
+            Report::ConsumerStarved { consumer, starved } => {
+                self.consumer_starved(consumer, starved);
+            }
             Report::ConsumerFailed { consumer, error } => self.consumer_failed(consumer, error),
             Report::Data {
                 transport,

@@ -481,6 +481,7 @@ impl State {
             | Report::Closed { .. }
             | Report::ProducerCodec { .. }
             | Report::ConsumerStarted { .. }
+            | Report::ConsumerStarved { .. }
             | Report::ConsumerFailed { .. }
             | Report::ChannelOpen { .. } => false,
         };

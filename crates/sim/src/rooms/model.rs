@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use umbrella_media::{Codec, Delivery, Kind, Layer, Spatial, Temporal};
+use umbrella_media::{Codec, Delivery, Kind, Layer, Priority, Spatial, Temporal};
 use umbrella_room::command::{Join, Moderation, NewTrack, ParticipantChange, TrackChange};
 use umbrella_room::effect::Refusal;
 use umbrella_room::model::{
-    Identity, LeaveReason, ParticipantId, ParticipantState, ParticipantView, Permission, TrackId,
-    TrackSettings, TrackView,
+    Identity, LeaveReason, ParticipantId, ParticipantState, ParticipantView, Permission, Source,
+    TrackId, TrackSettings, TrackView,
 };
 use umbrella_room::{Command, Limits, Notification, Room};
 
@@ -331,6 +331,13 @@ impl Model {
             Command::SubscriptionStarted { participant, track } => {
                 self.started(participant, track, out);
             }
+            Command::SubscriptionStarved {
+                participant,
+                track,
+                starved,
+            } => {
+                self.starved(participant, track, *starved, out);
+            }
             Command::UpdateSelf {
                 participant,
                 request,
@@ -548,6 +555,20 @@ impl Model {
         }
     }
 
+    fn starved(&self, id: &ParticipantId, track: &TrackId, paused: bool, out: &mut Outcome) {
+        if !self.flows().contains_key(&(id.clone(), track.clone())) {
+            return;
+        }
+        if let Some(piece) = self.pieces.iter().find(|piece| piece.view.id == *track) {
+            let notification = Notification::StreamPaused {
+                publisher: piece.owner.clone(),
+                track: track.clone(),
+                paused,
+            };
+            out.tell(id, notification);
+        }
+    }
+
     fn started(&mut self, id: &ParticipantId, track: &TrackId, out: &mut Outcome) {
         let flows = self.flows().contains_key(&(id.clone(), track.clone()));
         let Some(piece) = self
@@ -699,7 +720,14 @@ fn bytes(attributes: &BTreeMap<String, String>) -> usize {
 
 /// The rule in other words: the layers that are large enough, the smallest of these.
 fn expected_delivery(person: &Person, track: &TrackView) -> Delivery {
-    let Some(settings) = person.settings.get(&track.id) else {
+    let settings = person.settings.get(&track.id);
+    let large = settings.is_some_and(|s| s.width >= 960 || s.height >= 540);
+    let priority = match (track.kind, track.source) {
+        (Kind::Video, Source::ScreenShare) => Priority::Screen,
+        (Kind::Video, _) if large => Priority::Large,
+        _ => Priority::Normal,
+    };
+    let Some(settings) = settings else {
         let small = track.kind == Kind::Video && person.join.adaptive_stream;
         let spatial = if small { Spatial::LOW } else { Spatial::HIGH };
         return Delivery {
@@ -708,6 +736,7 @@ fn expected_delivery(person: &Person, track: &TrackView) -> Delivery {
                 spatial,
                 temporal: Temporal::ALL,
             },
+            priority,
         };
     };
     let paused = settings.disabled;
@@ -715,6 +744,7 @@ fn expected_delivery(person: &Person, track: &TrackView) -> Delivery {
         return Delivery {
             paused,
             layer: Layer::TOP,
+            priority,
         };
     }
     let (mut spatial, mut temporal) = (2, 7);
@@ -747,6 +777,7 @@ fn expected_delivery(person: &Person, track: &TrackView) -> Delivery {
             spatial,
             temporal: Temporal::new(temporal),
         },
+        priority,
     }
 }
 

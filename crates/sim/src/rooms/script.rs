@@ -202,6 +202,14 @@ fn engine_report(random: &mut Random, model: &Model, world: &World) -> Command {
     if random.one_in(2) {
         return Command::SubscriptionStarted { participant, track };
     }
+    if random.one_in(3) {
+        let starved = random.one_in(2);
+        return Command::SubscriptionStarved {
+            participant,
+            track,
+            starved,
+        };
+    }
     let codec = random.one_in(2).then(|| one_of(random, &CODECS));
     Command::SubscriptionFailed {
         participant,

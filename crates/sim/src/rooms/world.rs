@@ -245,6 +245,7 @@ impl World {
             | Notification::TrackSubscribed { .. }
             | Notification::TrackMuted { .. }
             | Notification::SubscriptionFailed { .. }
+            | Notification::StreamPaused { .. }
             | Notification::Response { .. } => {}
         }
         outcome.tell(to, notification.clone());

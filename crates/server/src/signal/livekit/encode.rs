@@ -14,10 +14,10 @@ use umbrella_wire::client::{
     self as wire, AddTrackRequest, DisconnectReason, JoinResponse, LeaveRequest,
     MediaSectionsRequirement, MuteTrackRequest, ParticipantInfo, ParticipantPermission,
     ParticipantUpdate, Ping, Pong, RequestResponse, RoomUpdate, ServerInfo, SessionDescription,
-    SimulcastCodecInfo, SpeakerInfo, SpeakersChanged, SubscriptionError, SubscriptionResponse,
-    TrackInfo, TrackPublishedResponse, TrackSource, TrackSubscribed, TrackType,
-    TrackUnpublishedResponse, VideoQuality, leave_request::Action, participant_info,
-    request_response, signal_response::Message,
+    SimulcastCodecInfo, SpeakerInfo, SpeakersChanged, StreamState, StreamStateInfo,
+    StreamStateUpdate, SubscriptionError, SubscriptionResponse, TrackInfo, TrackPublishedResponse,
+    TrackSource, TrackSubscribed, TrackType, TrackUnpublishedResponse, VideoQuality,
+    leave_request::Action, participant_info, request_response, signal_response::Message,
 };
 
 use crate::control::Links;
@@ -93,6 +93,20 @@ pub(super) fn notification(notification: &Notification, links: Links) -> Option<
                 err: error.into(),
             })
         }
+        Notification::StreamPaused {
+            publisher,
+            track,
+            paused,
+        } => Message::StreamStateUpdate(StreamStateUpdate {
+            stream_states: vec![StreamStateInfo {
+                participant_sid: publisher.to_string(),
+                track_sid: track.to_string(),
+                state: match paused {
+                    true => StreamState::Paused.into(),
+                    false => StreamState::Active.into(),
+                },
+            }],
+        }),
         Notification::Room(view) => Message::RoomUpdate(RoomUpdate {
             room: Some(room(view)),
         }),
