@@ -89,12 +89,15 @@ class Client {
     }
   }
 
-  async publish({ camera = false, microphone = false, width = 640, height = 360, simulcast = false, codec = 'vp8', maxBitrate, red = true }) {
+  async publish({ camera = false, busy = false, microphone = false, width = 640, height = 360, simulcast = false, codec = 'vp8', maxBitrate, red = true }) {
     const { localParticipant } = this.room;
     const options = { simulcast, videoCodec: codec, backupCodec: false };
     if (maxBitrate) options.videoEncoding = { maxBitrate, maxFramerate: 20 };
     const wait = [];
-    if (camera) {
+    if (camera && busy) {
+      const track = busyPicture(width, height);
+      wait.push(localParticipant.publishTrack(track, { source: Track.Source.Camera, ...options }));
+    } else if (camera) {
       const resolution = { width, height, frameRate: 20 };
       wait.push(localParticipant.setCameraEnabled(true, { resolution }, options));
     }
@@ -235,6 +238,31 @@ class Client {
   }
 }
 
+/**
+ * A picture that costs as much as that of a camera that is held in a hand: all of it moves, and a
+ * part is always new. A browser's own test picture is too simple.
+ */
+function busyPicture(width, height) {
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
+  const context = canvas.getContext('2d', { alpha: false });
+  const grain = Object.assign(document.createElement('canvas'), { width: 96, height: 54 });
+  const sketch = grain.getContext('2d');
+  const scribble = (x, y, across, down) => {
+    const pixels = sketch.createImageData(across, down);
+    for (let at = 0; at < pixels.data.length; at += 1) pixels.data[at] = at % 4 === 3 ? 255 : Math.random() * 255;
+    sketch.putImageData(pixels, x, y);
+  };
+  scribble(0, 0, 96, 54);
+  let step = 0;
+  setInterval(() => {
+    step += 1;
+    scribble(40, 20, 24, 14);
+    const [x, y] = [Math.sin(step / 15), Math.cos(step / 20)].map((turn) => turn * 30 - 30);
+    context.drawImage(grain, x, y, width + 60, height + 60);
+  }, 50);
+  return canvas.captureStream(20).getVideoTracks()[0];
+}
+
 async function describe(participant) {
   const tracks = {};
   for (const publication of participant.trackPublications.values()) {
@@ -242,6 +270,7 @@ async function describe(participant) {
       kind: publication.kind,
       muted: publication.isMuted,
       announced: publication.mimeType ?? '',
+      paused: publication.track?.streamState === Track.StreamState.Paused,
       subscribed: publication.isSubscribed,
       ...(publication.track ? await received(publication.track) : {}),
     };

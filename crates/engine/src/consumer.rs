@@ -209,6 +209,7 @@ impl Consumer {
 
     fn apply(&mut self) {
         let wanted = self.wanted;
+        self.selector.hurry(matches!(self.grant, Grant::UpTo(_)));
         self.selector.configure(match self.grant {
             Grant::Everything => wanted,
             Grant::UpTo(layer) => Delivery {

@@ -369,3 +369,41 @@ fn frame_numbers_go_on_when_another_encoding_is_taken_up() {
     assert_eq!(switched, [Some((2, Some(9002))), Some((3, Some(9003)))]);
     assert_eq!(send(&mut selector, low.picture(false)), [None, None]);
 }
+
+#[test]
+fn crowded_path_gets_every_frame_until_the_smaller_picture_begins() {
+    let frame = |encoding, seq, temporal: u8, key_frame| {
+        single(
+            encoding,
+            seq,
+            Descriptor {
+                key_frame,
+                temporal: Temporal::new(temporal),
+                temporal_switch: Some(Temporal::ALL),
+                ..key()
+            },
+        )
+    };
+    for hurries in [false, true] {
+        let mut selector = Selector::new(Kind::Video, Delivery::FULL);
+        let mut admit = |selector: &mut Selector, packet: Packet| match selector.admit(&packet) {
+            Verdict::Drop => false,
+            Verdict::Forward { .. } | Verdict::Start { .. } => true,
+        };
+        admit(&mut selector, frame(Spatial::LOW, 10, 0, false));
+        assert!(admit(&mut selector, frame(Spatial::HIGH, 20, 0, true)));
+        assert!(admit(&mut selector, frame(Spatial::HIGH, 21, 2, false)));
+        selector.configure(want(Spatial::LOW, 7));
+        selector.hurry(hurries);
+        assert_eq!(
+            admit(&mut selector, frame(Spatial::HIGH, 22, 2, false)),
+            !hurries
+        );
+        assert!(admit(&mut selector, frame(Spatial::HIGH, 23, 0, false)));
+        assert!(admit(&mut selector, frame(Spatial::LOW, 11, 0, true)));
+        assert!(
+            admit(&mut selector, frame(Spatial::LOW, 12, 2, false)),
+            "for ever slow"
+        );
+    }
+}

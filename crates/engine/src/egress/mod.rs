@@ -154,6 +154,7 @@ pub struct Egress {
     counters: EgressCounters,
     /// When something was put into the queue last.
     touched: Instant,
+    resends: ResendBudget,
 }
 
 /// Events that wait to be polled; more requests for resends are ignored, the peer repeats them.
@@ -190,6 +191,7 @@ impl Egress {
             round_trip: None,
             counters: EgressCounters::default(),
             touched: now,
+            resends: ResendBudget::new(now),
         }
     }
 
@@ -275,6 +277,16 @@ impl Egress {
             format,
         };
         self.queue.push_resend(Resend::Rtx(entry));
+    }
+
+    /// What comes from `seq` on can be decoded without anything before it: that is not sent again
+    /// any more. On a path that has got too slow for a large picture, resends of that would hold
+    /// up the small one.
+    pub fn forget_before(&mut self, stream: StreamId, seq: u64) {
+        if let Some(state) = self.streams.get_mut(stream) {
+            state.throttle.raise_floor(seq);
+            self.queue.forget_resends(stream, seq);
+        }
     }
 
     /// Says how the media time of a stream relates to the time of day, as the publisher's
@@ -414,13 +426,15 @@ impl Egress {
     /// Sends what waits longest; `None` if nothing does.
     fn send_paced(&mut self, now: Instant, sealer: &mut Sealer) -> Option<usize> {
         let streams = &mut self.streams;
-        Some(match self.queue.pop_paced()? {
-            Paced::Video(entry) => self.outbox.send(now, sealer, streams, &entry),
+        let resent = match self.queue.pop_paced()? {
+            Paced::Video(entry) => return Some(self.outbox.send(now, sealer, streams, &entry)),
             Paced::Resend(Resend::Rtx(entry)) => self.outbox.send_rtx(now, sealer, streams, &entry),
             Paced::Resend(Resend::Sealed { stream, seq }) => {
                 self.outbox.send_sealed(streams, stream, seq)
             }
-        })
+        };
+        self.resends.spend(resent);
+        Some(resent)
     }
 
     /// Sends what is due of a probe: media that waits, else padding.
@@ -521,12 +535,19 @@ impl Egress {
         // A little less than the time in which a resend can be known to have failed.
         let round_trip = self.round_trip.unwrap_or(ROUND_TRIP_GUESS);
         let interval = (round_trip * 3 / 4).clamp(shortest, longest);
+        let estimate = self.bandwidth.estimate();
+        let informed = self.bandwidth.is_informed();
+        let affordable = self.resends.fill(now, informed.then_some(estimate));
         for offset in (0..17u16).filter(|bit| missing >> bit & 1 == 1) {
             if budget.nacks == 0 {
                 return;
             }
             budget.nacks -= 1;
             self.counters.nacked += 1;
+            if !affordable {
+                self.counters.nacks_ignored += 1;
+                continue;
+            }
             let Some((stream, state)) = self.streams.by_ssrc(ssrc) else {
                 self.counters.nacks_ignored += 1;
                 continue;
@@ -546,6 +567,50 @@ impl Egress {
                 self.counters.nacks_ignored += 1;
             }
         }
+    }
+}
+
+/// What resends may take of the path. On one that has just got slow, much is lost at once; to send
+/// all of it again would keep the path full for seconds, and lose more.
+#[derive(Debug)]
+struct ResendBudget {
+    bytes: i64,
+    filled: Instant,
+}
+
+impl ResendBudget {
+    /// Share of the estimate.
+    const SHARE: u64 = 2;
+    /// What may be sent at once, in time of that share, and at least.
+    const BURST: (Duration, i64) = (Duration::from_millis(500), 20_000);
+
+    fn new(now: Instant) -> ResendBudget {
+        ResendBudget {
+            bytes: ResendBudget::BURST.1,
+            filled: now,
+        }
+    }
+
+    /// Whether something may be sent again; always if nothing is known of the path.
+    fn fill(&mut self, now: Instant, estimate: Option<u64>) -> bool {
+        let Some(estimate) = estimate else {
+            return true;
+        };
+        let bytes_in = |time: Duration| {
+            let bits = estimate / ResendBudget::SHARE * time.as_millis() as u64 / 1000;
+            i64::try_from(bits / 8).unwrap_or(i64::MAX)
+        };
+        let (longest, least) = ResendBudget::BURST;
+        let passed = now.saturating_duration_since(self.filled).min(longest);
+        let most = bytes_in(longest).max(least);
+        self.bytes = self.bytes.saturating_add(bytes_in(passed)).min(most);
+        self.filled = self.filled.max(now);
+        self.bytes > 0
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 

@@ -381,6 +381,8 @@ impl<'a> Passage<'a> {
                     any = true;
                     self.send(consumer, transport, &forward, at);
                     if forward.begins {
+                        let egress = &mut transport.egress;
+                        egress.forget_before(forward.stream, forward.outgoing.seq);
                         self.begin(consumer, transport, at);
                     }
                 }

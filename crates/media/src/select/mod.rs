@@ -42,6 +42,7 @@ pub enum Verdict {
 pub struct Selector {
     kind: Kind,
     wanted: Delivery,
+    hurries: bool,
     live: Layers,
     state: State,
     shown: Shown,
@@ -85,6 +86,7 @@ impl Selector {
         Selector {
             kind,
             wanted,
+            hurries: false,
             live: Layers::NONE,
             state: State::Waiting,
             shown: Shown::default(),
@@ -99,6 +101,12 @@ impl Selector {
         if wanted.paused {
             self.state = State::Waiting;
         }
+    }
+
+    /// Whether there is no time to wait for the key frame of a lower encoding, because the path is
+    /// crowded: until it comes, the present encoding goes on at its lowest frame rate.
+    pub fn hurry(&mut self, hurries: bool) {
+        self.hurries = hurries;
     }
 
     /// Which layers are arriving; see [`Liveness::live`]. Layers of admitted packets are added
@@ -266,7 +274,11 @@ impl Selector {
         before: Layer,
         model: Model,
     ) -> Verdict {
-        let wanted = self.wanted.layer;
+        let mut wanted = self.wanted.layer;
+        let target = self.live.best_encoding(wanted.spatial);
+        if self.hurries && target < Some(packet.encoding) {
+            wanted.temporal = Temporal::BASE;
+        }
         let place = Place::of(packet, tail);
         let (upto, model, needed) = match &packet.descriptor.detail {
             Detail::Dependency(targets) => {
