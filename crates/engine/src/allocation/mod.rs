@@ -53,6 +53,9 @@ pub(crate) struct Allocator {
 
 /// Too much for a moment is borne for so long, if no queue grows.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// Before a picture goes altogether, unless not even half of all that is least fits: that is worse
+/// than some delay, and estimates are too low at times.
+const STARVATION: Duration = Duration::from_secs(2);
 /// Room must have lasted this long.
 const LASTING: Duration = Duration::from_secs(1);
 /// Between two climbs.
@@ -93,9 +96,15 @@ impl Allocator {
             Some(rate) if plan::total(offers, shares) > rate => {
                 self.room = None;
                 let over = *self.over.get_or_insert(now);
-                if budget.pressed || now.saturating_duration_since(over) >= PATIENCE {
-                    plan::trim(rate, !budget.silent, offers, shares);
-                    self.fall(now);
+                let over = now.saturating_duration_since(over);
+                if budget.pressed || over >= PATIENCE {
+                    let least: u64 = offers.iter().map(|offer| offer.cost(Some(0))).sum();
+                    let starves = over >= STARVATION || rate < least / 2;
+                    let before = shares.to_vec();
+                    plan::trim(rate, starves && !budget.silent, offers, shares);
+                    if before != shares {
+                        self.fall(now);
+                    }
                 }
             }
             Some(rate) => {
@@ -114,7 +123,6 @@ impl Allocator {
     }
 
     fn fall(&mut self, now: Instant) {
-        self.over = None;
         let after_climb = self.climbed.is_some();
         let longer = if after_climb {
             self.rest * 2

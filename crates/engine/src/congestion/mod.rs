@@ -43,6 +43,10 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// … and from here on the rate falls by [`FALL`] for each second.
 const DARKNESS: Duration = Duration::from_secs(3);
 const FALL: f64 = 0.8;
+/// Sending less than so many tenths of the rate shows nothing of the path.
+const IDLE: u64 = 6;
+/// What was measured says nothing any more after this time.
+const STALE: Duration = Duration::from_secs(2);
 /// In a queue that is longer than this there are no probes.
 const STANDING: Duration = Duration::from_millis(20);
 /// Bits per second: what we keep in a queue that others fill. Sound and a picture; with less we
@@ -228,16 +232,30 @@ impl BandwidthEstimator {
             self.proven = Some((rate, now));
             self.delay.set(now, rate);
             self.loss.set(rate);
-        } else if self
-            .delay
-            .update(now, usage, arrived, round_trip, (least, MOST))
-        {
+        } else if self.delay.update(
+            now,
+            usage,
+            self.blamed(usage, arrived),
+            round_trip,
+            (least, MOST),
+        ) {
             self.prober.cancel(now);
         }
         let limit = self.loss.update(now, self.delay.rate(), arrived);
         // What others push out of their queue says nothing of what we may keep in it.
         self.loss_limit = limit.map(|limit| limit.max(self.ours()));
         self.settle();
+    }
+
+    /// From where the rate falls. Usually that is what arrives. But if much less is sent than the
+    /// path carries, what arrives is no measure of it: then it falls from where it is.
+    fn blamed(&self, usage: Usage, arrived: Option<u64>) -> Option<u64> {
+        let rate = self.delay.rate();
+        let idle = arrived.is_some_and(|arrived| arrived < rate / 10 * IDLE);
+        if usage == Usage::Over && idle && self.throughput.is_even() {
+            return Some(rate);
+        }
+        arrived
     }
 
     /// What the trend of the delay says, or else its height; and the rate that is left to us.
@@ -304,7 +322,9 @@ impl BandwidthEstimator {
         // In a queue that others fill, a burst would get more than its share and prove nothing.
         let standing = self.queueing.wait() > STANDING;
         let calm = self.trend.usage() == Usage::Normal && !standing;
-        if calm && !silent && !loss_limits {
+        // Nothing was sent lately, so all that is known of queues and losses is of long ago.
+        let stale = !self.sent && now.saturating_duration_since(self.heard) > STALE;
+        if stale || (calm && !silent && !loss_limits) {
             let crowded = self.delay.is_crowded(now);
             self.prober.consider(now, self.target, crowded);
         } else {

@@ -9,6 +9,8 @@ const WINDOW_US: i64 = WINDOW.as_micros() as i64;
 /// Fewer packets, or a shorter time, say nothing.
 const FEWEST: usize = 8;
 const SHORTEST: f64 = 0.2;
+/// A span that is longer by less than this is jitter.
+const EVEN: f64 = 1.08;
 
 /// Bits per second that the peer has received over the last three quarters of a second.
 ///
@@ -51,6 +53,17 @@ impl Throughput {
         let older = self.packets.iter().take_while(before);
         let (count, bytes) = older.fold((0, 0), |(n, sum), (.., size)| (n + 1, sum + size));
         self.rate_from(count, self.bytes - bytes)
+    }
+
+    /// Whether packets arrive about as fast as they were sent: then the path has carried them, and
+    /// what arrives says nothing of what else it would.
+    pub(super) fn is_even(&self) -> bool {
+        let (Some(first), Some(last)) = (self.packets.front(), self.packets.back()) else {
+            return false;
+        };
+        let arrived = last.0.saturating_sub(first.0).max(0) as f64 / 1e6;
+        let sent = last.1.saturating_duration_since(first.1).as_secs_f64();
+        self.packets.len() >= FEWEST && sent >= SHORTEST && arrived <= sent * EVEN
     }
 
     fn rate_from(&self, index: usize, bytes: usize) -> Option<u64> {

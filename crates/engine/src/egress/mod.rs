@@ -535,9 +535,10 @@ impl Egress {
         // A little less than the time in which a resend can be known to have failed.
         let round_trip = self.round_trip.unwrap_or(ROUND_TRIP_GUESS);
         let interval = (round_trip * 3 / 4).clamp(shortest, longest);
-        let estimate = self.bandwidth.estimate();
+        // What is sent already the path has carried, whatever the estimate says.
+        let path = self.bandwidth.estimate().max(self.pacer.written_rate(now));
         let informed = self.bandwidth.is_informed();
-        let affordable = self.resends.fill(now, informed.then_some(estimate));
+        let affordable = self.resends.fill(now, informed.then_some(path));
         for offset in (0..17u16).filter(|bit| missing >> bit & 1 == 1) {
             if budget.nacks == 0 {
                 return;
@@ -579,7 +580,7 @@ struct ResendBudget {
 }
 
 impl ResendBudget {
-    /// Share of the estimate.
+    /// Share of what the path carries.
     const SHARE: u64 = 2;
     /// What may be sent at once, in time of that share, and at least.
     const BURST: (Duration, i64) = (Duration::from_millis(500), 20_000);
@@ -592,12 +593,12 @@ impl ResendBudget {
     }
 
     /// Whether something may be sent again; always if nothing is known of the path.
-    fn fill(&mut self, now: Instant, estimate: Option<u64>) -> bool {
-        let Some(estimate) = estimate else {
+    fn fill(&mut self, now: Instant, path: Option<u64>) -> bool {
+        let Some(path) = path else {
             return true;
         };
         let bytes_in = |time: Duration| {
-            let bits = estimate / ResendBudget::SHARE * time.as_millis() as u64 / 1000;
+            let bits = path / ResendBudget::SHARE * time.as_millis() as u64 / 1000;
             i64::try_from(bits / 8).unwrap_or(i64::MAX)
         };
         let (longest, least) = ResendBudget::BURST;

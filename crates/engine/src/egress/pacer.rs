@@ -57,6 +57,11 @@ impl Pacer {
         self.written.add(now, bytes);
     }
 
+    /// Bits per second that were put into the queue lately.
+    pub(super) fn written_rate(&self, now: Instant) -> u64 {
+        self.written.rate(now)
+    }
+
     /// Fills the budget for the time that has passed; `queued` bytes wait.
     pub(super) fn fill(&mut self, now: Instant, queued: usize) {
         let rate = self.rate(now, queued);
