@@ -62,9 +62,12 @@ impl Allotment {
         let Some(next) = self.next else {
             return false;
         };
-        let crowded = bandwidth.is_informed() && bandwidth.estimate() < self.total;
+        if now >= next {
+            return true;
+        }
+        let crowded = bandwidth.estimate() < self.total && bandwidth.is_informed();
         let looked = |at| now.saturating_duration_since(at) < SHORTEST;
-        now >= next || (crowded && !self.looked.is_some_and(looked))
+        crowded && !self.looked.is_some_and(looked)
     }
 
     /// Whether a larger picture surely fits, so that nobody need wait for a look.

@@ -275,8 +275,7 @@ impl Selector {
         model: Model,
     ) -> Verdict {
         let mut wanted = self.wanted.layer;
-        let target = self.live.best_encoding(wanted.spatial);
-        if self.hurries && target < Some(packet.encoding) {
+        if self.hurries && self.live.best_encoding(wanted.spatial) < Some(packet.encoding) {
             wanted.temporal = Temporal::BASE;
         }
         let place = Place::of(packet, tail);
