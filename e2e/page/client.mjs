@@ -219,6 +219,14 @@ class Client {
     return { ...Object.fromEntries(counted), pictures };
   }
 
+  /** The heights of the layers of an own track that are sent now, the lowest first. */
+  async sends({ source }) {
+    const { track } = this.room.localParticipant.getTrackPublication(SOURCES[source]);
+    const streams = [...(await track.getRTCStatsReport()).values()].filter(({ type }) => type === 'outbound-rtp');
+    const sent = streams.filter(({ active, framesPerSecond }) => active && framesPerSecond > 0);
+    return sent.map(({ frameHeight }) => frameHeight).sort((a, b) => a - b);
+  }
+
   /** The protocols over which media flows: `udp` or `tcp`, one for each peer connection in use. */
   async paths() {
     const manager = this.room.engine.pcManager;

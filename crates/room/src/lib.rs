@@ -12,6 +12,7 @@
 //! | what may be published, when others learn of it | `track.rs` |
 //! | who receives a track | `subscription.rs` |
 //! | how much of it they receive | `delivery.rs` |
+//! | how much of it its publisher has to send | `dynacast.rs` |
 //! | who speaks | `speakers.rs` |
 //! | who gets a data message | `data.rs` |
 //! | what moderators can do | `moderation.rs` |
@@ -20,6 +21,7 @@
 pub mod command;
 mod data;
 pub mod delivery;
+mod dynacast;
 pub mod effect;
 pub mod limits;
 pub mod model;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::command::Command;
+use crate::dynacast::Demand;
 use crate::effect::{Effect, Notification};
 use crate::limits::Limits;
 use crate::model::{
@@ -41,6 +42,8 @@ pub enum Reason {
     RoomChanged,
     /// Somebody's loudness falls, or a change of speakers waits to be told.
     Speakers,
+    /// A publisher sends more than anybody wants.
+    Layers,
 }
 
 /// One room.
@@ -53,6 +56,7 @@ pub struct Room {
     pub(crate) config: RoomConfig,
     pub(crate) roster: Roster,
     pub(crate) speakers: Speakers,
+    pub(crate) demand: Demand,
     pub(crate) effects: VecDeque<Effect>,
     /// When everybody is to be told of new counts.
     pub(crate) room_due: Option<Instant>,
@@ -87,6 +91,7 @@ impl Room {
             config,
             roster: Roster::default(),
             speakers: Speakers::default(),
+            demand: Demand::default(),
             effects: VecDeque::new(),
             room_due: None,
         }
@@ -94,6 +99,79 @@ impl Room {
 
     /// Applies a command.
     pub fn handle(&mut self, now: Instant, command: Command) {
+        self.apply(now, command);
+        self.settle_layers(now);
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Room::handle_timeout), and why.
+    pub fn next_timeout(&self) -> Option<(Instant, Reason)> {
+        let room = self.room_due.map(|at| (at, Reason::RoomChanged));
+        let speakers = self.speakers.due().map(|at| (at, Reason::Speakers));
+        let layers = self.demand.due().map(|at| (at, Reason::Layers));
+        let all = [room, speakers, layers];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.room_due.is_some_and(|at| at <= now) {
+            self.tell_room();
+        }
+        if self.speakers.due().is_some_and(|at| at <= now) {
+            self.speakers_due(now);
+        }
+        self.layers_due(now);
+    }
+
+    /// The room as participants see it.
+    pub fn view(&self) -> RoomView {
+        let mut view = self.counted.clone();
+        view.metadata.clone_from(&self.config.metadata);
+        count(self.roster.participants.values(), &mut view);
+        view
+    }
+
+    /// Nobody is in, not even hidden.
+    pub fn is_empty(&self) -> bool {
+        self.roster.participants.is_empty()
+    }
+
+    /// Everybody in the order of joining. Hidden ones are among them, as
+    /// `permission.hidden` says: this is for administrators.
+    pub fn participants(&self) -> impl Iterator<Item = &Arc<ParticipantView>> {
+        self.roster
+            .participants
+            .values()
+            .map(|participant| &participant.view)
+    }
+
+    /// Somebody by identity, hidden or not.
+    pub fn participant(&self, identity: &Identity) -> Option<&Arc<ParticipantView>> {
+        let key = self.roster.by_identity(identity)?;
+        Some(&self.roster.participants.get(&key)?.view)
+    }
+
+    /// Somebody by the id of the stay, hidden or not.
+    pub fn participant_by_id(&self, id: &ParticipantId) -> Option<&Arc<ParticipantView>> {
+        let key = self.roster.by_id(id)?;
+        Some(&self.roster.participants.get(&key)?.view)
+    }
+
+    /// A track, opened or not, and its publisher.
+    pub fn track(&self, id: &TrackId) -> Option<(&Arc<ParticipantView>, &TrackView)> {
+        let track = self.roster.tracks.get(&self.roster.by_track(id)?)?;
+        Some((
+            &self.roster.participants.get(&track.publisher)?.view,
+            &track.view,
+        ))
+    }
+
+    fn apply(&mut self, now: Instant, command: Command) {
         match command {
             Command::Join(join) => self.join(now, *join),
             Command::Leave {
@@ -161,71 +239,6 @@ impl Room {
             Command::AudioLevels(levels) => self.audio_levels(now, &levels),
             Command::Moderate(moderation) => self.moderate(now, moderation),
         }
-    }
-
-    /// The next thing to do, in order.
-    pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
-    }
-
-    /// When to call [`handle_timeout`](Room::handle_timeout), and why.
-    pub fn next_timeout(&self) -> Option<(Instant, Reason)> {
-        let room = self.room_due.map(|at| (at, Reason::RoomChanged));
-        let speakers = self.speakers.due().map(|at| (at, Reason::Speakers));
-        room.into_iter().chain(speakers).min_by_key(|(at, _)| *at)
-    }
-
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        if self.room_due.is_some_and(|at| at <= now) {
-            self.tell_room();
-        }
-        if self.speakers.due().is_some_and(|at| at <= now) {
-            self.speakers_due(now);
-        }
-    }
-
-    /// The room as participants see it.
-    pub fn view(&self) -> RoomView {
-        let mut view = self.counted.clone();
-        view.metadata.clone_from(&self.config.metadata);
-        count(self.roster.participants.values(), &mut view);
-        view
-    }
-
-    /// Nobody is in, not even hidden.
-    pub fn is_empty(&self) -> bool {
-        self.roster.participants.is_empty()
-    }
-
-    /// Everybody in the order of joining. Hidden ones are among them, as
-    /// `permission.hidden` says: this is for administrators.
-    pub fn participants(&self) -> impl Iterator<Item = &Arc<ParticipantView>> {
-        self.roster
-            .participants
-            .values()
-            .map(|participant| &participant.view)
-    }
-
-    /// Somebody by identity, hidden or not.
-    pub fn participant(&self, identity: &Identity) -> Option<&Arc<ParticipantView>> {
-        let key = self.roster.by_identity(identity)?;
-        Some(&self.roster.participants.get(&key)?.view)
-    }
-
-    /// Somebody by the id of the stay, hidden or not.
-    pub fn participant_by_id(&self, id: &ParticipantId) -> Option<&Arc<ParticipantView>> {
-        let key = self.roster.by_id(id)?;
-        Some(&self.roster.participants.get(&key)?.view)
-    }
-
-    /// A track, opened or not, and its publisher.
-    pub fn track(&self, id: &TrackId) -> Option<(&Arc<ParticipantView>, &TrackView)> {
-        let track = self.roster.tracks.get(&self.roster.by_track(id)?)?;
-        Some((
-            &self.roster.participants.get(&track.publisher)?.view,
-            &track.view,
-        ))
     }
 
     /// Tells a participant something.

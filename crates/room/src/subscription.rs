@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use umbrella_media::{Codec, Delivery};
 
 use crate::delivery::delivery;
+use crate::dynacast::Demand;
 use crate::effect::{Effect, Notification};
 use crate::model::{ParticipantId, TrackId, TrackSettings};
 use crate::participant::Participant;
@@ -35,6 +36,16 @@ enum SubscriptionState {
     Open(Delivery),
     /// The engine could not serve it. A new codec or a new wish starts it again.
     Failed,
+}
+
+impl SubscriptionState {
+    /// What is forwarded.
+    fn delivery(&self) -> Option<Delivery> {
+        match self {
+            SubscriptionState::Open(delivery) => Some(*delivery),
+            SubscriptionState::Closed | SubscriptionState::Failed => None,
+        }
+    }
 }
 
 impl Room {
@@ -77,10 +88,11 @@ impl Room {
         let Some(subscription) = participant.subscriptions.get_mut(&track_key) else {
             return;
         };
-        if !matches!(subscription.state, SubscriptionState::Open(_)) {
+        let SubscriptionState::Open(delivery) = subscription.state else {
             return;
-        }
+        };
         subscription.state = SubscriptionState::Failed;
+        self.demand.change(track_key, Some(delivery), None);
         if let Some(track) = self.roster.tracks.get_mut(&track_key) {
             track.remove_subscriber(key);
         }
@@ -130,7 +142,8 @@ impl Room {
             return;
         };
         for (track_key, track) in &mut self.roster.tracks {
-            settle(key, participant, *track_key, track, &mut self.effects);
+            let (demand, effects) = (&mut self.demand, &mut self.effects);
+            settle(key, participant, *track_key, track, demand, effects);
         }
     }
 
@@ -140,7 +153,8 @@ impl Room {
             return;
         };
         for (key, participant) in &mut self.roster.participants {
-            settle(*key, participant, track_key, track, &mut self.effects);
+            let (demand, effects) = (&mut self.demand, &mut self.effects);
+            settle(*key, participant, track_key, track, demand, effects);
         }
     }
 
@@ -166,7 +180,8 @@ impl Room {
                 continue;
             };
             track.remove_subscriber(key);
-            if matches!(subscription.state, SubscriptionState::Open(_)) {
+            if let SubscriptionState::Open(delivery) = subscription.state {
+                self.demand.change(track_key, Some(delivery), None);
                 self.effects.push_back(Effect::CloseConsumer {
                     subscriber: participant.view.id.clone(),
                     track: track.view.id.clone(),
@@ -200,7 +215,8 @@ impl Room {
                 continue;
             }
             change(participant.subscriptions.entry(track_key).or_default());
-            settle(key, participant, track_key, track, &mut self.effects);
+            let (demand, effects) = (&mut self.demand, &mut self.effects);
+            settle(key, participant, track_key, track, demand, effects);
         }
     }
 }
@@ -211,6 +227,7 @@ fn settle(
     participant: &mut Participant,
     track_key: TrackKey,
     track: &mut Track,
+    demand: &mut Demand,
     effects: &mut VecDeque<Effect>,
 ) {
     let TrackState::Open { subscribers, .. } = &mut track.state else {
@@ -254,9 +271,13 @@ fn settle(
         }
         (SubscriptionState::Failed, false) => {}
     }
-    subscription.state = if wanted {
-        SubscriptionState::Open(new)
-    } else {
-        SubscriptionState::Closed
-    };
+    let old = std::mem::replace(
+        &mut subscription.state,
+        if wanted {
+            SubscriptionState::Open(new)
+        } else {
+            SubscriptionState::Closed
+        },
+    );
+    demand.change(track_key, old.delivery(), subscription.state.delivery());
 }

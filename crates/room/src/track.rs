@@ -31,9 +31,10 @@ pub(crate) struct Track {
     announced: Announced,
 }
 
-/// Sizes as first announced: scaling from these, however often, does not add up rounding.
+/// What was first announced. Scaling from these sizes, however often, does not add up rounding.
 #[derive(Debug)]
 struct Announced {
+    codec: Option<Codec>,
     width: u32,
     height: u32,
     layers: Vec<VideoLayer>,
@@ -62,6 +63,11 @@ impl Track {
     /// Can be heard.
     pub(crate) fn is_audible(&self) -> bool {
         self.is_open() && self.view.kind == Kind::Audio && !self.view.muted
+    }
+
+    /// What its publisher calls its codec: it need not know what was agreed in the end.
+    pub(crate) fn announced_codec(&self) -> Option<Codec> {
+        self.announced.codec.or(self.view.codec)
     }
 
     /// Forgets a consumer.
@@ -114,6 +120,7 @@ impl Room {
             publisher_id: id.clone(),
             client_id: client_id.clone(),
             announced: Announced {
+                codec: view.codec,
                 width: view.width,
                 height: view.height,
                 layers: view.layers.clone(),
@@ -142,6 +149,9 @@ impl Room {
         };
         if let Some(codec) = codec.filter(|codec| codec.kind() == track.view.kind) {
             track.view.codec = Some(codec);
+        }
+        if track.view.kind == Kind::Video {
+            self.demand.insert(key, &track.view.layers);
         }
         let (publisher, muted) = (track.publisher, track.view.muted);
         if muted {
@@ -241,6 +251,7 @@ impl Room {
     /// Takes a track out with its consumers and its producer. The caller announces it.
     pub(crate) fn end_track(&mut self, now: Instant, key: TrackKey) -> Option<Track> {
         let track = self.roster.remove_track(key)?;
+        self.demand.remove(key);
         match &track.state {
             TrackState::Pending => {}
             TrackState::Open { subscribers, .. } => {

@@ -4,6 +4,7 @@ mod crowd;
 mod data;
 mod harness;
 mod joining;
+mod layers;
 mod moderating;
 mod properties;
 mod publishing;

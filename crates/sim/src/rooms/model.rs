@@ -48,6 +48,27 @@ pub(super) struct Piece {
     noticed: bool,
 }
 
+impl Piece {
+    /// What its publisher has to send for somebody to get this layer, or the next best one.
+    fn nearest(&self, layer: Spatial) -> Spatial {
+        let announced = self.view.layers.iter();
+        let announced: Vec<_> = announced.filter_map(|l| Spatial::new(l.quality)).collect();
+        match announced[..] {
+            [] | [_] => Spatial::HIGH,
+            [lowest, ..] => announced
+                .into_iter()
+                .filter(|a| *a <= layer)
+                .max()
+                .unwrap_or(lowest),
+        }
+    }
+
+    /// What its publisher sends until it is asked for less.
+    pub(super) fn everything(&self) -> Spatial {
+        self.nearest(Spatial::HIGH)
+    }
+}
+
 impl Person {
     pub(super) fn id(&self) -> &ParticipantId {
         &self.join.id
@@ -153,6 +174,23 @@ impl Model {
             }
         }
         flows
+    }
+
+    /// The highest layer of each video track that somebody should get, and `None` of those that
+    /// nobody should.
+    pub(super) fn wanted(&self) -> BTreeMap<TrackId, Option<Spatial>> {
+        let flows = self.flows();
+        let open = self.pieces.iter().filter(|piece| piece.open);
+        let video = open.filter(|piece| piece.view.kind == Kind::Video);
+        let wanted = video.map(|piece| {
+            let of_piece = flows
+                .iter()
+                .filter(|((_, track), _)| *track == piece.view.id);
+            let running = of_piece.filter(|(_, delivery)| !delivery.paused);
+            let most = running.map(|(_, delivery)| delivery.layer.spatial).max();
+            (piece.view.id.clone(), most.map(|most| piece.nearest(most)))
+        });
+        wanted.collect()
     }
 
     /// Producers, and whether they should be paused.

@@ -29,11 +29,13 @@ pub enum Mutation {
     ForgetEmpty,
     /// A request is not answered.
     ForgetAnswer,
+    /// A publisher is not told what is wanted.
+    ForgetLayers,
 }
 
 impl Mutation {
     /// Every one.
-    pub const ALL: [Mutation; 11] = [
+    pub const ALL: [Mutation; 12] = [
         Mutation::ForgetOpen,
         Mutation::ForgetClose,
         Mutation::ForgetConfigure,
@@ -45,6 +47,7 @@ impl Mutation {
         Mutation::ForgetLeave,
         Mutation::ForgetEmpty,
         Mutation::ForgetAnswer,
+        Mutation::ForgetLayers,
     ];
 
     /// Spoils one effect, if there is one of the right kind, and says whether it did.
@@ -64,7 +67,8 @@ impl Mutation {
             | Mutation::ForgetUpdate
             | Mutation::ForgetLeave
             | Mutation::ForgetEmpty
-            | Mutation::ForgetAnswer => {
+            | Mutation::ForgetAnswer
+            | Mutation::ForgetLayers => {
                 effects.remove(index);
                 true
             }
@@ -98,6 +102,7 @@ impl Mutation {
             Mutation::ForgetLeave => matches!(told, Some(Notification::Leave(_))),
             Mutation::ForgetEmpty => matches!(effect, Effect::Empty),
             Mutation::ForgetAnswer => matches!(told, Some(Notification::Response { .. })),
+            Mutation::ForgetLayers => matches!(told, Some(Notification::LayersWanted { .. })),
         }
     }
 }

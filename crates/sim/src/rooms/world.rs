@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use umbrella_media::Delivery;
+use umbrella_media::{Delivery, Spatial};
 use umbrella_room::effect::Snapshot;
 use umbrella_room::model::{
     LeaveReason, ParticipantId, ParticipantState, ParticipantView, RoomView, Speaker, TrackId,
@@ -37,6 +37,8 @@ struct Client {
     me: Arc<ParticipantView>,
     others: BTreeMap<ParticipantId, Arc<ParticipantView>>,
     speakers: BTreeMap<ParticipantId, f32>,
+    /// How much of its tracks it was last asked to send.
+    asked: BTreeMap<TrackId, Option<Spatial>>,
     dismissed: bool,
 }
 
@@ -235,6 +237,9 @@ impl World {
                 return Ok(());
             }
             Notification::Speakers(speakers) => return client.hear(speakers),
+            Notification::LayersWanted { track, highest, .. } => {
+                return client.send(track, *highest);
+            }
             Notification::Leave(_) => client.dismissed = true,
             Notification::TrackPublished { track, .. } => {
                 self.published.insert(track.id.clone());
@@ -262,6 +267,7 @@ impl World {
             me: snapshot.participant.clone(),
             others,
             speakers: BTreeMap::new(),
+            asked: BTreeMap::new(),
             dismissed: false,
         };
         if snapshot.participant.id != *id || client.others.contains_key(id) {
@@ -406,6 +412,25 @@ impl World {
         Ok(())
     }
 
+    /// Whether publishers send what somebody wants, and after a while nothing else.
+    pub(super) fn compare_layers(&self, model: &Model, settled: bool) -> Result<(), String> {
+        let wanted = model.wanted();
+        for piece in &model.pieces {
+            let (track, client) = (&piece.view.id, self.clients.get(&piece.owner));
+            let (Some(wanted), Some(client)) = (wanted.get(track), client) else {
+                continue;
+            };
+            let sent = client.asked.get(track).copied();
+            let sent = sent.unwrap_or(Some(piece.everything()));
+            if sent < *wanted || settled && sent != *wanted {
+                return Err(format!(
+                    "{track} is sent up to {sent:?}, wanted is {wanted:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether everything has ended when everybody has gone.
     pub(super) fn compare_nothing_left(&self) -> Result<(), String> {
         if self.clients.is_empty() && self.flows.is_empty() && self.producers.is_empty() {
@@ -453,6 +478,13 @@ impl Client {
             Some(_) if view.left.is_some() => Ok(()),
             Some(_) => Err(format!("{} has left for no reason", view.id)),
             None => Err(format!("{} has left and was not there", view.id)),
+        }
+    }
+
+    fn send(&mut self, track: &TrackId, highest: Option<Spatial>) -> Result<(), String> {
+        match self.asked.insert(track.clone(), highest) {
+            Some(before) if before == highest => Err(format!("{track}: nothing new is asked")),
+            Some(_) | None => Ok(()),
         }
     }
 
