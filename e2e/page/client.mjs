@@ -164,6 +164,12 @@ class Client {
     this.publication(identity, source).setEnabled(on);
   }
 
+  /** Whom this client lets have its tracks: everybody, or these identities alone. */
+  async allow({ everybody = false, identities = [] }) {
+    const list = identities.map((participantIdentity) => ({ participantIdentity, allowAll: true }));
+    this.room.localParticipant.setTrackSubscriptionPermissions(everybody, list);
+  }
+
   publication(identity, source) {
     return this.room.remoteParticipants.get(identity).getTrackPublication(SOURCES[source]);
   }
@@ -251,6 +257,7 @@ async function describe(participant) {
       muted: publication.isMuted,
       announced: publication.mimeType ?? '',
       subscribed: publication.isSubscribed,
+      allowed: publication.permissionStatus === 'allowed',
       ...(publication.track ? await received(publication.track) : {}),
     };
   }

@@ -114,6 +114,22 @@ for (const { single, called } of TOPOLOGIES) {
       await bob.seesMoving('ann');
     });
 
+    test('a picture goes only to those whom its publisher has chosen', async () => {
+      const room = things.newRoom();
+      const [ann, bob, eve] = await Promise.all(['ann', 'bob', 'eve'].map((name) => join('chromium', room, name, { single })));
+      await ann.publish({ camera: true, width: 320, height: 180 });
+      await Promise.all([bob.seesMoving('ann'), eve.seesMoving('ann')]);
+      await ann.allow({ identities: ['bob'] });
+      await until('eve has lost the track and knows why', async () => {
+        const { subscribed, allowed } = await eve.track('ann', 'camera');
+        return !subscribed && !allowed;
+      });
+      await bob.seesMoving('ann');
+      await ann.allow({ everybody: true });
+      await eve.seesMoving('ann');
+      assert.ok((await eve.track('ann', 'camera')).allowed);
+    });
+
     for (const codec of ['h264', 'vp9', 'av1']) {
       test(`${codec} arrives as it was sent`, async () => {
         const room = things.newRoom();

@@ -134,6 +134,16 @@ pub enum Notification {
         /// What it cannot decode; `None` for any other reason.
         codec: Option<Codec>,
     },
+    /// The publisher does not let it have a track, or lets it have it again. Until it is told
+    /// otherwise it may.
+    SubscriptionAllowed {
+        /// Whose.
+        publisher: ParticipantId,
+        /// Which.
+        track: TrackId,
+        /// May it or not.
+        allowed: bool,
+    },
     /// The room has changed.
     Room(Arc<RoomView>),
     /// Who has begun to speak, changed in loudness, or stopped.

@@ -11,6 +11,7 @@
 //! | who may come in, who is told that somebody came or left | `participant.rs` |
 //! | what may be published, when others learn of it | `track.rs` |
 //! | who receives a track | `subscription.rs` |
+//! | whom its publisher lets have it | `access.rs` |
 //! | how much of it they receive | `delivery.rs` |
 //! | how much of it its publisher has to send | `dynacast.rs` |
 //! | who speaks | `speakers.rs` |
@@ -18,6 +19,7 @@
 //! | what moderators can do | `moderation.rs` |
 //! | how large anything may be | `limits.rs` |
 
+mod access;
 pub mod command;
 mod data;
 pub mod delivery;

@@ -187,55 +187,45 @@ impl Room {
                 participant,
                 track,
                 muted,
-            } => {
-                self.mute_own(now, &participant, &track, muted);
-            }
+            } => self.mute_own(now, &participant, &track, muted),
             Command::UpdateTrack {
                 participant,
                 track,
                 change,
-            } => {
-                self.update_track(&participant, &track, change);
-            }
+            } => self.update_track(&participant, &track, change),
             Command::Subscribe {
                 participant,
                 tracks,
                 subscribe,
-            } => {
-                self.subscribe(&participant, &tracks, subscribe);
-            }
+            } => self.subscribe(&participant, &tracks, subscribe),
             Command::SetTrackSettings {
                 participant,
                 tracks,
                 settings,
-            } => {
-                self.set_settings(&participant, &tracks, settings);
-            }
+            } => self.set_settings(&participant, &tracks, settings),
+            Command::AllowSubscribers {
+                participant,
+                allowed,
+            } => self.allow_subscribers(&participant, allowed),
             Command::SubscriptionFailed {
                 participant,
                 track,
                 codec,
-            } => {
-                self.subscription_failed(&participant, &track, codec);
-            }
+            } => self.subscription_failed(&participant, &track, codec),
             Command::SubscriptionStarted { participant, track } => {
-                self.subscription_started(&participant, &track);
+                self.subscription_started(&participant, &track)
             }
             Command::UpdateSelf {
                 participant,
                 request,
                 change,
-            } => {
-                self.update_self(&participant, request, &change);
-            }
+            } => self.update_self(&participant, request, &change),
             Command::Data {
                 from,
                 to,
                 reliability,
                 payload,
-            } => {
-                self.relay(from.as_ref(), &to, reliability, payload);
-            }
+            } => self.relay(from.as_ref(), &to, reliability, payload),
             Command::AudioLevels(levels) => self.audio_levels(now, &levels),
             Command::Moderate(moderation) => self.moderate(now, moderation),
         }

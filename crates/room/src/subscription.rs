@@ -11,7 +11,7 @@ use umbrella_media::{Codec, Delivery};
 use crate::delivery::delivery;
 use crate::dynacast::Demand;
 use crate::effect::{Effect, Notification};
-use crate::model::{ParticipantId, TrackId, TrackSettings};
+use crate::model::{ParticipantId, ParticipantView, TrackId, TrackSettings};
 use crate::participant::Participant;
 use crate::room::Room;
 use crate::roster::{ParticipantKey, TrackKey};
@@ -23,6 +23,8 @@ pub(crate) struct Subscription {
     /// What it has asked for; while it has not, `auto_subscribe` decides.
     wish: Option<bool>,
     settings: Option<TrackSettings>,
+    /// It was told that it may not have it.
+    forbidden: bool,
     state: SubscriptionState,
 }
 
@@ -53,6 +55,8 @@ impl Room {
     pub(crate) fn subscribe(&mut self, id: &ParticipantId, tracks: &[TrackId], wish: bool) {
         self.with_subscriptions(id, tracks, |subscription| {
             subscription.wish = Some(wish);
+            // A client that asks again believes that it may, until it is told so again.
+            subscription.forbidden &= !wish;
             if wish && matches!(subscription.state, SubscriptionState::Failed) {
                 subscription.state = SubscriptionState::Closed;
             }
@@ -230,15 +234,16 @@ fn settle(
     demand: &mut Demand,
     effects: &mut VecDeque<Effect>,
 ) {
-    let TrackState::Open { subscribers, .. } = &mut track.state else {
-        return;
-    };
-    if track.publisher == key {
+    if !track.is_open() || track.publisher == key {
         return;
     }
     let subscription = participant.subscriptions.entry(track_key).or_default();
-    let wanted = participant.view.permission.subscribe
+    let wanted = may_have(&participant.view, subscription, track, effects)
+        && participant.view.permission.subscribe
         && subscription.wish.unwrap_or(participant.auto_subscribe);
+    let TrackState::Open { subscribers, .. } = &mut track.state else {
+        return;
+    };
     let new = delivery(
         &track.view,
         subscription.settings.as_ref(),
@@ -280,4 +285,26 @@ fn settle(
         },
     );
     demand.change(track_key, old.delivery(), subscription.state.delivery());
+}
+
+/// Whether the publisher lets a subscriber have a track; the subscriber is told when that changes.
+fn may_have(
+    subscriber: &ParticipantView,
+    subscription: &mut Subscription,
+    track: &Track,
+    effects: &mut VecDeque<Effect>,
+) -> bool {
+    let allowed = track.access.allows(subscriber, &track.view.id);
+    if subscription.forbidden == allowed {
+        subscription.forbidden = !allowed;
+        effects.push_back(Effect::Notify {
+            to: subscriber.id.clone(),
+            notification: Notification::SubscriptionAllowed {
+                publisher: track.publisher_id.clone(),
+                track: track.view.id.clone(),
+                allowed,
+            },
+        });
+    }
+    allowed
 }

@@ -5,10 +5,12 @@
 //! consumers opened.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use umbrella_media::{Codec, Kind, Spatial};
 
+use crate::access::Access;
 use crate::command::{NewTrack, TrackChange};
 use crate::effect::{Effect, Notification, Refusal};
 use crate::model::{ParticipantId, TrackId, TrackView, VideoLayer};
@@ -25,6 +27,8 @@ pub(crate) struct Track {
     pub(crate) publisher_id: ParticipantId,
     /// What others see of it.
     pub(crate) view: TrackView,
+    /// Whom its publisher lets have it.
+    pub(crate) access: Arc<Access>,
     /// Where it is in its life.
     pub(crate) state: TrackState,
     client_id: String,
@@ -113,6 +117,7 @@ impl Room {
             self.notify(id.clone(), Notification::TrackRefused { client_id, reason });
             return;
         }
+        let access = publisher.access.clone();
         let client_id = new.client_id.clone();
         let view = view_of(new);
         self.roster.insert_track(Track {
@@ -126,6 +131,7 @@ impl Room {
                 layers: view.layers.clone(),
             },
             view: view.clone(),
+            access,
             state: TrackState::Pending,
         });
         let track = Box::new(view);

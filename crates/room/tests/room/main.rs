@@ -1,5 +1,6 @@
 //! What people in a room experience, told as the symptom that each test prevents.
 
+mod allowing;
 mod crowd;
 mod data;
 mod harness;

@@ -170,6 +170,14 @@ impl<'a> Play<'a> {
         {
             self.world.consumer_failed(participant, track);
         }
+        if let Command::Subscribe {
+            participant,
+            tracks,
+            subscribe: true,
+        } = &command
+        {
+            self.world.asks_for(participant, tracks);
+        }
         let expected = self.model.apply(&command, self.now);
         self.room.handle(self.now, command);
         let outcome = self.carry_out()?;
@@ -187,6 +195,7 @@ impl<'a> Play<'a> {
         if let Some(mutation) = self.plan.mutation
             && !self.seen.mutated
             && self.step * 3 > self.plan.steps
+            && (self.step == self.plan.steps || !mutation.is_overtaken())
         {
             self.seen.mutated = mutation.spoil(&mut effects, &mut self.random);
         }
@@ -256,6 +265,7 @@ impl<'a> Play<'a> {
             for participant in self.model.ids() {
                 self.show(participant, width)?;
             }
+            self.check()?;
             self.wait(Duration::from_secs(10))?;
             self.world
                 .compare_layers(&self.model, true)

@@ -31,11 +31,13 @@ pub enum Mutation {
     ForgetAnswer,
     /// A publisher is not told what is wanted.
     ForgetLayers,
+    /// Somebody is not told that it may not have a track, or may again.
+    ForgetAllowed,
 }
 
 impl Mutation {
     /// Every one.
-    pub const ALL: [Mutation; 12] = [
+    pub const ALL: [Mutation; 13] = [
         Mutation::ForgetOpen,
         Mutation::ForgetClose,
         Mutation::ForgetConfigure,
@@ -48,7 +50,13 @@ impl Mutation {
         Mutation::ForgetEmpty,
         Mutation::ForgetAnswer,
         Mutation::ForgetLayers,
+        Mutation::ForgetAllowed,
     ];
+
+    /// Whether it goes unnoticed while a room changes: the next effect of its kind makes it good.
+    pub(crate) fn is_overtaken(self) -> bool {
+        self == Mutation::ForgetLayers
+    }
 
     /// Spoils one effect, if there is one of the right kind, and says whether it did.
     pub(crate) fn spoil(self, effects: &mut Vec<Effect>, random: &mut Random) -> bool {
@@ -68,7 +76,8 @@ impl Mutation {
             | Mutation::ForgetLeave
             | Mutation::ForgetEmpty
             | Mutation::ForgetAnswer
-            | Mutation::ForgetLayers => {
+            | Mutation::ForgetLayers
+            | Mutation::ForgetAllowed => {
                 effects.remove(index);
                 true
             }
@@ -103,6 +112,9 @@ impl Mutation {
             Mutation::ForgetEmpty => matches!(effect, Effect::Empty),
             Mutation::ForgetAnswer => matches!(told, Some(Notification::Response { .. })),
             Mutation::ForgetLayers => matches!(told, Some(Notification::LayersWanted { .. })),
+            Mutation::ForgetAllowed => {
+                matches!(told, Some(Notification::SubscriptionAllowed { .. }))
+            }
         }
     }
 }

@@ -39,6 +39,8 @@ struct Client {
     speakers: BTreeMap<ParticipantId, f32>,
     /// How much of its tracks it was last asked to send.
     asked: BTreeMap<TrackId, Option<Spatial>>,
+    /// What it may not have.
+    forbidden: BTreeSet<TrackId>,
     dismissed: bool,
 }
 
@@ -124,6 +126,13 @@ impl World {
     /// The engine has given a consumer up, and the room is about to hear of it.
     pub(super) fn consumer_failed(&mut self, subscriber: &ParticipantId, track: &TrackId) {
         self.flows.remove(&(subscriber.clone(), track.clone()));
+    }
+
+    /// Somebody asks for tracks, and believes that it may have them until it hears otherwise.
+    pub(super) fn asks_for(&mut self, subscriber: &ParticipantId, tracks: &[TrackId]) {
+        if let Some(client) = self.clients.get_mut(subscriber) {
+            client.forbidden.retain(|track| !tracks.contains(track));
+        }
     }
 
     /// Carries out an effect, and notes in `outcome` what went to single participants.
@@ -240,6 +249,11 @@ impl World {
             Notification::LayersWanted { track, highest, .. } => {
                 return client.send(track, *highest);
             }
+            Notification::SubscriptionAllowed {
+                publisher,
+                track,
+                allowed,
+            } => return client.permit(publisher, track, *allowed),
             Notification::Leave(_) => client.dismissed = true,
             Notification::TrackPublished { track, .. } => {
                 self.published.insert(track.id.clone());
@@ -268,6 +282,7 @@ impl World {
             others,
             speakers: BTreeMap::new(),
             asked: BTreeMap::new(),
+            forbidden: BTreeSet::new(),
             dismissed: false,
         };
         if snapshot.participant.id != *id || client.others.contains_key(id) {
@@ -488,6 +503,24 @@ impl Client {
         }
     }
 
+    fn permit(
+        &mut self,
+        publisher: &ParticipantId,
+        track: &TrackId,
+        allowed: bool,
+    ) -> Result<(), String> {
+        let tracks = self.others.get(publisher).map(|view| &view.tracks);
+        if tracks.is_none_or(|tracks| tracks.iter().all(|view| view.id != *track)) {
+            return Err(format!("may have {track}, or not, and does not know it"));
+        }
+        if !allowed {
+            self.forbidden.insert(track.clone());
+        } else if !self.forbidden.remove(track) {
+            return Err(format!("{track} is allowed and was not forbidden"));
+        }
+        Ok(())
+    }
+
     fn hear(&mut self, speakers: &[Speaker]) -> Result<(), String> {
         for speaker in speakers {
             if !(0.0..=1.0).contains(&speaker.level) {
@@ -517,6 +550,14 @@ impl Client {
             .map(|view| without_tracks(&Arc::new(view.clone())));
         if me != Some(without_tracks(&self.me)) {
             return Err(format!("{id} believes of itself {:?}, not {me:?}", self.me));
+        }
+        let forbidden = model.forbidden(id);
+        let present = |track: &&TrackId| model.is_open(track);
+        let believed: BTreeSet<_> = self.forbidden.iter().filter(present).cloned().collect();
+        if believed != forbidden {
+            return Err(format!(
+                "{id} believes {believed:?} forbidden, not {forbidden:?}"
+            ));
         }
         let mut seen = 0;
         for person in model.visible_to(id) {

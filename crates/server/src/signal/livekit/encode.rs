@@ -15,10 +15,10 @@ use umbrella_wire::client::{
     MediaSectionsRequirement, MuteTrackRequest, ParticipantInfo, ParticipantPermission,
     ParticipantUpdate, Ping, Pong, RequestResponse, RoomUpdate, ServerInfo, SessionDescription,
     SimulcastCodecInfo, SpeakerInfo, SpeakersChanged, SubscribedCodec, SubscribedQuality,
-    SubscribedQualityUpdate, SubscriptionError, SubscriptionResponse, TrackInfo,
-    TrackPublishedResponse, TrackSource, TrackSubscribed, TrackType, TrackUnpublishedResponse,
-    VideoQuality, leave_request::Action, participant_info, request_response,
-    signal_response::Message,
+    SubscribedQualityUpdate, SubscriptionError, SubscriptionPermissionUpdate, SubscriptionResponse,
+    TrackInfo, TrackPublishedResponse, TrackSource, TrackSubscribed, TrackType,
+    TrackUnpublishedResponse, VideoQuality, leave_request::Action, participant_info,
+    request_response, signal_response::Message,
 };
 
 use crate::control::Links;
@@ -99,6 +99,15 @@ pub(super) fn notification(notification: &Notification, links: Links) -> Option<
                 err: error.into(),
             })
         }
+        Notification::SubscriptionAllowed {
+            publisher,
+            track,
+            allowed,
+        } => Message::SubscriptionPermissionUpdate(SubscriptionPermissionUpdate {
+            participant_sid: publisher.to_string(),
+            track_sid: track.to_string(),
+            allowed: *allowed,
+        }),
         Notification::Room(view) => Message::RoomUpdate(RoomUpdate {
             room: Some(room(view)),
         }),
