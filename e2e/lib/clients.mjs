@@ -57,7 +57,7 @@ class Client {
     this.kind = kind;
     this.identity = identity;
     for (const method of ['connect', 'publish', 'publishScreen', 'sendData', 'sendChat', 'rpc', 'update', 'mute',
-      'subscribe', 'quality', 'enable', 'resize', 'disconnect', 'snapshot', 'watch']) {
+      'subscribe', 'quality', 'enable', 'resize', 'disconnect', 'snapshot', 'watch', 'sends', 'allow']) {
       this[method] = (params = {}) => this.call(method, params);
     }
   }

@@ -167,6 +167,12 @@ class Client {
     this.publication(identity, source).setEnabled(on);
   }
 
+  /** Whom this client lets have its tracks: everybody, or these identities alone. */
+  async allow({ everybody = false, identities = [] }) {
+    const list = identities.map((participantIdentity) => ({ participantIdentity, allowAll: true }));
+    this.room.localParticipant.setTrackSubscriptionPermissions(everybody, list);
+  }
+
   publication(identity, source) {
     return this.room.remoteParticipants.get(identity).getTrackPublication(SOURCES[source]);
   }
@@ -222,6 +228,14 @@ class Client {
     return { ...Object.fromEntries(counted), pictures };
   }
 
+  /** The heights of the layers of an own track that are sent now, the lowest first. */
+  async sends({ source }) {
+    const { track } = this.room.localParticipant.getTrackPublication(SOURCES[source]);
+    const streams = [...(await track.getRTCStatsReport()).values()].filter(({ type }) => type === 'outbound-rtp');
+    const sent = streams.filter(({ active, framesPerSecond }) => active && framesPerSecond > 0);
+    return sent.map(({ frameHeight }) => frameHeight).sort((a, b) => a - b);
+  }
+
   /** The protocols over which media flows: `udp` or `tcp`, one for each peer connection in use. */
   async paths() {
     const manager = this.room.engine.pcManager;
@@ -272,6 +286,7 @@ async function describe(participant) {
       announced: publication.mimeType ?? '',
       paused: publication.track?.streamState === Track.StreamState.Paused,
       subscribed: publication.isSubscribed,
+      allowed: publication.permissionStatus === 'allowed',
       ...(publication.track ? await received(publication.track) : {}),
     };
   }

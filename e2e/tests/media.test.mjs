@@ -57,6 +57,32 @@ for (const { single, called } of TOPOLOGIES) {
       });
     }
 
+    test('a layer that nobody shows is not sent, and comes back when somebody does', async (t) => {
+      const room = things.newRoom();
+      const [ann, bob] = await Promise.all([
+        join('chromium', room, 'ann', { single, dynacast: true }),
+        join('chromium', room, 'bob', { single, adaptive: true }),
+      ]);
+      await ann.publish({ camera: true, width: 1280, height: 720, simulcast: true, maxBitrate: 1_500_000 });
+      await bob.show();
+      await bob.seesMoving('ann');
+      const sends = (what, fits) => until(`ann sends ${what}`, async () => fits(await ann.sends({ source: 'camera' })));
+      const tile = (width) => bob.resize({ identity: 'ann', source: 'camera', width });
+      await tile(1280);
+      await sends('a large layer', (heights) => heights.at(-1) >= 540);
+      await tile(160);
+      await sends('a small one alone', (heights) => heights.length === 1 && heights[0] <= 180);
+      await bob.seesMoving('ann');
+      const start = Date.now();
+      await tile(1280);
+      await until('bob\'s picture is large', async () => (await bob.track('ann', 'camera')).height >= 540);
+      t.diagnostic(`large again after ${Date.now() - start} ms`);
+      await tile(0);
+      await sends('nothing', (heights) => heights.length === 0);
+      await tile(320);
+      await bob.seesMoving('ann');
+    });
+
     test('a hidden tile stops its packets, and starts again when shown', async () => {
       const room = things.newRoom();
       const [ann, bob] = await Promise.all([
@@ -86,6 +112,22 @@ for (const { single, called } of TOPOLOGIES) {
       await bob.hears('ann');
       await bob.subscribe({ identity: 'ann', source: 'camera', on: true });
       await bob.seesMoving('ann');
+    });
+
+    test('a picture goes only to those whom its publisher has chosen', async () => {
+      const room = things.newRoom();
+      const [ann, bob, eve] = await Promise.all(['ann', 'bob', 'eve'].map((name) => join('chromium', room, name, { single })));
+      await ann.publish({ camera: true, width: 320, height: 180 });
+      await Promise.all([bob.seesMoving('ann'), eve.seesMoving('ann')]);
+      await ann.allow({ identities: ['bob'] });
+      await until('eve has lost the track and knows why', async () => {
+        const { subscribed, allowed } = await eve.track('ann', 'camera');
+        return !subscribed && !allowed;
+      });
+      await bob.seesMoving('ann');
+      await ann.allow({ everybody: true });
+      await eve.seesMoving('ann');
+      assert.ok((await eve.track('ann', 'camera')).allowed);
     });
 
     for (const codec of ['h264', 'vp9', 'av1']) {

@@ -386,7 +386,7 @@ fn crowded_path_gets_every_frame_until_the_smaller_picture_begins() {
     };
     for hurries in [false, true] {
         let mut selector = Selector::new(Kind::Video, Delivery::FULL);
-        let mut admit = |selector: &mut Selector, packet: Packet| match selector.admit(&packet) {
+        let admit = |selector: &mut Selector, packet: Packet| match selector.admit(&packet) {
             Verdict::Drop => false,
             Verdict::Forward { .. } | Verdict::Start { .. } => true,
         };

@@ -90,6 +90,13 @@ pub enum Command {
         /// How.
         settings: TrackSettings,
     },
+    /// A publisher says who may have its tracks; until then everybody may.
+    AllowSubscribers {
+        /// Whose tracks.
+        participant: ParticipantId,
+        /// Who.
+        allowed: AllowedSubscribers,
+    },
     /// The engine could not serve a subscriber.
     SubscriptionFailed {
         /// Who.
@@ -234,6 +241,27 @@ pub struct ParticipantChange {
     pub metadata: Option<String>,
     /// Merged by key; an empty value removes the key.
     pub attributes: BTreeMap<String, String>,
+}
+
+/// Who may have somebody's tracks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AllowedSubscribers {
+    /// Whoever is in.
+    Everybody,
+    /// These and nobody else. Who is listed twice may have what either entry allows.
+    Listed(Vec<Allowance>),
+}
+
+/// What one other may have. It names somebody by stay or by identity; an entry that names nobody,
+/// or two different ones, allows nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Allowance {
+    /// A present stay.
+    pub participant: Option<ParticipantId>,
+    /// Whoever has this identity, also if it joins later.
+    pub identity: Option<Identity>,
+    /// Which tracks; `None` is all, those included that are published later.
+    pub tracks: Option<Vec<TrackId>>,
 }
 
 /// How a data message travels.

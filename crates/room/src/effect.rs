@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use umbrella_media::{Codec, Delivery};
+use umbrella_media::{Codec, Delivery, Spatial};
 
 use crate::command::Reliability;
 use crate::model::{
@@ -110,6 +110,16 @@ pub enum Notification {
         /// Which.
         track: TrackId,
     },
+    /// What of its video track is wanted: it need not send more. Until it is told otherwise,
+    /// everything is.
+    LayersWanted {
+        /// Which.
+        track: TrackId,
+        /// What it has announced, or is known, to send it with.
+        codec: Option<Codec>,
+        /// This layer and those below it; `None` is nothing at all.
+        highest: Option<Spatial>,
+    },
     /// It has to mute or unmute its track: a moderator did so.
     TrackMuted {
         /// Which.
@@ -132,6 +142,16 @@ pub enum Notification {
         track: TrackId,
         /// Not sent, or sent.
         paused: bool,
+    },
+    /// The publisher does not let it have a track, or lets it have it again. Until it is told
+    /// otherwise it may.
+    SubscriptionAllowed {
+        /// Whose.
+        publisher: ParticipantId,
+        /// Which.
+        track: TrackId,
+        /// May it or not.
+        allowed: bool,
     },
     /// The room has changed.
     Room(Arc<RoomView>),

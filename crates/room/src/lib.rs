@@ -11,15 +11,19 @@
 //! | who may come in, who is told that somebody came or left | `participant.rs` |
 //! | what may be published, when others learn of it | `track.rs` |
 //! | who receives a track | `subscription.rs` |
+//! | whom its publisher lets have it | `access.rs` |
 //! | how much of it they receive | `delivery.rs` |
+//! | how much of it its publisher has to send | `dynacast.rs` |
 //! | who speaks | `speakers.rs` |
 //! | who gets a data message | `data.rs` |
 //! | what moderators can do | `moderation.rs` |
 //! | how large anything may be | `limits.rs` |
 
+mod access;
 pub mod command;
 mod data;
 pub mod delivery;
+mod dynacast;
 pub mod effect;
 pub mod limits;
 pub mod model;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::access::Access;
 use crate::command::{Join, ParticipantChange};
 use crate::effect::{Effect, Notification, Refusal, Snapshot};
 use crate::model::{
@@ -24,6 +25,8 @@ pub(crate) struct Participant {
     pub(crate) adaptive_stream: bool,
     /// What it publishes, pending tracks included, oldest first.
     pub(crate) tracks: Vec<TrackKey>,
+    /// Whom it lets have them.
+    pub(crate) access: Arc<Access>,
     /// What it wishes and has of open tracks.
     pub(crate) subscriptions: BTreeMap<TrackKey, Subscription>,
 }
@@ -239,6 +242,7 @@ impl Room {
             auto_subscribe: join.auto_subscribe,
             adaptive_stream: join.adaptive_stream,
             tracks: Vec::new(),
+            access: Arc::default(),
             subscriptions: BTreeMap::new(),
         }
     }

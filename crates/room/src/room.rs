@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::command::Command;
+use crate::dynacast::Demand;
 use crate::effect::{Effect, Notification};
 use crate::limits::Limits;
 use crate::model::{
@@ -41,6 +42,8 @@ pub enum Reason {
     RoomChanged,
     /// Somebody's loudness falls, or a change of speakers waits to be told.
     Speakers,
+    /// A publisher sends more than anybody wants.
+    Layers,
 }
 
 /// One room.
@@ -53,6 +56,7 @@ pub struct Room {
     pub(crate) config: RoomConfig,
     pub(crate) roster: Roster,
     pub(crate) speakers: Speakers,
+    pub(crate) demand: Demand,
     pub(crate) effects: VecDeque<Effect>,
     /// When everybody is to be told of new counts.
     pub(crate) room_due: Option<Instant>,
@@ -87,6 +91,7 @@ impl Room {
             config,
             roster: Roster::default(),
             speakers: Speakers::default(),
+            demand: Demand::default(),
             effects: VecDeque::new(),
             room_due: None,
         }
@@ -94,80 +99,8 @@ impl Room {
 
     /// Applies a command.
     pub fn handle(&mut self, now: Instant, command: Command) {
-        match command {
-            Command::Join(join) => self.join(now, *join),
-            Command::Leave {
-                participant,
-                reason,
-            } => self.leave(now, &participant, reason),
-            Command::MediaConnected { participant } => self.media_connected(&participant),
-            Command::Publish { participant, track } => self.publish(&participant, *track),
-            Command::TrackOpened { track, codec } => self.track_opened(now, &track, codec),
-            Command::TrackCodec { track, codec } => self.track_codec(&track, codec),
-            Command::Unpublish { track } => self.unpublish(now, &track),
-            Command::Mute {
-                participant,
-                track,
-                muted,
-            } => {
-                self.mute_own(now, &participant, &track, muted);
-            }
-            Command::UpdateTrack {
-                participant,
-                track,
-                change,
-            } => {
-                self.update_track(&participant, &track, change);
-            }
-            Command::Subscribe {
-                participant,
-                tracks,
-                subscribe,
-            } => {
-                self.subscribe(&participant, &tracks, subscribe);
-            }
-            Command::SetTrackSettings {
-                participant,
-                tracks,
-                settings,
-            } => {
-                self.set_settings(&participant, &tracks, settings);
-            }
-            Command::SubscriptionFailed {
-                participant,
-                track,
-                codec,
-            } => {
-                self.subscription_failed(&participant, &track, codec);
-            }
-            Command::SubscriptionStarted { participant, track } => {
-                self.subscription_started(&participant, &track);
-            }
-            Command::SubscriptionStarved {
-                participant,
-                track,
-                starved,
-            } => {
-                self.subscription_starved(&participant, &track, starved);
-            }
-            Command::UpdateSelf {
-                participant,
-                request,
-                change,
-            } => {
-                self.update_self(&participant, request, &change);
-            }
-            Command::Data {
-                from,
-                to,
-                reliability,
-                payload,
-            } => {
-                self.relay(from.as_ref(), &to, reliability, payload);
-            }
-            Command::AudioLevels(levels) => self.audio_levels(now, &levels),
-            Command::Moderate(moderation) => self.moderate(now, moderation),
-        }
+        self.apply(now, command);
+        self.settle_layers(now);
     }
 
     /// The next thing to do, in order.
@@ -179,7 +112,9 @@ impl Room {
     pub fn next_timeout(&self) -> Option<(Instant, Reason)> {
         let room = self.room_due.map(|at| (at, Reason::RoomChanged));
         let speakers = self.speakers.due().map(|at| (at, Reason::Speakers));
-        room.into_iter().chain(speakers).min_by_key(|(at, _)| *at)
+        let layers = self.demand.due().map(|at| (at, Reason::Layers));
+        let all = [room, speakers, layers];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Does what is due.
@@ -190,6 +125,7 @@ impl Room {
         if self.speakers.due().is_some_and(|at| at <= now) {
             self.speakers_due(now);
         }
+        self.layers_due(now);
     }
 
     /// The room as participants see it.
@@ -233,6 +169,71 @@ impl Room {
             &self.roster.participants.get(&track.publisher)?.view,
             &track.view,
         ))
+    }
+
+    fn apply(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Join(join) => self.join(now, *join),
+            Command::Leave {
+                participant,
+                reason,
+            } => self.leave(now, &participant, reason),
+            Command::MediaConnected { participant } => self.media_connected(&participant),
+            Command::Publish { participant, track } => self.publish(&participant, *track),
+            Command::TrackOpened { track, codec } => self.track_opened(now, &track, codec),
+            Command::TrackCodec { track, codec } => self.track_codec(&track, codec),
+            Command::Unpublish { track } => self.unpublish(now, &track),
+            Command::Mute {
+                participant,
+                track,
+                muted,
+            } => self.mute_own(now, &participant, &track, muted),
+            Command::UpdateTrack {
+                participant,
+                track,
+                change,
+            } => self.update_track(&participant, &track, change),
+            Command::Subscribe {
+                participant,
+                tracks,
+                subscribe,
+            } => self.subscribe(&participant, &tracks, subscribe),
+            Command::SetTrackSettings {
+                participant,
+                tracks,
+                settings,
+            } => self.set_settings(&participant, &tracks, settings),
+            Command::AllowSubscribers {
+                participant,
+                allowed,
+            } => self.allow_subscribers(&participant, allowed),
+            Command::SubscriptionFailed {
+                participant,
+                track,
+                codec,
+            } => self.subscription_failed(&participant, &track, codec),
+            Command::SubscriptionStarted { participant, track } => {
+                self.subscription_started(&participant, &track)
+            }
+            Command::SubscriptionStarved {
+                participant,
+                track,
+                starved,
+            } => self.subscription_starved(&participant, &track, starved),
+            Command::UpdateSelf {
+                participant,
+                request,
+                change,
+            } => self.update_self(&participant, request, &change),
+            Command::Data {
+                from,
+                to,
+                reliability,
+                payload,
+            } => self.relay(from.as_ref(), &to, reliability, payload),
+            Command::AudioLevels(levels) => self.audio_levels(now, &levels),
+            Command::Moderate(moderation) => self.moderate(now, moderation),
+        }
     }
 
     /// Tells a participant something.

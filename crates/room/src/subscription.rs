@@ -9,8 +9,9 @@ use std::collections::VecDeque;
 use umbrella_media::{Codec, Delivery};
 
 use crate::delivery::delivery;
+use crate::dynacast::Demand;
 use crate::effect::{Effect, Notification};
-use crate::model::{ParticipantId, TrackId, TrackSettings};
+use crate::model::{ParticipantId, ParticipantView, TrackId, TrackSettings};
 use crate::participant::Participant;
 use crate::room::Room;
 use crate::roster::{ParticipantKey, TrackKey};
@@ -22,6 +23,8 @@ pub(crate) struct Subscription {
     /// What it has asked for; while it has not, `auto_subscribe` decides.
     wish: Option<bool>,
     settings: Option<TrackSettings>,
+    /// It was told that it may not have it.
+    forbidden: bool,
     state: SubscriptionState,
 }
 
@@ -37,11 +40,23 @@ enum SubscriptionState {
     Failed,
 }
 
+impl SubscriptionState {
+    /// What is forwarded.
+    fn delivery(&self) -> Option<Delivery> {
+        match self {
+            SubscriptionState::Open(delivery) => Some(*delivery),
+            SubscriptionState::Closed | SubscriptionState::Failed => None,
+        }
+    }
+}
+
 impl Room {
     /// [`Command::Subscribe`](crate::Command::Subscribe).
     pub(crate) fn subscribe(&mut self, id: &ParticipantId, tracks: &[TrackId], wish: bool) {
         self.with_subscriptions(id, tracks, |subscription| {
             subscription.wish = Some(wish);
+            // A client that asks again believes that it may, until it is told so again.
+            subscription.forbidden &= !wish;
             if wish && matches!(subscription.state, SubscriptionState::Failed) {
                 subscription.state = SubscriptionState::Closed;
             }
@@ -77,10 +92,11 @@ impl Room {
         let Some(subscription) = participant.subscriptions.get_mut(&track_key) else {
             return;
         };
-        if !matches!(subscription.state, SubscriptionState::Open(_)) {
+        let SubscriptionState::Open(delivery) = subscription.state else {
             return;
-        }
+        };
         subscription.state = SubscriptionState::Failed;
+        self.demand.change(track_key, Some(delivery), None);
         if let Some(track) = self.roster.tracks.get_mut(&track_key) {
             track.remove_subscriber(key);
         }
@@ -159,7 +175,8 @@ impl Room {
             return;
         };
         for (track_key, track) in &mut self.roster.tracks {
-            settle(key, participant, *track_key, track, &mut self.effects);
+            let (demand, effects) = (&mut self.demand, &mut self.effects);
+            settle(key, participant, *track_key, track, demand, effects);
         }
     }
 
@@ -169,7 +186,8 @@ impl Room {
             return;
         };
         for (key, participant) in &mut self.roster.participants {
-            settle(*key, participant, track_key, track, &mut self.effects);
+            let (demand, effects) = (&mut self.demand, &mut self.effects);
+            settle(*key, participant, track_key, track, demand, effects);
         }
     }
 
@@ -195,7 +213,8 @@ impl Room {
                 continue;
             };
             track.remove_subscriber(key);
-            if matches!(subscription.state, SubscriptionState::Open(_)) {
+            if let SubscriptionState::Open(delivery) = subscription.state {
+                self.demand.change(track_key, Some(delivery), None);
                 self.effects.push_back(Effect::CloseConsumer {
                     subscriber: participant.view.id.clone(),
                     track: track.view.id.clone(),
@@ -229,7 +248,8 @@ impl Room {
                 continue;
             }
             change(participant.subscriptions.entry(track_key).or_default());
-            settle(key, participant, track_key, track, &mut self.effects);
+            let (demand, effects) = (&mut self.demand, &mut self.effects);
+            settle(key, participant, track_key, track, demand, effects);
         }
     }
 }
@@ -240,17 +260,19 @@ fn settle(
     participant: &mut Participant,
     track_key: TrackKey,
     track: &mut Track,
+    demand: &mut Demand,
     effects: &mut VecDeque<Effect>,
 ) {
-    let TrackState::Open { subscribers, .. } = &mut track.state else {
-        return;
-    };
-    if track.publisher == key {
+    if !track.is_open() || track.publisher == key {
         return;
     }
     let subscription = participant.subscriptions.entry(track_key).or_default();
-    let wanted = participant.view.permission.subscribe
+    let wanted = may_have(&participant.view, subscription, track, effects)
+        && participant.view.permission.subscribe
         && subscription.wish.unwrap_or(participant.auto_subscribe);
+    let TrackState::Open { subscribers, .. } = &mut track.state else {
+        return;
+    };
     let new = delivery(
         &track.view,
         subscription.settings.as_ref(),
@@ -283,9 +305,35 @@ fn settle(
         }
         (SubscriptionState::Failed, false) => {}
     }
-    subscription.state = if wanted {
-        SubscriptionState::Open(new)
-    } else {
-        SubscriptionState::Closed
-    };
+    let old = std::mem::replace(
+        &mut subscription.state,
+        if wanted {
+            SubscriptionState::Open(new)
+        } else {
+            SubscriptionState::Closed
+        },
+    );
+    demand.change(track_key, old.delivery(), subscription.state.delivery());
+}
+
+/// Whether the publisher lets a subscriber have a track; the subscriber is told when that changes.
+fn may_have(
+    subscriber: &ParticipantView,
+    subscription: &mut Subscription,
+    track: &Track,
+    effects: &mut VecDeque<Effect>,
+) -> bool {
+    let allowed = track.access.allows(subscriber, &track.view.id);
+    if subscription.forbidden == allowed {
+        subscription.forbidden = !allowed;
+        effects.push_back(Effect::Notify {
+            to: subscriber.id.clone(),
+            notification: Notification::SubscriptionAllowed {
+                publisher: track.publisher_id.clone(),
+                track: track.view.id.clone(),
+                allowed,
+            },
+        });
+    }
+    allowed
 }

@@ -5,10 +5,12 @@
 //! consumers opened.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use umbrella_media::{Codec, Kind, Spatial};
 
+use crate::access::Access;
 use crate::command::{NewTrack, TrackChange};
 use crate::effect::{Effect, Notification, Refusal};
 use crate::model::{ParticipantId, TrackId, TrackView, VideoLayer};
@@ -25,15 +27,18 @@ pub(crate) struct Track {
     pub(crate) publisher_id: ParticipantId,
     /// What others see of it.
     pub(crate) view: TrackView,
+    /// Whom its publisher lets have it.
+    pub(crate) access: Arc<Access>,
     /// Where it is in its life.
     pub(crate) state: TrackState,
     client_id: String,
     announced: Announced,
 }
 
-/// Sizes as first announced: scaling from these, however often, does not add up rounding.
+/// What was first announced. Scaling from these sizes, however often, does not add up rounding.
 #[derive(Debug)]
 struct Announced {
+    codec: Option<Codec>,
     width: u32,
     height: u32,
     layers: Vec<VideoLayer>,
@@ -62,6 +67,11 @@ impl Track {
     /// Can be heard.
     pub(crate) fn is_audible(&self) -> bool {
         self.is_open() && self.view.kind == Kind::Audio && !self.view.muted
+    }
+
+    /// What its publisher calls its codec: it need not know what was agreed in the end.
+    pub(crate) fn announced_codec(&self) -> Option<Codec> {
+        self.announced.codec.or(self.view.codec)
     }
 
     /// Forgets a consumer.
@@ -107,6 +117,7 @@ impl Room {
             self.notify(id.clone(), Notification::TrackRefused { client_id, reason });
             return;
         }
+        let access = publisher.access.clone();
         let client_id = new.client_id.clone();
         let view = view_of(new);
         self.roster.insert_track(Track {
@@ -114,11 +125,13 @@ impl Room {
             publisher_id: id.clone(),
             client_id: client_id.clone(),
             announced: Announced {
+                codec: view.codec,
                 width: view.width,
                 height: view.height,
                 layers: view.layers.clone(),
             },
             view: view.clone(),
+            access,
             state: TrackState::Pending,
         });
         let track = Box::new(view);
@@ -142,6 +155,9 @@ impl Room {
         };
         if let Some(codec) = codec.filter(|codec| codec.kind() == track.view.kind) {
             track.view.codec = Some(codec);
+        }
+        if track.view.kind == Kind::Video {
+            self.demand.insert(key, &track.view.layers);
         }
         let (publisher, muted) = (track.publisher, track.view.muted);
         if muted {
@@ -241,6 +257,7 @@ impl Room {
     /// Takes a track out with its consumers and its producer. The caller announces it.
     pub(crate) fn end_track(&mut self, now: Instant, key: TrackKey) -> Option<Track> {
         let track = self.roster.remove_track(key)?;
+        self.demand.remove(key);
         match &track.state {
             TrackState::Pending => {}
             TrackState::Open { subscribers, .. } => {

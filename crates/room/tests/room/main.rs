@@ -1,9 +1,11 @@
 //! What people in a room experience, told as the symptom that each test prevents.
 
+mod allowing;
 mod crowd;
 mod data;
 mod harness;
 mod joining;
+mod layers;
 mod moderating;
 mod properties;
 mod publishing;

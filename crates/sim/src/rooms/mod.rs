@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use umbrella_media::Kind;
 use umbrella_room::command::TrackLoudness;
-use umbrella_room::model::{LeaveReason, RoomName};
+use umbrella_room::model::{LeaveReason, ParticipantId, RoomName, TrackSettings};
 use umbrella_room::{Command, Effect, Limits, Room, RoomConfig};
 
 use crate::random::Random;
@@ -138,7 +138,9 @@ impl<'a> Play<'a> {
 
     fn run(mut self) -> Result<Seen, Failure> {
         while self.step < self.plan.steps {
-            let pause = Duration::from_millis(self.random.below(400) as u64);
+            // Mostly everything happens at once; now and then what is told late has its time.
+            let most = if self.random.one_in(10) { 6000 } else { 400 };
+            let pause = Duration::from_millis(self.random.below(most) as u64);
             self.wait(pause)?;
             let command = self.script.next(&mut self.random, &self.model, &self.world);
             self.play(command)?;
@@ -148,6 +150,7 @@ impl<'a> Play<'a> {
             self.step += 1;
         }
         self.speech()?;
+        self.tiles()?;
         self.quiet()?;
         self.end()?;
         Ok(self.seen)
@@ -167,6 +170,14 @@ impl<'a> Play<'a> {
         {
             self.world.consumer_failed(participant, track);
         }
+        if let Command::Subscribe {
+            participant,
+            tracks,
+            subscribe: true,
+        } = &command
+        {
+            self.world.asks_for(participant, tracks);
+        }
         let expected = self.model.apply(&command, self.now);
         self.room.handle(self.now, command);
         let outcome = self.carry_out()?;
@@ -184,6 +195,7 @@ impl<'a> Play<'a> {
         if let Some(mutation) = self.plan.mutation
             && !self.seen.mutated
             && self.step * 3 > self.plan.steps
+            && (self.step == self.plan.steps || !mutation.is_overtaken())
         {
             self.seen.mutated = mutation.spoil(&mut effects, &mut self.random);
         }
@@ -220,6 +232,7 @@ impl<'a> Play<'a> {
         self.world
             .compare(&self.model)
             .and_then(|()| self.world.compare_speakers(&self.model, self.now))
+            .and_then(|()| self.world.compare_layers(&self.model, false))
             .and_then(|()| self.model.compare(&self.room))
             .map_err(|what| self.failure(what))
     }
@@ -245,6 +258,40 @@ impl<'a> Play<'a> {
         self.check()
     }
 
+    /// Everybody shows everything small for a while, then nothing, then one of them shows
+    /// everything large.
+    fn tiles(&mut self) -> Result<(), Failure> {
+        for width in [100, 0] {
+            for participant in self.model.ids() {
+                self.show(participant, width)?;
+            }
+            self.check()?;
+            self.wait(Duration::from_secs(10))?;
+            self.world
+                .compare_layers(&self.model, true)
+                .map_err(|what| self.failure(what))?;
+        }
+        if let Some(participant) = self.random.pick(&self.model.ids()).cloned() {
+            self.show(participant, 2000)?;
+        }
+        self.check()
+    }
+
+    fn show(&mut self, participant: ParticipantId, width: u32) -> Result<(), Failure> {
+        let pieces = self.model.pieces.iter();
+        self.play(Command::SetTrackSettings {
+            participant,
+            tracks: pieces.map(|piece| piece.view.id.clone()).collect(),
+            settings: TrackSettings {
+                disabled: width == 0,
+                width,
+                height: 0,
+                quality: None,
+                frame_rate: 0,
+            },
+        })
+    }
+
     /// Nothing happens any more: what is told late must have been told.
     fn quiet(&mut self) -> Result<(), Failure> {
         self.command = "a long silence".to_owned();
@@ -252,6 +299,7 @@ impl<'a> Play<'a> {
         self.world
             .compare_speaking(&[])
             .and_then(|()| self.world.compare_room(&self.model))
+            .and_then(|()| self.world.compare_layers(&self.model, true))
             .map_err(|what| self.failure(what))?;
         if let Some((_, reason)) = self.room.next_timeout() {
             return Err(self.failure(format!("an idle room still waits for {reason:?}")));

@@ -2,16 +2,20 @@
 //!
 //! Nothing in here is clever or fast, and nothing is shared with the room but its nouns.
 
+mod receiving;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use umbrella_media::{Codec, Delivery, Kind, Layer, Priority, Spatial, Temporal};
-use umbrella_room::command::{Join, Moderation, NewTrack, ParticipantChange, TrackChange};
+use umbrella_media::{Codec, Kind};
+use umbrella_room::command::{
+    Allowance, Join, Moderation, NewTrack, ParticipantChange, TrackChange,
+};
 use umbrella_room::effect::Refusal;
 use umbrella_room::model::{
-    Identity, LeaveReason, ParticipantId, ParticipantState, ParticipantView, Permission, Source,
-    TrackId, TrackSettings, TrackView,
+    Identity, LeaveReason, ParticipantId, ParticipantState, ParticipantView, Permission, TrackId,
+    TrackSettings, TrackView,
 };
 use umbrella_room::{Command, Limits, Notification, Room};
 
@@ -36,6 +40,8 @@ pub(super) struct Person {
     wishes: BTreeMap<TrackId, bool>,
     settings: BTreeMap<TrackId, TrackSettings>,
     failed: BTreeSet<TrackId>,
+    /// Whom it lets have its tracks; `None` is everybody.
+    guests: Option<Vec<Allowance>>,
 }
 
 /// A track.
@@ -109,6 +115,10 @@ impl Model {
         self.piece(id).is_some_and(|piece| !piece.open)
     }
 
+    pub(super) fn is_open(&self, id: &TrackId) -> bool {
+        self.piece(id).is_some_and(|piece| piece.open)
+    }
+
     /// A track that can be heard, and who is heard by it.
     pub(super) fn audible(&self, kind: Kind) -> Option<(TrackId, ParticipantId)> {
         let piece = self
@@ -130,29 +140,6 @@ impl Model {
                 && piece.view.kind == Kind::Audio
                 && !piece.view.muted
         })
-    }
-
-    /// What should flow, and how much of it.
-    pub(super) fn flows(&self) -> BTreeMap<(ParticipantId, TrackId), Delivery> {
-        let mut flows = BTreeMap::new();
-        for piece in self.pieces.iter().filter(|piece| piece.open) {
-            let track = &piece.view.id;
-            for person in &self.people {
-                let wished = *person
-                    .wishes
-                    .get(track)
-                    .unwrap_or(&person.join.auto_subscribe);
-                let flows_to = *person.id() != piece.owner
-                    && person.join.permission.subscribe
-                    && wished
-                    && !person.failed.contains(track);
-                if flows_to {
-                    let delivery = expected_delivery(person, &piece.view);
-                    flows.insert((person.id().clone(), track.clone()), delivery);
-                }
-            }
-        }
-        flows
     }
 
     /// Producers, and whether they should be paused.
@@ -299,9 +286,7 @@ impl Model {
                 participant,
                 track,
                 change,
-            } => {
-                self.update_track(participant, track, change);
-            }
+            } => self.update_track(participant, track, change),
             Command::Subscribe {
                 participant,
                 tracks,
@@ -321,15 +306,17 @@ impl Model {
                     person.settings.insert(track.clone(), *settings);
                 });
             }
+            Command::AllowSubscribers {
+                participant,
+                allowed,
+            } => self.allow(participant, allowed),
             Command::SubscriptionFailed {
                 participant,
                 track,
                 codec,
-            } => {
-                self.fail(participant, track, *codec, out);
-            }
+            } => self.fail(participant, track, *codec, out),
             Command::SubscriptionStarted { participant, track } => {
-                self.started(participant, track, out);
+                self.started(participant, track, out)
             }
             Command::SubscriptionStarved {
                 participant,
@@ -342,9 +329,7 @@ impl Model {
                 participant,
                 request,
                 change,
-            } => {
-                self.update_self(participant, *request, change, out);
-            }
+            } => self.update_self(participant, *request, change, out),
             Command::Data {
                 from, to, payload, ..
             } => {
@@ -388,6 +373,7 @@ impl Model {
             wishes: BTreeMap::new(),
             settings: BTreeMap::new(),
             failed: BTreeSet::new(),
+            guests: None,
         });
     }
 
@@ -716,69 +702,6 @@ fn bytes(attributes: &BTreeMap<String, String>) -> usize {
         .iter()
         .map(|(key, value)| key.len() + value.len())
         .sum()
-}
-
-/// The rule in other words: the layers that are large enough, the smallest of these.
-fn expected_delivery(person: &Person, track: &TrackView) -> Delivery {
-    let settings = person.settings.get(&track.id);
-    let large = settings.is_some_and(|s| s.width >= 960 || s.height >= 540);
-    let priority = match (track.kind, track.source) {
-        (Kind::Video, Source::ScreenShare) => Priority::Screen,
-        (Kind::Video, _) if large => Priority::Large,
-        _ => Priority::Normal,
-    };
-    let Some(settings) = settings else {
-        let small = track.kind == Kind::Video && person.join.adaptive_stream;
-        let spatial = if small { Spatial::LOW } else { Spatial::HIGH };
-        return Delivery {
-            paused: false,
-            layer: Layer {
-                spatial,
-                temporal: Temporal::ALL,
-            },
-            priority,
-        };
-    };
-    let paused = settings.disabled;
-    if track.kind == Kind::Audio {
-        return Delivery {
-            paused,
-            layer: Layer::TOP,
-            priority,
-        };
-    }
-    let (mut spatial, mut temporal) = (2, 7);
-    if settings.width > 0 || settings.height > 0 {
-        for layer in track.layers.iter().rev() {
-            let by_width = settings.width > 0
-                && layer.width > 0
-                && f64::from(settings.width) <= f64::from(layer.width) * 1.125;
-            let by_height = settings.height > 0
-                && layer.height > 0
-                && f64::from(settings.height) <= f64::from(layer.height) * 1.125;
-            if by_width || by_height {
-                spatial = layer.quality;
-            }
-        }
-    } else if let Some(layer) = settings.quality {
-        spatial = layer.spatial.index() as u8;
-        temporal = layer.temporal.id();
-    }
-    if settings.frame_rate > 0 && settings.frame_rate <= 15 {
-        temporal = temporal.min(1);
-    }
-    if settings.frame_rate > 0 && settings.frame_rate <= 8 {
-        temporal = 0;
-    }
-    let spatial = Spatial::new(spatial).unwrap_or(Spatial::HIGH);
-    Delivery {
-        paused,
-        layer: Layer {
-            spatial,
-            temporal: Temporal::new(temporal),
-        },
-        priority,
-    }
 }
 
 /// What a client should believe of itself. Its tracks it knows by other messages.

@@ -29,11 +29,15 @@ pub enum Mutation {
     ForgetEmpty,
     /// A request is not answered.
     ForgetAnswer,
+    /// A publisher is not told what is wanted.
+    ForgetLayers,
+    /// Somebody is not told that it may not have a track, or may again.
+    ForgetAllowed,
 }
 
 impl Mutation {
     /// Every one.
-    pub const ALL: [Mutation; 11] = [
+    pub const ALL: [Mutation; 13] = [
         Mutation::ForgetOpen,
         Mutation::ForgetClose,
         Mutation::ForgetConfigure,
@@ -45,7 +49,14 @@ impl Mutation {
         Mutation::ForgetLeave,
         Mutation::ForgetEmpty,
         Mutation::ForgetAnswer,
+        Mutation::ForgetLayers,
+        Mutation::ForgetAllowed,
     ];
+
+    /// Whether it goes unnoticed while a room changes: the next effect of its kind makes it good.
+    pub(crate) fn is_overtaken(self) -> bool {
+        self == Mutation::ForgetLayers
+    }
 
     /// Spoils one effect, if there is one of the right kind, and says whether it did.
     pub(crate) fn spoil(self, effects: &mut Vec<Effect>, random: &mut Random) -> bool {
@@ -64,7 +75,9 @@ impl Mutation {
             | Mutation::ForgetUpdate
             | Mutation::ForgetLeave
             | Mutation::ForgetEmpty
-            | Mutation::ForgetAnswer => {
+            | Mutation::ForgetAnswer
+            | Mutation::ForgetLayers
+            | Mutation::ForgetAllowed => {
                 effects.remove(index);
                 true
             }
@@ -98,6 +111,10 @@ impl Mutation {
             Mutation::ForgetLeave => matches!(told, Some(Notification::Leave(_))),
             Mutation::ForgetEmpty => matches!(effect, Effect::Empty),
             Mutation::ForgetAnswer => matches!(told, Some(Notification::Response { .. })),
+            Mutation::ForgetLayers => matches!(told, Some(Notification::LayersWanted { .. })),
+            Mutation::ForgetAllowed => {
+                matches!(told, Some(Notification::SubscriptionAllowed { .. }))
+            }
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use umbrella_media::{Codec, Kind, Layer, Spatial, Temporal};
 use umbrella_room::Command;
 use umbrella_room::command::{
-    Join, Moderation, NewTrack, ParticipantChange, Reliability, TrackChange, TrackLoudness,
+    Allowance, AllowedSubscribers, Join, Moderation, NewTrack, ParticipantChange, Reliability,
+    TrackChange, TrackLoudness,
 };
 use umbrella_room::model::{
     ClientFacts, Identity, LeaveReason, ParticipantId, ParticipantKind, Permission, Source,
@@ -101,7 +102,8 @@ impl Script {
                 tracks: some_tracks(random, model),
                 subscribe: random.one_in(2),
             },
-            62..=72 => Command::SetTrackSettings {
+            62..=64 => allow(random, model),
+            65..=72 => Command::SetTrackSettings {
                 participant,
                 tracks: some_tracks(random, model),
                 settings: settings(random),
@@ -190,6 +192,24 @@ fn layers(random: &mut Random, width: u32, height: u32) -> Vec<VideoLayer> {
             rid: String::new(),
         })
         .collect()
+}
+
+fn allow(random: &mut Random, model: &Model) -> Command {
+    let allowance = |random: &mut Random| Allowance {
+        participant: random.one_in(3).then(|| somebody(random, model)),
+        identity: (!random.one_in(3)).then(|| some_identity(random, model)),
+        tracks: random.one_in(3).then(|| some_tracks(random, model)),
+    };
+    let allowed = if random.one_in(3) {
+        AllowedSubscribers::Everybody
+    } else {
+        let count = random.below(2 * model.len() + 1);
+        AllowedSubscribers::Listed((0..count).map(|_| allowance(random)).collect())
+    };
+    Command::AllowSubscribers {
+        participant: somebody(random, model),
+        allowed,
+    }
 }
 
 fn engine_report(random: &mut Random, model: &Model, world: &World) -> Command {

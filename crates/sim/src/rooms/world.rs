@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use umbrella_media::Delivery;
+use umbrella_media::{Delivery, Spatial};
 use umbrella_room::effect::Snapshot;
 use umbrella_room::model::{
     LeaveReason, ParticipantId, ParticipantState, ParticipantView, RoomView, Speaker, TrackId,
@@ -37,6 +37,10 @@ struct Client {
     me: Arc<ParticipantView>,
     others: BTreeMap<ParticipantId, Arc<ParticipantView>>,
     speakers: BTreeMap<ParticipantId, f32>,
+    /// How much of its tracks it was last asked to send.
+    asked: BTreeMap<TrackId, Option<Spatial>>,
+    /// What it may not have.
+    forbidden: BTreeSet<TrackId>,
     dismissed: bool,
 }
 
@@ -122,6 +126,13 @@ impl World {
     /// The engine has given a consumer up, and the room is about to hear of it.
     pub(super) fn consumer_failed(&mut self, subscriber: &ParticipantId, track: &TrackId) {
         self.flows.remove(&(subscriber.clone(), track.clone()));
+    }
+
+    /// Somebody asks for tracks, and believes that it may have them until it hears otherwise.
+    pub(super) fn asks_for(&mut self, subscriber: &ParticipantId, tracks: &[TrackId]) {
+        if let Some(client) = self.clients.get_mut(subscriber) {
+            client.forbidden.retain(|track| !tracks.contains(track));
+        }
     }
 
     /// Carries out an effect, and notes in `outcome` what went to single participants.
@@ -235,6 +246,14 @@ impl World {
                 return Ok(());
             }
             Notification::Speakers(speakers) => return client.hear(speakers),
+            Notification::LayersWanted { track, highest, .. } => {
+                return client.send(track, *highest);
+            }
+            Notification::SubscriptionAllowed {
+                publisher,
+                track,
+                allowed,
+            } => return client.permit(publisher, track, *allowed),
             Notification::Leave(_) => client.dismissed = true,
             Notification::TrackPublished { track, .. } => {
                 self.published.insert(track.id.clone());
@@ -263,6 +282,8 @@ impl World {
             me: snapshot.participant.clone(),
             others,
             speakers: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            forbidden: BTreeSet::new(),
             dismissed: false,
         };
         if snapshot.participant.id != *id || client.others.contains_key(id) {
@@ -407,6 +428,25 @@ impl World {
         Ok(())
     }
 
+    /// Whether publishers send what somebody wants, and after a while nothing else.
+    pub(super) fn compare_layers(&self, model: &Model, settled: bool) -> Result<(), String> {
+        let wanted = model.wanted();
+        for piece in &model.pieces {
+            let (track, client) = (&piece.view.id, self.clients.get(&piece.owner));
+            let (Some(wanted), Some(client)) = (wanted.get(track), client) else {
+                continue;
+            };
+            let sent = client.asked.get(track).copied();
+            let sent = sent.unwrap_or(Some(piece.everything()));
+            if sent < *wanted || settled && sent != *wanted {
+                return Err(format!(
+                    "{track} is sent up to {sent:?}, wanted is {wanted:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether everything has ended when everybody has gone.
     pub(super) fn compare_nothing_left(&self) -> Result<(), String> {
         if self.clients.is_empty() && self.flows.is_empty() && self.producers.is_empty() {
@@ -457,6 +497,31 @@ impl Client {
         }
     }
 
+    fn send(&mut self, track: &TrackId, highest: Option<Spatial>) -> Result<(), String> {
+        match self.asked.insert(track.clone(), highest) {
+            Some(before) if before == highest => Err(format!("{track}: nothing new is asked")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn permit(
+        &mut self,
+        publisher: &ParticipantId,
+        track: &TrackId,
+        allowed: bool,
+    ) -> Result<(), String> {
+        let tracks = self.others.get(publisher).map(|view| &view.tracks);
+        if tracks.is_none_or(|tracks| tracks.iter().all(|view| view.id != *track)) {
+            return Err(format!("may have {track}, or not, and does not know it"));
+        }
+        if !allowed {
+            self.forbidden.insert(track.clone());
+        } else if !self.forbidden.remove(track) {
+            return Err(format!("{track} is allowed and was not forbidden"));
+        }
+        Ok(())
+    }
+
     fn hear(&mut self, speakers: &[Speaker]) -> Result<(), String> {
         for speaker in speakers {
             if !(0.0..=1.0).contains(&speaker.level) {
@@ -486,6 +551,14 @@ impl Client {
             .map(|view| without_tracks(&Arc::new(view.clone())));
         if me != Some(without_tracks(&self.me)) {
             return Err(format!("{id} believes of itself {:?}, not {me:?}", self.me));
+        }
+        let forbidden = model.forbidden(id);
+        let present = |track: &&TrackId| model.is_open(track);
+        let believed: BTreeSet<_> = self.forbidden.iter().filter(present).cloned().collect();
+        if believed != forbidden {
+            return Err(format!(
+                "{id} believes {believed:?} forbidden, not {forbidden:?}"
+            ));
         }
         let mut seen = 0;
         for person in model.visible_to(id) {

@@ -4,12 +4,15 @@ use prost::Message as _;
 use serde::Deserialize;
 use umbrella_media::{Codec, Kind, Layer, Spatial, Temporal};
 use umbrella_room::Command;
-use umbrella_room::command::{NewTrack, ParticipantChange, TrackChange};
-use umbrella_room::model::{ParticipantId, Source, TrackId, TrackSettings, VideoLayer};
+use umbrella_room::command::{
+    Allowance, AllowedSubscribers, NewTrack, ParticipantChange, TrackChange,
+};
+use umbrella_room::model::{Identity, ParticipantId, Source, TrackId, TrackSettings, VideoLayer};
 use umbrella_wire::client::{
     AddTrackRequest, AudioTrackFeature, Ping, PublishDataTrackRequest, RequestResponse,
-    SignalRequest, SignalTarget, TrackSource, TrackType, TrickleRequest, UpdateParticipantMetadata,
-    UpdateSubscription, UpdateTrackSettings, VideoQuality, request_response, signal_request,
+    SignalRequest, SignalTarget, SubscriptionPermission, TrackPermission, TrackSource, TrackType,
+    TrickleRequest, UpdateParticipantMetadata, UpdateSubscription, UpdateTrackSettings,
+    VideoQuality, request_response, signal_request,
 };
 
 use crate::control::{SessionInput, random_name};
@@ -93,9 +96,8 @@ pub(super) fn request(message: &[u8], me: &ParticipantId) -> Result<Request, Bad
         Message::Ping(_) => Request::OldPing,
         Message::PingReq(ping) => Request::Ping(ping),
         Message::PublishDataTrackRequest(it) => Request::Refuse(Box::new(no_data_track(it))),
-        Message::SubscriptionPermission(_) | Message::SyncState(_) | Message::Simulate(_) => {
-            Request::Ignore
-        }
+        Message::SubscriptionPermission(it) => allowed_subscribers(it, me)?,
+        Message::SyncState(_) | Message::Simulate(_) => Request::Ignore,
     })
 }
 
@@ -215,6 +217,35 @@ fn subscription(update: UpdateSubscription, me: &ParticipantId) -> Result<Reques
         tracks: tracks(sids)?,
         subscribe: update.subscribe,
     }))
+}
+
+fn allowed_subscribers(
+    permission: SubscriptionPermission,
+    me: &ParticipantId,
+) -> Result<Request, BadRequest> {
+    let allowed = if permission.all_participants {
+        AllowedSubscribers::Everybody
+    } else {
+        let list = permission.track_permissions.into_iter();
+        AllowedSubscribers::Listed(list.map(allowance).collect::<Result<_, _>>()?)
+    };
+    Ok(command(Command::AllowSubscribers {
+        participant: me.clone(),
+        allowed,
+    }))
+}
+
+fn allowance(permission: TrackPermission) -> Result<Allowance, BadRequest> {
+    let given = |text: String| Some(text).filter(|text| !text.is_empty());
+    Ok(Allowance {
+        participant: given(permission.participant_sid).map(ParticipantId::new),
+        identity: given(permission.participant_identity).map(Identity::new),
+        tracks: if permission.all_tracks {
+            None
+        } else {
+            Some(tracks(permission.track_sids)?)
+        },
+    })
 }
 
 fn track_settings(update: UpdateTrackSettings, me: &ParticipantId) -> Result<Request, BadRequest> {
@@ -368,6 +399,37 @@ mod tests {
             ..Default::default()
         });
         assert_eq!(read(many).unwrap_err(), BadRequest::TooManyTracks);
+    }
+
+    #[test]
+    fn empty_list_of_permissions_lets_nobody_in() {
+        let allowed = |permission| match command_of(
+            signal_request::Message::SubscriptionPermission(permission),
+        ) {
+            Command::AllowSubscribers { allowed, .. } => allowed,
+            other => panic!("{other:?}"),
+        };
+        let nobody = SubscriptionPermission::default();
+        assert_eq!(allowed(nobody), AllowedSubscribers::Listed(Vec::new()));
+        let everybody = SubscriptionPermission {
+            all_participants: true,
+            ..Default::default()
+        };
+        assert_eq!(allowed(everybody), AllowedSubscribers::Everybody);
+        let of_nobody = TrackPermission {
+            track_sids: vec!["TR_1".into()],
+            ..Default::default()
+        };
+        let listed = SubscriptionPermission {
+            track_permissions: vec![of_nobody],
+            ..Default::default()
+        };
+        let nothing = Allowance {
+            participant: None,
+            identity: None,
+            tracks: Some(vec![TrackId::new("TR_1")]),
+        };
+        assert_eq!(allowed(listed), AllowedSubscribers::Listed(vec![nothing]));
     }
 
     #[test]

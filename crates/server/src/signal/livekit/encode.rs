@@ -3,21 +3,23 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use umbrella_engine::Section;
-use umbrella_media::{Codec, Kind};
+use umbrella_media::{Codec, Kind, Spatial};
 use umbrella_room::Notification;
 use umbrella_room::effect::{Refusal, Snapshot};
 use umbrella_room::model::{
     LeaveReason, ParticipantKind, ParticipantState, ParticipantView, Permission, RoomView, Source,
-    Speaker, TrackView, VideoLayer,
+    Speaker, TrackId, TrackView, VideoLayer,
 };
 use umbrella_wire::client::{
     self as wire, AddTrackRequest, DisconnectReason, JoinResponse, LeaveRequest,
     MediaSectionsRequirement, MuteTrackRequest, ParticipantInfo, ParticipantPermission,
     ParticipantUpdate, Ping, Pong, RequestResponse, RoomUpdate, ServerInfo, SessionDescription,
     SimulcastCodecInfo, SpeakerInfo, SpeakersChanged, StreamState, StreamStateInfo,
-    StreamStateUpdate, SubscriptionError, SubscriptionResponse, TrackInfo, TrackPublishedResponse,
-    TrackSource, TrackSubscribed, TrackType, TrackUnpublishedResponse, VideoQuality,
-    leave_request::Action, participant_info, request_response, signal_response::Message,
+    StreamStateUpdate, SubscribedCodec, SubscribedQuality, SubscribedQualityUpdate,
+    SubscriptionError, SubscriptionPermissionUpdate, SubscriptionResponse, TrackInfo,
+    TrackPublishedResponse, TrackSource, TrackSubscribed, TrackType, TrackUnpublishedResponse,
+    VideoQuality, leave_request::Action, participant_info, request_response,
+    signal_response::Message,
 };
 
 use crate::control::Links;
@@ -79,6 +81,11 @@ pub(super) fn notification(notification: &Notification, links: Links) -> Option<
         Notification::TrackSubscribed { track } => Message::TrackSubscribed(TrackSubscribed {
             track_sid: track.to_string(),
         }),
+        Notification::LayersWanted {
+            track,
+            codec,
+            highest,
+        } => layers_wanted(track, *codec, *highest),
         Notification::TrackMuted { track, muted } => Message::Mute(MuteTrackRequest {
             sid: track.to_string(),
             muted: *muted,
@@ -106,6 +113,15 @@ pub(super) fn notification(notification: &Notification, links: Links) -> Option<
                     false => StreamState::Active.into(),
                 },
             }],
+        }),
+        Notification::SubscriptionAllowed {
+            publisher,
+            track,
+            allowed,
+        } => Message::SubscriptionPermissionUpdate(SubscriptionPermissionUpdate {
+            participant_sid: publisher.to_string(),
+            track_sid: track.to_string(),
+            allowed: *allowed,
         }),
         Notification::Room(view) => Message::RoomUpdate(RoomUpdate {
             room: Some(room(view)),
@@ -316,6 +332,36 @@ fn layer(layer: &VideoLayer) -> wire::VideoLayer {
     }
 }
 
+/// Newer clients go by the codec, and would send a further one if its name were not theirs.
+fn layers_wanted(track: &TrackId, codec: Option<Codec>, highest: Option<Spatial>) -> Message {
+    let layers = [
+        (VideoQuality::Low, Spatial::LOW),
+        (VideoQuality::Medium, Spatial::MEDIUM),
+        (VideoQuality::High, Spatial::HIGH),
+    ];
+    let quality = |(quality, layer): (VideoQuality, Spatial)| SubscribedQuality {
+        quality: quality.into(),
+        enabled: Some(layer) <= highest,
+    };
+    let qualities: Vec<_> = layers.into_iter().map(quality).collect();
+    let codec = codec.map(|codec| SubscribedCodec {
+        codec: bare_name(codec),
+        qualities: qualities.clone(),
+    });
+    Message::SubscribedQualityUpdate(SubscribedQualityUpdate {
+        track_sid: track.to_string(),
+        subscribed_qualities: qualities,
+        subscribed_codecs: codec.into_iter().collect(),
+    })
+}
+
+/// `vp8`, as clients call it.
+fn bare_name(codec: Codec) -> String {
+    let mime = codec.mime();
+    let name = mime.split_once('/').map_or(mime, |(_, name)| name);
+    name.to_ascii_lowercase()
+}
+
 fn speaker(speaker: &Speaker) -> SpeakerInfo {
     SpeakerInfo {
         sid: speaker.participant.to_string(),
@@ -373,6 +419,27 @@ fn disconnect_reason(reason: LeaveReason) -> DisconnectReason {
 )]
 mod tests {
     use super::*;
+
+    #[test]
+    fn publisher_is_told_of_its_codec_by_the_name_that_it_knows() {
+        let told = |codec, highest| match layers_wanted(&TrackId::new("TR_1"), codec, highest) {
+            Message::SubscribedQualityUpdate(update) => update,
+            other => panic!("{other:?}"),
+        };
+        let on = |qualities: &[SubscribedQuality]| -> Vec<bool> {
+            qualities.iter().map(|quality| quality.enabled).collect()
+        };
+        let medium = told(Some(Codec::Vp8), Some(Spatial::MEDIUM));
+        assert_eq!(medium.subscribed_codecs[0].codec, "vp8");
+        let all = [
+            &medium.subscribed_codecs[0].qualities,
+            &medium.subscribed_qualities,
+        ];
+        assert!(all.iter().all(|list| on(list) == [true, true, false]));
+        let off = told(Some(Codec::H264), None);
+        assert_eq!(on(&off.subscribed_codecs[0].qualities), [false; 3]);
+        assert!(told(None, Some(Spatial::HIGH)).subscribed_codecs.is_empty());
+    }
 
     #[test]
     fn clients_come_back_after_a_restart_and_stay_away_after_a_removal() {
