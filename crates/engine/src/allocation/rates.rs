@@ -42,9 +42,16 @@ impl LayerRates {
             self.close(now, began);
         }
         let spatial = packet.encoding.max(packet.descriptor.spatial).index();
-        let temporal = usize::from(packet.descriptor.temporal.id()).min(TEMPORALS - 1);
+        let temporal = step_of(packet.descriptor.temporal);
         let bytes = &mut self.bytes[spatial][temporal];
         *bytes = bytes.saturating_add(packet.payload.len() as u32 + OVERHEAD);
+    }
+
+    /// Makes a picture cost so much, half of it at the lowest frame rate.
+    #[cfg(test)]
+    pub(super) fn set(&mut self, spatial: Spatial, rate: u64) {
+        let rate = rate as f64;
+        self.rates[spatial.index()] = [rate / 2.0, rate / 4.0, rate / 4.0];
     }
 
     fn close(&mut self, now: Instant, began: Instant) {
@@ -123,39 +130,45 @@ impl Ladder {
     pub(crate) fn new(rates: &LayerRates, now: Instant, live: Layers, wanted: Layer) -> Ladder {
         let mut ladder = Ladder::EMPTY;
         let scalable = live.top_spatial() > Spatial::LOW;
-        let all = wanted.temporal.id() as usize;
-        let most = all.min(TEMPORALS - 1);
         let mut below = 0;
         for spatial in (0..).map_while(Spatial::new) {
             let exists = match scalable {
                 true => spatial <= live.top_spatial() && spatial <= wanted.spatial,
                 false => live.has_encoding(spatial) && is_usable(live, spatial, wanted.spatial),
             };
-            if !exists {
-                continue;
-            }
-            let mut cost = below;
-            for temporal in 0..=most {
-                let own = rates.of(now, spatial, temporal);
-                cost += own;
-                let step = match temporal == most {
-                    true => wanted.temporal,
-                    false => STEPS[temporal],
-                };
-                let stutters = ladder.len > 0 && temporal == 0 && most > 0;
-                if own > 0 && !(stutters && has_more(rates, now, spatial, most)) {
-                    let layer = Layer {
-                        spatial,
-                        temporal: step,
-                    };
-                    ladder.push(Rung { layer, cost });
-                }
-            }
-            if scalable {
-                below = cost;
+            if exists {
+                let costs = STEPS.map(|temporal| rates.of(now, spatial, step_of(temporal)));
+                let whole = ladder.add(spatial, wanted.temporal, below, costs);
+                below = if scalable { whole } else { 0 };
             }
         }
         ladder
+    }
+
+    /// Adds the frame rates of one picture size, up to the wanted one, on top of what `below`
+    /// costs. Returns what all of it costs.
+    fn add(
+        &mut self,
+        spatial: Spatial,
+        wanted: Temporal,
+        below: u64,
+        costs: [u64; TEMPORALS],
+    ) -> u64 {
+        let most = step_of(wanted);
+        let has_more = costs[1..=most].iter().any(|cost| *cost > 0);
+        let larger = self.len > 0;
+        let mut cost = below;
+        let wanted_steps = STEPS.iter().zip(costs).take(most + 1).enumerate();
+        for (index, (step, own)) in wanted_steps {
+            cost += own;
+            let stutters = larger && index == 0 && has_more;
+            if own > 0 && !stutters {
+                let temporal = if index == most { wanted } else { *step };
+                let layer = Layer { spatial, temporal };
+                self.push(Rung { layer, cost });
+            }
+        }
+        cost
     }
 
     /// A ladder of these rungs.
@@ -192,7 +205,7 @@ fn is_usable(live: Layers, encoding: Spatial, wanted: Spatial) -> bool {
     encoding <= wanted || live.best_encoding(wanted) == Some(encoding)
 }
 
-/// Whether a picture has frames above the lowest rate.
-fn has_more(rates: &LayerRates, now: Instant, spatial: Spatial, most: usize) -> bool {
-    (1..=most).any(|temporal| rates.of(now, spatial, temporal) > 0)
+/// The step of the frame rate that a temporal layer belongs to.
+fn step_of(temporal: Temporal) -> usize {
+    usize::from(temporal.id()).min(TEMPORALS - 1)
 }

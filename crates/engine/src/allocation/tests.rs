@@ -279,3 +279,83 @@ fn receiver_that_was_in_the_dark_stays_there() {
         .decide(house.now, budget, (false, false), offers, shares);
     assert_eq!(house.shares, [Some(0), Some(0)]);
 }
+
+mod ladders {
+    use umbrella_media::Layers;
+
+    use super::super::LayerRates;
+    use super::*;
+
+    fn ladder(layers: &[(Spatial, Spatial, u64)], wanted: Layer) -> Vec<(usize, u8, u64)> {
+        let mut live = Layers::NONE;
+        let mut rates = LayerRates::new();
+        for (encoding, spatial, rate) in layers {
+            live.insert(*encoding, *spatial);
+            rates.set((*encoding).max(*spatial), *rate);
+        }
+        let ladder = Ladder::new(&rates, Instant::now(), live, wanted);
+        let rungs = ladder.rungs().iter();
+        rungs
+            .map(|rung| {
+                let layer = rung.layer;
+                (layer.spatial.index(), layer.temporal.id(), rung.cost / 1000)
+            })
+            .collect()
+    }
+
+    const L: Spatial = Spatial::LOW;
+    const M: Spatial = Spatial::MEDIUM;
+    const H: Spatial = Spatial::HIGH;
+
+    #[test]
+    fn larger_picture_stutters_where_a_smaller_one_would_move() {
+        let simulcast = [(L, L, 100_000), (M, L, 500_000), (H, L, 2_000_000)];
+        // Half of the bits are the lowest frame rate's, and a quarter each of the others.
+        let expected = [
+            (0, 0, 50),
+            (0, 1, 75),
+            (0, 7, 100),
+            (1, 1, 375),
+            (1, 7, 500),
+            (2, 1, 1500),
+            (2, 7, 2000),
+        ];
+        assert_eq!(ladder(&simulcast, Layer::TOP), expected);
+    }
+
+    #[test]
+    fn spatial_layer_comes_without_those_below_it() {
+        let scalable = [(L, L, 100_000), (L, M, 400_000), (L, H, 1_000_000)];
+        let costs: Vec<u64> = ladder(&scalable, Layer::TOP)
+            .iter()
+            .filter(|rung| rung.1 == 7)
+            .map(|rung| rung.2)
+            .collect();
+        assert_eq!(costs, [100, 500, 1500]);
+    }
+
+    #[test]
+    fn small_tile_is_offered_a_large_picture() {
+        let simulcast = [(L, L, 100_000), (H, L, 2_000_000)];
+        let small = Layer {
+            spatial: L,
+            temporal: Temporal::BASE,
+        };
+        assert_eq!(ladder(&simulcast, small), [(0, 0, 50)]);
+        // If there is no other, it is.
+        assert_eq!(ladder(&[(H, L, 2_000_000)], small), [(2, 0, 1000)]);
+    }
+
+    #[test]
+    fn dear_picture_is_kept_though_a_better_one_costs_less() {
+        let odd = [(L, L, 100_000), (M, L, 500_000), (H, L, 400_000)];
+        let sizes: Vec<usize> = ladder(&odd, Layer::TOP).iter().map(|rung| rung.0).collect();
+        assert_eq!(sizes, [0, 0, 0, 2, 2]);
+    }
+
+    #[test]
+    fn layer_of_unknown_rate_is_taken_for_free() {
+        assert_eq!(ladder(&[(L, L, 100_000), (H, L, 0)], Layer::TOP).len(), 3);
+        assert!(ladder(&[(L, L, 0)], Layer::TOP).is_empty());
+    }
+}
