@@ -656,6 +656,7 @@ impl Model {
                     self.metadata.clone_from(metadata);
                 }
             }
+            Moderation::SetMaxParticipants { max_participants } => self.max = *max_participants,
             Moderation::Close { reason } => {
                 for id in self.ids() {
                     self.remove(&id, *reason, out);

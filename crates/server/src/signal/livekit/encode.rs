@@ -177,7 +177,7 @@ fn description(kind: &str, id: u32, sdp: String, sections: Vec<Section>) -> Sess
     }
 }
 
-fn room(view: &RoomView) -> wire::Room {
+pub(super) fn room(view: &RoomView) -> wire::Room {
     let created = i64::try_from(view.created_at_s).unwrap_or(0);
     wire::Room {
         sid: view.sid.clone(),
@@ -193,7 +193,7 @@ fn room(view: &RoomView) -> wire::Room {
     }
 }
 
-fn participant(view: &ParticipantView) -> ParticipantInfo {
+pub(super) fn participant(view: &ParticipantView) -> ParticipantInfo {
     let state = match view.state {
         ParticipantState::Joined => participant_info::State::Joined,
         ParticipantState::Active => participant_info::State::Active,
@@ -251,7 +251,7 @@ fn source(source: Source) -> TrackSource {
     }
 }
 
-fn track_info(view: &TrackView, client_id: &str) -> TrackInfo {
+pub(super) fn track_info(view: &TrackView, client_id: &str) -> TrackInfo {
     let kind = match view.kind {
         Kind::Audio => TrackType::Audio,
         Kind::Video => TrackType::Video,
