@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let proto = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    println!(
-        "cargo:rerun-if-changed={}",
-        proto.join("client.proto").display()
-    );
-    let files = protox::compile(["client.proto"], [&proto])?;
+    let names = ["client.proto", "server.proto"];
+    for name in names {
+        println!("cargo:rerun-if-changed={}", proto.join(name).display());
+    }
+    let files = protox::compile(names, [&proto])?;
     prost_build::Config::new()
         .btree_map(["."])
         .compile_fds(files)?;

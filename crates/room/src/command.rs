@@ -313,6 +313,11 @@ pub enum Moderation {
         /// The application's own.
         metadata: String,
     },
+    /// Let in more or fewer from now on; those who are in stay.
+    SetMaxParticipants {
+        /// At most so many that are not hidden; 0 leaves it to the limits.
+        max_participants: u32,
+    },
     /// End the room for everybody.
     Close {
         /// What they are told.

@@ -28,6 +28,9 @@ impl Room {
                 self.update(now, &identity, &change, permission);
             }
             Moderation::SetRoomMetadata { metadata } => self.set_metadata(metadata),
+            Moderation::SetMaxParticipants { max_participants } => {
+                self.set_max_participants(max_participants);
+            }
             Moderation::Close { reason } => self.close(now, reason),
         }
     }
@@ -105,6 +108,13 @@ impl Room {
         }
         self.config.metadata = metadata;
         self.tell_room();
+    }
+
+    fn set_max_participants(&mut self, max_participants: u32) {
+        if self.config.max_participants != max_participants {
+            self.config.max_participants = max_participants;
+            self.tell_room();
+        }
     }
 
     /// Everybody has to go; nobody is told of the others who go as well.

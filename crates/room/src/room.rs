@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::command::Command;
 use crate::dynacast::Demand;
-use crate::effect::{Effect, Notification};
+use crate::effect::{Effect, Notification, Refusal};
 use crate::limits::Limits;
 use crate::model::{
     Identity, ParticipantId, ParticipantView, RoomName, RoomView, TrackId, TrackView,
@@ -132,8 +132,15 @@ impl Room {
     pub fn view(&self) -> RoomView {
         let mut view = self.counted.clone();
         view.metadata.clone_from(&self.config.metadata);
+        view.max_participants = self.config.max_participants;
         count(self.roster.participants.values(), &mut view);
         view
+    }
+
+    /// Whether [`Moderation::SetRoomMetadata`](crate::command::Moderation::SetRoomMetadata) is
+    /// within the limits. What is not is ignored.
+    pub fn admit_metadata(&self, metadata: &str) -> Result<(), Refusal> {
+        self.config.limits.check_metadata(metadata)
     }
 
     /// Nobody is in, not even hidden.

@@ -11,3 +11,15 @@
 pub mod client {
     include!(concat!(env!("OUT_DIR"), "/umbrella.client.rs"));
 }
+
+/// The server API: what applications ask of rooms. What the messages and fields mean is written in
+/// `proto/server.proto`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::wildcard_enum_match_arm
+)]
+pub mod server {
+    include!(concat!(env!("OUT_DIR"), "/umbrella.server.rs"));
+}

@@ -53,9 +53,11 @@ pub(crate) struct Allocator {
 
 /// Too much for a moment is borne for so long, if no queue grows.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Before a picture goes altogether, unless not even half of all that is least fits: that is worse
-/// than some delay, and estimates are too low at times.
+/// Before a picture goes altogether, unless not even half of all that is least fits. That is worse
+/// than some delay, and an estimate may be too low because nothing has proven more yet: if it is
+/// only a little too low and no queue grows, nothing goes at all.
 const STARVATION: Duration = Duration::from_secs(2);
+const NEARLY: (u64, u64) = (2, 3);
 /// Room must have lasted this long.
 const LASTING: Duration = Duration::from_secs(1);
 /// Between two climbs.
@@ -99,7 +101,9 @@ impl Allocator {
                 let over = now.saturating_duration_since(over);
                 if budget.pressed || over >= PATIENCE {
                     let least: u64 = offers.iter().map(|offer| offer.cost(Some(0))).sum();
-                    let starves = over >= STARVATION || rate < least / 2;
+                    let (share, of) = NEARLY;
+                    let evident = budget.pressed || rate < least / of * share;
+                    let starves = (evident && over >= STARVATION) || rate < least / 2;
                     let before = shares.to_vec();
                     plan::trim(rate, starves && !budget.silent, offers, shares);
                     if before != shares {

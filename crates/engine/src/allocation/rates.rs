@@ -15,8 +15,8 @@ const FIRST: Duration = Duration::from_millis(500);
 /// Weight of a new window. So the mean goes back about five seconds, and a burst of one second
 /// does not push others off a path that carries both on the average.
 const WEIGHT: f64 = 0.2;
-/// Header, extensions, tag, UDP and IP: what a packet has besides its payload.
-const OVERHEAD: u32 = 80;
+/// Header, extensions, tag: what a packet has besides its payload.
+const OVERHEAD: u32 = 50;
 
 /// Bits per second of each layer of a producer by itself, as they arrive.
 #[derive(Debug)]

@@ -184,11 +184,11 @@ impl House {
 #[test]
 fn nine_tiles_on_a_narrow_path_stand_still() {
     let mut house = House::new(vec![offer(Priority::Normal, &CAMERA); 9]);
-    house.run(950_000, 10);
-    // Six fit, three are paused, and the client is told.
+    house.run(850_000, 10);
+    // Five fit, four are paused, and the client is told.
     assert_eq!(
         house.shares.iter().filter(|share| share.is_none()).count(),
-        3
+        4
     );
     house.run(1_900_000, 30);
     assert!(house.shares.iter().all(|share| *share >= Some(0)));
@@ -358,4 +358,13 @@ mod ladders {
         assert_eq!(ladder(&[(L, L, 100_000), (H, L, 0)], Layer::TOP).len(), 3);
         assert!(ladder(&[(L, L, 0)], Layer::TOP).is_empty());
     }
+}
+
+#[test]
+fn only_picture_goes_because_nothing_has_proven_yet_that_it_fits() {
+    let mut house = House::new(vec![offer(Priority::Normal, &[640_000])]);
+    house.run(567_000, 20);
+    assert_eq!(house.shares, [Some(0)]);
+    house.run(400_000, 5);
+    assert_eq!(house.shares, [None]);
 }

@@ -264,3 +264,20 @@ fn closed_room_sends_everybody_away_and_ends_once() {
         .is_empty()
     );
 }
+
+#[test]
+fn new_bound_on_participants_sends_somebody_away_or_is_not_told() {
+    let mut room = Harness::with(&["a", "b"]);
+    let bound = |max_participants| Moderation::SetMaxParticipants { max_participants };
+    let effects = room.moderate(bound(1));
+    for name in ["a", "b"] {
+        let [Notification::Room(view)] = told(&effects, name)[..] else {
+            panic!("{effects:?}");
+        };
+        assert_eq!((view.max_participants, view.participants), (1, 2));
+    }
+    assert_eq!(room.room.admit(&newcomer("c")), Err(Refusal::RoomFull));
+    assert!(room.moderate(bound(1)).is_empty(), "nothing has changed");
+    room.moderate(bound(3));
+    assert_eq!(room.room.admit(&newcomer("c")), Ok(()));
+}

@@ -12,5 +12,5 @@ pub use accounts::{AccountError, Accounts, SESSION_LIFETIME_S, Session};
 pub use claims::{Claims, Grants};
 pub use invites::{InviteError, Invites, NewInvite, room_grants, stable_identity};
 pub use keys::{KeyError, Keys};
-pub use rate::{TooMany, group};
+pub use rate::{CallLimit, TooMany, group};
 pub use token::{Authority, INTERNAL_KEY_PREFIX, TokenError};

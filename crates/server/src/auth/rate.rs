@@ -26,6 +26,35 @@ pub struct TooMany {
     pub retry_after_s: u32,
 }
 
+/// Bounds the calls of the server API. An application's server has one address, and is busy when
+/// many meetings begin at once.
+#[derive(Debug)]
+pub struct CallLimit(Limiter);
+
+impl CallLimit {
+    /// Nobody has called yet.
+    pub fn new(now: Instant) -> Self {
+        let each = Rate {
+            burst: 200.0,
+            per_second: 100.0,
+        };
+        let all = Rate {
+            burst: 1000.0,
+            per_second: 500.0,
+        };
+        Self(Limiter::new(each, all, now))
+    }
+
+    /// Takes one call.
+    ///
+    /// # Errors
+    ///
+    /// If there were too many.
+    pub fn attempt(&self, who: IpAddr, now: Instant) -> Result<(), TooMany> {
+        self.0.attempt(who, now)
+    }
+}
+
 /// Counts attempts.
 #[derive(Debug)]
 pub(super) struct Limiter {
@@ -228,5 +257,16 @@ mod tests {
             limiter.attempt(IpAddr::from(i.to_be_bytes()), now).unwrap();
         }
         assert!(limiter.buckets.lock().unwrap().addresses.len() <= MAX_ADDRESSES);
+    }
+
+    #[test]
+    fn flood_of_calls_is_cut_to_its_rate() {
+        let now = Instant::now();
+        let limit = CallLimit::new(now);
+        let calls = (0..1000).filter(|_| limit.attempt([192, 0, 2, 1].into(), now).is_ok());
+        assert_eq!(calls.count(), 200);
+        let second = now + Duration::from_secs(1);
+        let calls = (0..1000).filter(|_| limit.attempt([192, 0, 2, 1].into(), second).is_ok());
+        assert_eq!(calls.count(), 100);
     }
 }

@@ -8,6 +8,7 @@ use umbrella_room::Command;
 use umbrella_room::command::Join;
 use umbrella_room::model::RoomName;
 
+use super::service::Service;
 use super::session::Outbox;
 use crate::http::api::{Held, RoomDetail, RoomSummary, WorkerStatus};
 
@@ -129,6 +130,9 @@ pub enum AdminError {
     /// As many rooms as may be exist.
     #[error("too many rooms")]
     TooManyRooms,
+    /// Beyond the limits.
+    #[error("the name, the metadata, the attributes or the message are too large")]
+    TooLarge,
     /// The server is going down.
     #[error("the server is shutting down")]
     ShuttingDown,
@@ -155,6 +159,7 @@ pub(super) enum Message {
         reason: umbrella_room::model::LeaveReason,
     },
     Admin(Admin),
+    Service(RoomName, Service),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -345,7 +350,10 @@ impl Handle {
         self.inbox.send(message).await.is_ok()
     }
 
-    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+    pub(super) async fn ask<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<T>) -> Message,
+    ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         if !self.tell(message(reply)).await {
             return None;

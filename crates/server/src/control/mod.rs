@@ -9,6 +9,7 @@ pub(crate) mod data;
 mod handle;
 mod media;
 mod rooms;
+mod service;
 mod session;
 mod statistics;
 
@@ -25,7 +26,7 @@ use umbrella_room::{Command, Effect, Limits, Notification, RoomConfig};
 
 use self::data::PendingData;
 use self::handle::Message;
-use self::rooms::{Due, Rooms};
+use self::rooms::{Due, Rooms, Stay};
 use self::session::{Role, Session, Sessions};
 use self::statistics::Statistics;
 use crate::clock::unix_seconds;
@@ -34,6 +35,7 @@ use crate::worker::{FromWorker, Link, Workers};
 
 pub(crate) use self::data::Budget;
 pub use self::handle::{AdminError, Admission, Handle, Joining, Links, SessionId, SessionInput};
+pub use self::service::{RoomSettings, RoomState, ServerData};
 pub use self::session::{Event, Outbox, outbox};
 
 /// Messages and reports that are taken from a queue before the other queue has its turn.
@@ -158,6 +160,7 @@ impl Control {
             Message::Input { session, input } => self.input(session, input),
             Message::Hangup { session, reason } => self.give_up(session, reason),
             Message::Admin(request) => self.admin(now, request),
+            Message::Service(room, request) => self.serve(now, &room, request),
             Message::Shutdown(reply) => {
                 self.shut_down(now, reply);
                 return Next::Stop;
@@ -306,8 +309,11 @@ impl Control {
             max_participants: 0,
             limits: self.settings.limits.clone(),
         };
-        let until = now + self.settings.rooms.empty_timeout;
-        self.rooms.insert(config, worker, permanent, until);
+        let stay = Stay {
+            empty: self.settings.rooms.empty_timeout,
+            departure: self.settings.rooms.departure_timeout,
+        };
+        self.rooms.insert(now, config, worker, permanent, stay);
     }
 
     /// The worker for one more session in a room. A room stays on one worker while it is small,
@@ -547,8 +553,7 @@ impl Control {
     /// The last one has left; unless somebody has come in the same breath, with the same identity.
     fn emptied(&mut self, now: Instant, room: &RoomName) {
         if self.rooms.get(room).is_some_and(|e| e.room.is_empty()) {
-            let patience = self.settings.rooms.departure_timeout;
-            self.rooms.emptied(room, now, patience);
+            self.rooms.emptied(room, now);
         }
     }
 

@@ -15,18 +15,30 @@ pub(super) struct Entry {
     pub(super) worker: usize,
     /// Stays while nobody is in.
     pub(super) permanent: bool,
+    /// How long it stays while nobody is in, if it is not permanent.
+    pub(super) stay: Stay,
     occupancy: Occupancy,
     /// The earliest wake-up in the heap.
     scheduled: Option<Instant>,
+}
+
+/// How long a room stays while nobody is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stay {
+    /// From its beginning.
+    pub(super) empty: Duration,
+    /// After the last one has left.
+    pub(super) departure: Duration,
 }
 
 /// Whether somebody is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Occupancy {
     Occupied,
-    /// Nobody is in: it goes at this time, unless it is permanent.
+    /// Nobody is in since then: it goes some time, unless it is permanent.
     Empty {
-        until: Instant,
+        since: Instant,
+        joined: bool,
     },
 }
 
@@ -48,20 +60,25 @@ pub(super) struct Rooms {
 }
 
 impl Rooms {
-    /// Makes a room that goes at `until` if nobody comes.
+    /// Makes a room in which nobody is as yet.
     pub(super) fn insert(
         &mut self,
+        now: Instant,
         config: RoomConfig,
         worker: usize,
         permanent: bool,
-        until: Instant,
+        stay: Stay,
     ) {
         let name = config.name.clone();
         let entry = Entry {
             room: Room::new(config),
             worker,
             permanent,
-            occupancy: Occupancy::Empty { until },
+            stay,
+            occupancy: Occupancy::Empty {
+                since: now,
+                joined: false,
+            },
             scheduled: None,
         };
         self.by_name.insert(name.clone(), entry);
@@ -101,12 +118,24 @@ impl Rooms {
     }
 
     /// Notes that nobody is in any more.
-    pub(super) fn emptied(&mut self, name: &RoomName, now: Instant, patience: Duration) {
+    pub(super) fn emptied(&mut self, name: &RoomName, now: Instant) {
         if let Some(entry) = self.by_name.get_mut(name) {
             entry.occupancy = Occupancy::Empty {
-                until: now + patience,
+                since: now,
+                joined: true,
             };
         }
+    }
+
+    /// Changes how long a room stays. If nobody is in, the time counts from now.
+    pub(super) fn set_stay(&mut self, name: &RoomName, now: Instant, stay: Stay) {
+        if let Some(entry) = self.by_name.get_mut(name) {
+            entry.stay = stay;
+            if let Occupancy::Empty { since, .. } = &mut entry.occupancy {
+                *since = now;
+            }
+        }
+        self.schedule(name);
     }
 
     /// Makes a room stay while nobody is in; false if it does already.
@@ -164,7 +193,11 @@ impl Rooms {
 impl Entry {
     fn expires(&self) -> Option<Instant> {
         match self.occupancy {
-            Occupancy::Empty { until } if !self.permanent => Some(until),
+            Occupancy::Empty { since, joined } if !self.permanent => Some(if joined {
+                since + self.stay.departure
+            } else {
+                since + self.stay.empty
+            }),
             Occupancy::Empty { .. } | Occupancy::Occupied => None,
         }
     }
@@ -184,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    fn rooms(permanent: bool, until: Instant) -> (Rooms, RoomName) {
+    fn rooms(permanent: bool, now: Instant) -> (Rooms, RoomName) {
         let name = RoomName::new("kitchen");
         let mut rooms = Rooms::default();
         let config = RoomConfig {
@@ -195,16 +228,20 @@ mod tests {
             max_participants: 0,
             limits: Limits::default(),
         };
-        rooms.insert(config, 0, permanent, until);
+        rooms.insert(now, config, 0, permanent, STAY);
         (rooms, name)
     }
 
     const SECOND: Duration = Duration::from_secs(1);
+    const STAY: Stay = Stay {
+        empty: SECOND,
+        departure: SECOND,
+    };
 
     #[test]
     fn room_that_nobody_joins_goes() {
         let start = Instant::now();
-        let (mut rooms, name) = rooms(false, start + SECOND);
+        let (mut rooms, name) = rooms(false, start);
         assert_eq!(rooms.due(start), None);
         assert_eq!(rooms.next_deadline(), Some(start + SECOND));
         assert_eq!(rooms.due(start + SECOND), Some(Due::Expired(name)));
@@ -213,13 +250,30 @@ mod tests {
     #[test]
     fn occupied_room_stays_and_goes_when_all_have_left() {
         let start = Instant::now();
-        let (mut rooms, name) = rooms(false, start + SECOND);
+        let (mut rooms, name) = rooms(false, start);
         rooms.occupied(&name);
         assert_eq!(rooms.due(start + 10 * SECOND), None);
-        rooms.emptied(&name, start + 10 * SECOND, SECOND);
+        rooms.emptied(&name, start + 10 * SECOND);
         rooms.schedule(&name);
         assert_eq!(rooms.due(start + 10 * SECOND), None);
         assert_eq!(rooms.due(start + 11 * SECOND), Some(Due::Expired(name)));
+    }
+
+    #[test]
+    fn room_with_times_of_its_own_goes_by_those_of_the_configuration() {
+        let start = Instant::now();
+        let (mut rooms, name) = rooms(false, start);
+        let stay = Stay {
+            empty: 10 * SECOND,
+            departure: 5 * SECOND,
+        };
+        rooms.set_stay(&name, start, stay);
+        assert_eq!(rooms.due(start + 9 * SECOND), None);
+        rooms.occupied(&name);
+        rooms.emptied(&name, start + 10 * SECOND);
+        rooms.schedule(&name);
+        assert_eq!(rooms.due(start + 14 * SECOND), None);
+        assert_eq!(rooms.due(start + 15 * SECOND), Some(Due::Expired(name)));
     }
 
     #[test]

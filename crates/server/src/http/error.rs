@@ -151,6 +151,7 @@ impl From<AdminError> for Refusal {
             AdminError::RoomExists | AdminError::TooManyRooms => {
                 Self::new(StatusCode::CONFLICT, "conflict", sentence(&error))
             }
+            AdminError::TooLarge => Self::invalid(sentence(&error)),
             AdminError::ShuttingDown => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",

@@ -12,4 +12,5 @@ mod server;
 
 mod bad_input;
 mod joining;
+mod service;
 mod talking;

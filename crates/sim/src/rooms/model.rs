@@ -291,21 +291,17 @@ impl Model {
                 participant,
                 tracks,
                 subscribe,
-            } => {
-                self.wish(participant, tracks, |person, track| {
-                    person.wishes.insert(track.clone(), *subscribe);
-                    person.failed.remove(track);
-                });
-            }
+            } => self.wish(participant, tracks, |person, track| {
+                person.wishes.insert(track.clone(), *subscribe);
+                person.failed.remove(track);
+            }),
             Command::SetTrackSettings {
                 participant,
                 tracks,
                 settings,
-            } => {
-                self.wish(participant, tracks, |person, track| {
-                    person.settings.insert(track.clone(), *settings);
-                });
-            }
+            } => self.wish(participant, tracks, |person, track| {
+                person.settings.insert(track.clone(), *settings);
+            }),
             Command::AllowSubscribers {
                 participant,
                 allowed,
@@ -322,9 +318,7 @@ impl Model {
                 participant,
                 track,
                 starved,
-            } => {
-                self.starved(participant, track, *starved, out);
-            }
+            } => self.starved(participant, track, *starved, out),
             Command::UpdateSelf {
                 participant,
                 request,
@@ -332,9 +326,7 @@ impl Model {
             } => self.update_self(participant, *request, change, out),
             Command::Data {
                 from, to, payload, ..
-            } => {
-                out.data = self.recipients(from.as_ref(), to, payload.len());
-            }
+            } => out.data = self.recipients(from.as_ref(), to, payload.len()),
             Command::AudioLevels(_) => {}
             Command::Moderate(moderation) => self.moderate(moderation, out),
         }
@@ -663,6 +655,7 @@ impl Model {
                     self.metadata.clone_from(metadata);
                 }
             }
+            Moderation::SetMaxParticipants { max_participants } => self.max = *max_participants,
             Moderation::Close { reason } => {
                 for id in self.ids() {
                     self.remove(&id, *reason, out);

@@ -23,7 +23,7 @@ use crate::auth::{Authority, Claims, Grants, TokenError};
 use crate::control::{Admission, random_name};
 
 /// Bytes of a room's name and of an identity.
-const NAME: usize = 256;
+pub(super) const NAME: usize = 256;
 
 /// Room in the socket's buffer: above it a client that does not read is waited for.
 const WRITE_BUFFER: usize = 64 * 1024;

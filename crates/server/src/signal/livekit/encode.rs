@@ -7,8 +7,8 @@ use umbrella_media::{Codec, Kind, Spatial};
 use umbrella_room::Notification;
 use umbrella_room::effect::{Refusal, Snapshot};
 use umbrella_room::model::{
-    LeaveReason, ParticipantKind, ParticipantState, ParticipantView, Permission, RoomView, Source,
-    Speaker, TrackId, TrackView, VideoLayer,
+    LeaveReason, ParticipantId, ParticipantKind, ParticipantState, ParticipantView, Permission,
+    RoomView, Source, Speaker, TrackId, TrackView, VideoLayer,
 };
 use umbrella_wire::client::{
     self as wire, AddTrackRequest, DisconnectReason, JoinResponse, LeaveRequest,
@@ -90,30 +90,12 @@ pub(super) fn notification(notification: &Notification, links: Links) -> Option<
             sid: track.to_string(),
             muted: *muted,
         }),
-        Notification::SubscriptionFailed { track, codec } => {
-            let error = match codec {
-                Some(_) => SubscriptionError::SeCodecUnsupported,
-                None => SubscriptionError::SeUnknown,
-            };
-            Message::SubscriptionResponse(SubscriptionResponse {
-                track_sid: track.to_string(),
-                err: error.into(),
-            })
-        }
+        Notification::SubscriptionFailed { track, codec } => subscription_failed(track, *codec),
         Notification::StreamPaused {
             publisher,
             track,
             paused,
-        } => Message::StreamStateUpdate(StreamStateUpdate {
-            stream_states: vec![StreamStateInfo {
-                participant_sid: publisher.to_string(),
-                track_sid: track.to_string(),
-                state: match paused {
-                    true => StreamState::Paused.into(),
-                    false => StreamState::Active.into(),
-                },
-            }],
-        }),
+        } => stream_state(publisher, track, *paused),
         Notification::SubscriptionAllowed {
             publisher,
             track,
@@ -207,7 +189,7 @@ fn description(kind: &str, id: u32, sdp: String, sections: Vec<Section>) -> Sess
     }
 }
 
-fn room(view: &RoomView) -> wire::Room {
+pub(super) fn room(view: &RoomView) -> wire::Room {
     let created = i64::try_from(view.created_at_s).unwrap_or(0);
     wire::Room {
         sid: view.sid.clone(),
@@ -223,7 +205,7 @@ fn room(view: &RoomView) -> wire::Room {
     }
 }
 
-fn participant(view: &ParticipantView) -> ParticipantInfo {
+pub(super) fn participant(view: &ParticipantView) -> ParticipantInfo {
     let state = match view.state {
         ParticipantState::Joined => participant_info::State::Joined,
         ParticipantState::Active => participant_info::State::Active,
@@ -281,7 +263,7 @@ fn source(source: Source) -> TrackSource {
     }
 }
 
-fn track_info(view: &TrackView, client_id: &str) -> TrackInfo {
+pub(super) fn track_info(view: &TrackView, client_id: &str) -> TrackInfo {
     let kind = match view.kind {
         Kind::Audio => TrackType::Audio,
         Kind::Video => TrackType::Video,
@@ -368,6 +350,31 @@ fn speaker(speaker: &Speaker) -> SpeakerInfo {
         level: speaker.level,
         active: speaker.active,
     }
+}
+
+fn subscription_failed(track: &TrackId, codec: Option<Codec>) -> Message {
+    let error = match codec {
+        Some(_) => SubscriptionError::SeCodecUnsupported,
+        None => SubscriptionError::SeUnknown,
+    };
+    Message::SubscriptionResponse(SubscriptionResponse {
+        track_sid: track.to_string(),
+        err: error.into(),
+    })
+}
+
+fn stream_state(publisher: &ParticipantId, track: &TrackId, paused: bool) -> Message {
+    let state = match paused {
+        true => StreamState::Paused,
+        false => StreamState::Active,
+    };
+    Message::StreamStateUpdate(StreamStateUpdate {
+        stream_states: vec![StreamStateInfo {
+            participant_sid: publisher.to_string(),
+            track_sid: track.to_string(),
+            state: state.into(),
+        }],
+    })
 }
 
 fn refused_track(client_id: &str, refusal: Refusal) -> Message {

@@ -8,6 +8,7 @@ mod encode;
 pub(crate) mod fuzzing;
 mod hello;
 mod limits;
+mod service;
 mod session;
 
 use std::sync::Arc;
@@ -30,11 +31,14 @@ struct Shared {
     sockets: Sockets,
 }
 
-/// The routes `/rtc`, `/rtc/v1` and their `validate`, to be mounted below the prefix.
+/// The routes `/rtc`, `/rtc/v1` and their `validate`, and the server API below `/twirp`, to be
+/// mounted below the prefix.
 ///
 /// Requests should carry an [`axum::extract::ConnectInfo`] with the client's address as an
 /// extension; without one all clients share the bounds of a single address.
 pub fn router(control: Handle, authority: Arc<Authority>, limits: LimitsConfig) -> Router {
+    // Not for pages of other origins: its tokens are for the servers of applications.
+    let service = service::router(control.clone(), Arc::clone(&authority));
     let shared = Arc::new(Shared {
         sockets: Sockets::new(&limits),
         control,
@@ -54,4 +58,5 @@ pub fn router(control: Handle, authority: Arc<Authority>, limits: LimitsConfig) 
         .route("/rtc/v1/validate", get(door::validate_v1))
         .layer(cors)
         .with_state(shared)
+        .merge(service)
 }
