@@ -94,6 +94,7 @@ impl Allotment {
                 .is_informed()
                 .then(|| estimate.saturating_sub(audio)),
             silent: bandwidth.is_silent(now),
+            congested: bandwidth.is_congested(),
             pressed: bandwidth.usage() == Usage::Over || estimate < self.total / of * below,
         }
     }

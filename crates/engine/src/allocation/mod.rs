@@ -10,6 +10,7 @@ mod rates;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::allotment::Allotment;
@@ -32,6 +33,9 @@ pub(crate) struct Budget {
     pub(crate) rate: Option<u64>,
     /// Queues are growing: there is no time to wait.
     pub(crate) pressed: bool,
+    /// What is sent does not get through, as far as is known: a low estimate may have other reasons,
+    /// loss above all.
+    pub(crate) congested: bool,
     /// The receiver no longer answers. If nothing were sent to it any more, it would have nothing
     /// to answer when it is back.
     pub(crate) silent: bool,
@@ -49,15 +53,18 @@ pub(crate) struct Allocator {
     climbed: Option<Instant>,
     /// After a fall nothing is given for so long.
     rest: Duration,
+    /// Since when nothing gets through, at every look.
+    jammed: Option<Instant>,
+    /// Since when everything does.
+    clear: Option<Instant>,
 }
 
 /// Too much for a moment is borne for so long, if no queue grows.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Before a picture goes altogether, unless not even half of all that is least fits. That is worse
-/// than some delay, and an estimate may be too low because nothing has proven more yet: if it is
-/// only a little too low and no queue grows, nothing goes at all.
+/// Before a picture goes altogether, nothing must have got through for so long. That it goes is
+/// worse than some delay, and an estimate may be low because nothing has proven more yet, or for
+/// losses that have nothing to do with us.
 const STARVATION: Duration = Duration::from_secs(2);
-const NEARLY: (u64, u64) = (2, 3);
 /// Room must have lasted this long.
 const LASTING: Duration = Duration::from_secs(1);
 /// Between two climbs.
@@ -93,6 +100,8 @@ impl Allocator {
     ) -> Outcome {
         let tops: Vec<Share> = offers.iter().map(Offer::top).collect();
         let everything = plan::total(offers, &tops);
+        self.jammed = budget.congested.then_some(self.jammed.unwrap_or(now));
+        self.clear = (!budget.congested).then_some(self.clear.unwrap_or(now));
         match budget.rate {
             None => shares.copy_from_slice(&tops),
             Some(rate) if plan::total(offers, shares) > rate => {
@@ -100,10 +109,8 @@ impl Allocator {
                 let over = *self.over.get_or_insert(now);
                 let over = now.saturating_duration_since(over);
                 if budget.pressed || over >= PATIENCE {
-                    let least: u64 = offers.iter().map(|offer| offer.cost(Some(0))).sum();
-                    let (share, of) = NEARLY;
-                    let evident = budget.pressed || rate < least / of * share;
-                    let starves = (evident && over >= STARVATION) || rate < least / 2;
+                    let jammed = |since| now.saturating_duration_since(since) >= STARVATION;
+                    let starves = self.jammed.is_some_and(jammed);
                     let before = shares.to_vec();
                     plan::trim(rate, starves && !budget.silent, offers, shares);
                     if before != shares {
@@ -117,6 +124,7 @@ impl Allocator {
             }
         }
         let satisfied = !unknown && *shares == tops[..];
+        self.try_again(now, offers, shares);
         // With the margin that the last step needs, or the prober would rest just below it.
         let (room, of) = ROOM;
         let demand = match satisfied {
@@ -124,6 +132,25 @@ impl Allocator {
             false => everything * of / room,
         };
         Outcome { demand, satisfied }
+    }
+
+    /// A picture that has gone has nothing to lose: when all gets through again it is tried, the
+    /// more rarely the more often that was in vain, whatever the estimate says. Otherwise one that
+    /// is low for no reason would keep it away for ever, as nothing is sent that could prove more.
+    fn try_again(&mut self, now: Instant, offers: &[Offer], shares: &mut [Share]) {
+        let rest = self.rest.max(REST.0);
+        let rested = |since| now.saturating_duration_since(since) >= rest;
+        if !self.clear.is_some_and(rested) || !self.fell.is_none_or(rested) {
+            return;
+        }
+        let missing = (0..offers.len()).filter(|index| shares[*index].is_none());
+        if let Some(index) = missing.max_by_key(|index| (offers[*index].priority, Reverse(*index)))
+        {
+            shares[index] = Some(0);
+            self.climbed = Some(now);
+            self.clear = Some(now);
+            self.over = None;
+        }
     }
 
     fn fall(&mut self, now: Instant) {

@@ -47,6 +47,8 @@ const FALL: f64 = 0.8;
 const IDLE: u64 = 6;
 /// What was measured says nothing any more after this time.
 const STALE: Duration = Duration::from_secs(2);
+/// More than radios lose by themselves.
+const SOME_LOSS: f64 = 0.1;
 /// In a queue that is longer than this there are no probes.
 const STANDING: Duration = Duration::from_millis(20);
 /// Bits per second: what we keep in a queue that others fill. Sound and a picture; with less we
@@ -133,6 +135,13 @@ impl BandwidthEstimator {
     /// Whether the peer no longer answers what is sent.
     pub fn is_silent(&self, now: Instant) -> bool {
         self.sent && now.saturating_duration_since(self.heard) > SILENCE
+    }
+
+    /// Whether what is sent does not get through: a queue stands or grows, or much is lost. Some
+    /// loss alone is none of our doing.
+    pub fn is_congested(&self) -> bool {
+        let queues = self.trend.usage() == Usage::Over || self.queueing.wait() > STANDING;
+        queues || self.loss.share() > SOME_LOSS
     }
 
     /// What the delay says now.
@@ -318,7 +327,7 @@ impl BandwidthEstimator {
 
     fn probe_if_calm(&mut self, now: Instant) {
         let silent = self.is_silent(now);
-        let loss_limits = self.target < self.delay.rate();
+        let loss_limits = self.target < self.delay.rate() && self.loss.share() > SOME_LOSS;
         // In a queue that others fill, a burst would get more than its share and prove nothing.
         let standing = self.queueing.wait() > STANDING;
         let calm = self.trend.usage() == Usage::Normal && !standing;

@@ -133,7 +133,7 @@ fn thumbnail_takes_the_bandwidth_of_what_is_shown_large() {
     }
     let viewer = net.join(&[], 0, 3);
     connect(&mut net);
-    net.narrow = Some((viewer, 2_000_000));
+    net.narrow = Some((viewer, 2_400_000));
     for (index, camera) in cameras.iter().enumerate() {
         let track = track(&mut net, *camera, 0);
         let priority = match index {

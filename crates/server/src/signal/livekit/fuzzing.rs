@@ -51,6 +51,7 @@ pub fn signalling(data: &[u8]) {
         assert_eq!(*participant, me);
         assert!(tracks.len() <= TRACKS);
     } else if let Command::Mute { participant, .. }
+    | Command::AllowSubscribers { participant, .. }
     | Command::UpdateSelf { participant, .. }
     | Command::UpdateTrack { participant, .. } = &*command
     {
