@@ -55,8 +55,6 @@ pub(crate) struct Allocator {
     rest: Duration,
     /// Since when nothing gets through, at every look.
     jammed: Option<Instant>,
-    /// Since when everything does.
-    clear: Option<Instant>,
 }
 
 /// Too much for a moment is borne for so long, if no queue grows.
@@ -101,7 +99,6 @@ impl Allocator {
         let tops: Vec<Share> = offers.iter().map(Offer::top).collect();
         let everything = plan::total(offers, &tops);
         self.jammed = budget.congested.then_some(self.jammed.unwrap_or(now));
-        self.clear = (!budget.congested).then_some(self.clear.unwrap_or(now));
         match budget.rate {
             None => shares.copy_from_slice(&tops),
             Some(rate) if plan::total(offers, shares) > rate => {
@@ -140,7 +137,7 @@ impl Allocator {
     fn try_again(&mut self, now: Instant, offers: &[Offer], shares: &mut [Share]) {
         let rest = self.rest.max(REST.0);
         let rested = |since| now.saturating_duration_since(since) >= rest;
-        if !self.clear.is_some_and(rested) || !self.fell.is_none_or(rested) {
+        if self.jammed.is_some() || !self.fell.is_none_or(rested) {
             return;
         }
         let missing = (0..offers.len()).filter(|index| shares[*index].is_none());
@@ -148,7 +145,7 @@ impl Allocator {
         {
             shares[index] = Some(0);
             self.climbed = Some(now);
-            self.clear = Some(now);
+            self.fell = Some(now); // the next one has its turn later
             self.over = None;
         }
     }

@@ -140,7 +140,7 @@ impl BandwidthEstimator {
     /// Whether what is sent does not get through: a queue stands or grows, or much is lost. Some
     /// loss alone is none of our doing.
     pub fn is_congested(&self) -> bool {
-        let queues = self.trend.usage() == Usage::Over || self.queueing.wait() > STANDING;
+        let queues = self.trend.usage() == Usage::Over || self.standing.is_long();
         queues || self.loss.share() > SOME_LOSS
     }
 
