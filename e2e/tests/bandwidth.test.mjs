@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { plugCable } from '../lib/cable.mjs';
+import { longestStall } from '../lib/pictures.mjs';
 import { missing } from '../lib/settings.mjs';
 import { suite } from '../lib/suite.mjs';
 import { sleep, until } from '../lib/wait.mjs';
@@ -36,16 +37,6 @@ async function becomes([who, other], whom, fits, ms) {
     await sleep(100);
   }
   return false;
-}
-
-/** The longest time without a new picture, in milliseconds. */
-function longestStall(pictures) {
-  let [longest, [moved, count]] = [0, pictures[0] ?? [0, 0]];
-  for (const [time, now] of pictures) {
-    longest = Math.max(longest, time - moved);
-    if (now !== count) [moved, count] = [time, now];
-  }
-  return longest;
 }
 
 /** VP8 and H.264 in three encodings; VP9 and AV1 in one, in spatial layers. */

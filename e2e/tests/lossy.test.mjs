@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { plugCable } from '../lib/cable.mjs';
+import { longestStall } from '../lib/pictures.mjs';
 import { missing } from '../lib/settings.mjs';
 import { suite } from '../lib/suite.mjs';
 import { sleep } from '../lib/wait.mjs';
@@ -101,16 +102,6 @@ function lostPictures(sent, seen) {
   const [first, last] = [even[0] ?? seen[0], even.at(-1) ?? seen.at(-1)];
   const by = (time) => sent.findLast(([other]) => other <= time)?.[1] ?? sent[0][1];
   return 1 - (last[1] - first[1]) / (by(last[0]) - by(first[0]));
-}
-
-/** The longest time without another picture, in milliseconds; one that lasts to the end counts. */
-function longestStall(pictures) {
-  let [longest, [moved, count]] = [0, pictures[0] ?? [0, 0]];
-  for (const [time, now] of pictures) {
-    longest = Math.max(longest, time - moved);
-    if (now !== count) [moved, count] = [time, now];
-  }
-  return longest;
 }
 
 const percent = (share) => `${(share * 100).toFixed(2)} %`;

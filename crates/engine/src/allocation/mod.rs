@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::allotment::Allotment;
-pub(crate) use self::plan::{Offer, Share};
+pub(crate) use self::plan::{Offer, Share, total};
 pub(crate) use self::rates::{Ladder, LayerRates};
 
 /// What is to be done, from an [`Allocator`].
@@ -104,9 +104,8 @@ impl Allocator {
             Some(rate) if plan::total(offers, shares) > rate => {
                 self.room = None;
                 let over = *self.over.get_or_insert(now);
-                let over = now.saturating_duration_since(over);
-                if budget.pressed || over >= PATIENCE {
-                    let jammed = |since| now.saturating_duration_since(since) >= STARVATION;
+                if budget.pressed || has_passed(now, over, PATIENCE) {
+                    let jammed = |since| has_passed(now, since, STARVATION);
                     let starves = self.jammed.is_some_and(jammed);
                     let before = shares.to_vec();
                     plan::trim(rate, starves && !budget.silent, offers, shares);
@@ -136,7 +135,7 @@ impl Allocator {
     /// is low for no reason would keep it away for ever, as nothing is sent that could prove more.
     fn try_again(&mut self, now: Instant, offers: &[Offer], shares: &mut [Share]) {
         let rest = self.rest.max(REST.0);
-        let rested = |since| now.saturating_duration_since(since) >= rest;
+        let rested = |since| has_passed(now, since, rest);
         if self.jammed.is_some() || !self.fell.is_none_or(rested) {
             return;
         }
@@ -151,12 +150,8 @@ impl Allocator {
     }
 
     fn fall(&mut self, now: Instant) {
-        let after_climb = self.climbed.is_some();
-        let longer = if after_climb {
-            self.rest * 2
-        } else {
-            self.rest
-        };
+        let factor = if self.climbed.is_some() { 2 } else { 1 };
+        let longer = self.rest * factor;
         self.rest = longer.clamp(REST.0, REST.1);
         self.climbed = None;
         self.fell = Some(now);
@@ -177,17 +172,12 @@ impl Allocator {
             self.room = None;
             return;
         }
-        if self
-            .fell
-            .is_some_and(|at| now.saturating_duration_since(at) >= FORGET)
-        {
+        if self.fell.is_some_and(|at| has_passed(now, at, FORGET)) {
             (self.fell, self.rest) = (None, Duration::ZERO);
         }
         let since = *self.room.get_or_insert(now);
-        let lasting = now.saturating_duration_since(since) >= LASTING;
-        let waited = |at: Option<Instant>, time| {
-            at.is_none_or(|at| now.saturating_duration_since(at) >= time)
-        };
+        let lasting = has_passed(now, since, LASTING);
+        let waited = |at: Option<Instant>, time| at.is_none_or(|at| has_passed(now, at, time));
         // A picture that stands still is worse than one that may have to be taken away again.
         let missing = shares
             .iter()
@@ -200,4 +190,8 @@ impl Allocator {
             self.room = None;
         }
     }
+}
+
+fn has_passed(now: Instant, since: Instant, time: Duration) -> bool {
+    now.saturating_duration_since(since) >= time
 }

@@ -154,6 +154,12 @@ impl House {
         }
     }
 
+    fn look(&mut self, budget: Budget, eager: bool) -> Outcome {
+        let (offers, shares) = (&self.offers, &mut self.shares);
+        self.allocator
+            .decide(self.now, budget, (eager, false), offers, shares)
+    }
+
     fn step(&mut self, rate: u64) {
         let before = self.shares.clone();
         let budget = Budget {
@@ -162,11 +168,7 @@ impl House {
             silent: false,
             congested: true,
         };
-        let (offers, shares) = (&self.offers, &mut self.shares);
-        let outcome = self
-            .allocator
-            .decide(self.now, budget, (false, false), offers, shares);
-        self.last = Some(outcome);
+        self.last = Some(self.look(budget, false));
         self.rises += before
             .iter()
             .zip(&self.shares)
@@ -227,10 +229,7 @@ fn drop_of_the_path_is_answered_late() {
         silent: false,
         congested: true,
     };
-    let (offers, shares) = (&house.offers, &mut house.shares);
-    house
-        .allocator
-        .decide(house.now, budget, (false, false), offers, shares);
+    house.look(budget, false);
     assert_eq!(house.shares, [Some(1)]);
 }
 
@@ -244,10 +243,7 @@ fn receiver_that_tells_nothing_sees_nothing() {
         silent: false,
         congested: true,
     };
-    let (offers, shares) = (&house.offers, &mut house.shares);
-    house
-        .allocator
-        .decide(house.now, budget, (false, false), offers, shares);
+    house.look(budget, false);
     assert_eq!(house.shares, [Some(4)]);
 }
 
@@ -261,10 +257,7 @@ fn enlarged_tile_waits_although_there_is_room() {
         silent: false,
         congested: true,
     };
-    let (offers, shares) = (&house.offers, &mut house.shares);
-    let outcome = house
-        .allocator
-        .decide(house.now, budget, (true, false), offers, shares);
+    let outcome = house.look(budget, true);
     assert_eq!(house.shares, [Some(4)]);
     assert!(outcome.satisfied);
 }
@@ -278,10 +271,7 @@ fn receiver_that_was_in_the_dark_stays_there() {
         silent: true,
         congested: true,
     };
-    let (offers, shares) = (&house.offers, &mut house.shares);
-    house
-        .allocator
-        .decide(house.now, budget, (false, false), offers, shares);
+    house.look(budget, false);
     assert_eq!(house.shares, [Some(0), Some(0)]);
 }
 
@@ -375,10 +365,7 @@ fn only_picture_goes_because_packets_get_lost_that_nobody_can_help() {
         congested: false,
     };
     for _ in 0..100 {
-        let (offers, shares) = (&house.offers, &mut house.shares);
-        house
-            .allocator
-            .decide(house.now, lossy, (false, false), offers, shares);
+        house.look(lossy, false);
         house.now += 200 * MS;
     }
     assert_eq!(house.shares, [Some(0)]);
@@ -399,10 +386,7 @@ fn picture_that_went_for_no_reason_never_comes_back() {
     };
     let mut back = 0;
     for _ in 0..50 {
-        let (offers, shares) = (&house.offers, &mut house.shares);
-        house
-            .allocator
-            .decide(house.now, clear, (false, false), offers, shares);
+        house.look(clear, false);
         back += u32::from(house.shares == [Some(0)]);
         house.now += 200 * MS;
     }

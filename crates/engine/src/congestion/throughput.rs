@@ -58,24 +58,28 @@ impl Throughput {
     /// Whether packets arrive about as fast as they were sent: then the path has carried them, and
     /// what arrives says nothing of what else it would.
     pub(super) fn is_even(&self) -> bool {
-        let (Some(first), Some(last)) = (self.packets.front(), self.packets.back()) else {
+        let Some((arrived, sent)) = self.spans(0) else {
             return false;
         };
-        let arrived = last.0.saturating_sub(first.0).max(0) as f64 / 1e6;
-        let sent = last.1.saturating_duration_since(first.1).as_secs_f64();
         self.packets.len() >= FEWEST && sent >= SHORTEST && arrived <= sent * EVEN
     }
 
-    fn rate_from(&self, index: usize, bytes: usize) -> Option<u64> {
+    /// Seconds in which the packets from one on have arrived, and in which they were sent.
+    fn spans(&self, index: usize) -> Option<(f64, f64)> {
         let (first, last) = (self.packets.get(index)?, self.packets.back()?);
         let arrived = Duration::from_micros(last.0.saturating_sub(first.0).max(0) as u64);
         let sent = last.1.saturating_duration_since(first.1);
-        let span = arrived.max(sent).as_secs_f64();
+        Some((arrived.as_secs_f64(), sent.as_secs_f64()))
+    }
+
+    fn rate_from(&self, index: usize, bytes: usize) -> Option<u64> {
+        let (arrived, sent) = self.spans(index)?;
+        let span = arrived.max(sent);
         if self.packets.len() - index < FEWEST || span < SHORTEST {
             return None;
         }
         // The first packet marks the beginning; its bytes were on the way before.
-        Some(((bytes - first.2) as f64 * 8.0 / span) as u64)
+        Some(((bytes - self.packets.get(index)?.2) as f64 * 8.0 / span) as u64)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use umbrella_media::{Delivery, Kind, Layer, Spatial};
 
-use crate::allocation::{Ladder, Offer, Share};
+use crate::allocation::{self, Ladder, Offer, Share};
 use crate::api::Report;
 use crate::arena::Key;
 use crate::consumer::{Consumer, Grant};
@@ -52,8 +52,7 @@ impl Worker {
         let outcome = allotment
             .allocator
             .decide(now, budget, wishes, offers, shares);
-        let given = offers.iter().zip(&*shares);
-        let video: u64 = given.map(|(offer, share)| offer.cost(*share)).sum();
+        let video = allocation::total(offers, shares);
         allotment.decided(now, outcome, video + situation.audio);
         let egress = &mut transport.egress;
         egress.set_demand(now, outcome.demand + situation.audio);
