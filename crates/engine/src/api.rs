@@ -177,7 +177,8 @@ pub enum Request {
         /// The candidate attribute's text.
         candidate: String,
     },
-    /// Offer again with new ICE credentials (only with [`Negotiation::WeOffer`]).
+    /// The peer has lost its network, and perhaps our last offer: repeat that if its answer has
+    /// not come, and offer again with new ICE credentials (only with [`Negotiation::WeOffer`]).
     RestartIce {
         /// Which peer connection.
         transport: TransportId,

@@ -41,7 +41,11 @@ enum State {
     /// An offer waits for its answer. One at a time; what changes meanwhile waits for the next.
     Outstanding {
         pending: SdpPendingOffer,
+        text: String,
         until: Instant,
+        /// It may have got lost, and is to be sent once more. A new one would not do: if only the
+        /// answer got lost, the peer has the sections of this one.
+        again: bool,
     },
 }
 
@@ -56,6 +60,20 @@ impl Offerer {
         }
     }
 
+    /// The outstanding offer, if it is to be sent once more.
+    fn repetition(&mut self, now: Instant) -> Option<(u32, String)> {
+        match &mut self.state {
+            State::Outstanding {
+                text, until, again, ..
+            } if *again => {
+                *again = false;
+                *until = now + ANSWER_TIMEOUT;
+                Some((self.number, text.clone()))
+            }
+            State::Outstanding { .. } | State::Settled { .. } => None,
+        }
+    }
+
     fn is_settled(&self, now: Instant) -> bool {
         match &self.state {
             State::Settled { from } => from.is_none_or(|from| from <= now),
@@ -65,10 +83,13 @@ impl Offerer {
 }
 
 impl Negotiation {
-    /// Makes ICE start anew with the next offer.
+    /// Makes ICE start anew with the next offer. One that waits for its answer is repeated first.
     pub(crate) fn restart_ice(&mut self) {
         if let Role::Offerer(offerer) = &mut self.role {
             offerer.restart = true;
+            if let State::Outstanding { again, .. } = &mut offerer.state {
+                *again = true;
+            }
         }
     }
 
@@ -83,6 +104,9 @@ impl Negotiation {
         let Role::Offerer(offerer) = &mut self.role else {
             return None;
         };
+        if let Some(repetition) = offerer.repetition(now) {
+            return Some(repetition);
+        }
         let due = offerer.channels || offerer.restart || retired || !self.waiting.is_empty();
         if !due || !offerer.is_settled(now) {
             return None;
@@ -113,13 +137,18 @@ impl Negotiation {
             limits,
         );
         let (offer, pending) = api.apply()?;
+        let text = self.rewrite(&offer.to_sdp_string());
+        let Role::Offerer(offerer) = &mut self.role else {
+            return None;
+        };
         offerer.number += 1;
-        let number = offerer.number;
         offerer.state = State::Outstanding {
             pending,
+            text: text.clone(),
             until: now + ANSWER_TIMEOUT,
+            again: false,
         };
-        Some((number, self.rewrite(&offer.to_sdp_string())))
+        Some((offerer.number, text))
     }
 
     /// Takes the peer's answer. One to an earlier offer is ignored; 0 stands for the last, for

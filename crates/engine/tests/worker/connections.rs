@@ -340,3 +340,47 @@ fn a_restart_of_ice_ends_the_call() {
     assert!(net.peers[listener].got.len() >= before + 1990);
     assert!(closed(&net).is_empty(), "{:?}", closed(&net));
 }
+
+/// What a peer behind a dead link misses: datagrams both ways, and what is signalled.
+#[test]
+fn who_was_in_the_dark_stays_there() {
+    for dark in [3, 12, 25] {
+        let mut net = Network::new(14);
+        let speaker = net.join(&[Publish::Audio], 0, 0);
+        let one = net.join(&[], 1, 0);
+        let two = net.subscribe_peer();
+        connect(&mut net);
+        let mic = track(&mut net, speaker, 0);
+        for listener in [one, two] {
+            let consumer = net.consume(listener, &mic, Delivery::FULL);
+            assert!(net.until(5 * SECOND, |net| started(net, consumer)));
+        }
+        let open = |net: &Network| net.peers[two].open.len() >= 2;
+        assert!(net.until(5 * SECOND, open), "channels do not open");
+        net.dark = vec![one, two];
+        let second = net.consume(two, &mic, Delivery::FULL);
+        let transport = net.peers[two].transport;
+        for number in 0..10u8 {
+            net.run(dark * SECOND / 10);
+            net.request(Request::SendData {
+                transport,
+                channel: Channel::Reliable,
+                data: vec![number].into(),
+            });
+        }
+        net.dark.clear();
+        net.request(Request::RestartIce { transport });
+        let offer = net.peers[one].next_offer(0, 0);
+        net.send_offer(one, offer);
+        let (before, again) = (net.peers[one].got.len(), net.peers[two].got.len());
+        net.run(2 * SECOND);
+        assert!(net.peers[one].got.len() > before + 45, "after {dark} s");
+        assert!(net.peers[two].got.len() > again + 45, "after {dark} s");
+        assert!(started(&net, second), "the offer was lost for good");
+        net.run(dark * SECOND);
+        let read: Vec<u8> = net.peers[two].data.iter().map(|(_, data)| data[0]).collect();
+        assert_eq!(read, (0..10).collect::<Vec<u8>>(), "after {dark} s");
+        net.run(40 * SECOND);
+        assert!(closed(&net).is_empty(), "{:?}", closed(&net));
+    }
+}

@@ -49,6 +49,8 @@ pub(crate) struct Network {
     link_free_at: Instant,
     /// A peer that does not answer offers.
     pub(crate) deaf: Option<TransportId>,
+    /// Peers that nothing reaches, and from which nothing arrives.
+    pub(crate) dark: Vec<usize>,
     /// A peer whose datagrams are written down.
     pub(crate) tapped: Option<usize>,
     pub(crate) tape: Vec<Vec<u8>>,
@@ -121,6 +123,7 @@ impl Network {
             narrow: None,
             link_free_at: now,
             deaf: None,
+            dark: Vec::new(),
             tapped: None,
             tape: Vec::new(),
             mute: None,
@@ -339,6 +342,7 @@ impl Network {
                 );
                 self.worker_at = self.now;
             }
+            Some(peer) if self.dark.contains(&peer) => {}
             Some(peer) => self.peers[peer].receive(self.now, from, at, &data),
         }
     }
@@ -384,7 +388,7 @@ impl Network {
     fn drive_peer(&mut self, peer: usize) {
         let (protocol, address) = (self.peers[peer].protocol, self.peers[peer].address);
         for (to, data) in self.peers[peer].drive(self.now) {
-            if self.mute == Some(peer) && is_report(&data) {
+            if self.dark.contains(&peer) || self.mute == Some(peer) && is_report(&data) {
                 continue;
             }
             if self.tapped == Some(peer) {
@@ -458,6 +462,7 @@ impl Network {
                 self.peers[peer].take_answer(sdp);
             }
             Report::Offer { transport, .. } if self.deaf == Some(*transport) => {}
+            Report::Offer { transport, .. } if self.dark.contains(&self.peer_of(*transport)) => {}
             Report::Offer {
                 transport,
                 offer,
