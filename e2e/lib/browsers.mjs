@@ -1,17 +1,19 @@
 // Chromium and Firefox behind one small interface: a tab that calls the page's client.
 
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream, existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import puppeteer from 'puppeteer-core';
+import { inside } from './network.mjs';
 import { CHROMIUM, FIREFOX, HERE, NETWORK } from './settings.mjs';
 
 const CHROMIUM_FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream',
   '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required',
-  '--disable-features=WebRtcHideLocalIpsWithMdns,CalculateNativeWinOcclusion',
+  '--disable-features=WebRtcHideLocalIpsWithMdns,CalculateNativeWinOcclusion,LocalNetworkAccessChecks,'
+    + 'BlockInsecurePrivateNetworkRequests',
   '--disable-backgrounding-occluded-windows', '--disable-renderer-backgrounding',
   '--disable-background-timer-throttling',
   ...(NETWORK ? [] : ['--allow-loopback-in-peer-connection']),
@@ -31,8 +33,16 @@ const FIREFOX_PREFERENCES = {
 };
 
 /** Starts Chromium; the caller closes it. */
-export function startChromium(flags = []) {
-  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...CHROMIUM_FLAGS, ...flags] });
+export function startChromium(flags = [], executablePath = CHROMIUM) {
+  return chromium.launch({ executablePath, headless: true, args: [...CHROMIUM_FLAGS, ...flags] });
+}
+
+/** Chromium at the end of the second cable; the caller closes it. */
+function startRoamingChromium() {
+  const script = join(HERE, '.build', 'roaming-chromium');
+  const argv = inside(NETWORK.roaming, [CHROMIUM]).map((word) => `'${word}'`);
+  writeFileSync(script, `#!/bin/sh\nexec ${argv.join(' ')} "$@"\n`, { mode: 0o755 });
+  return startChromium([], script);
 }
 
 /** Starts Firefox; the caller closes it. */
@@ -53,18 +63,28 @@ export async function serveTestPage() {
     '/client.js': ['client.js', 'text/javascript'],
     '/e2ee.worker.js': ['e2ee.worker.js', 'text/javascript'],
   };
-  const server = createServer((request, response) => {
-    const [file, type] = types[request.url] ?? [];
+  const find = (url) => {
+    const [file, type] = types[url] ?? [];
     const path = file && join(HERE, '.build', file);
-    if (!path || !existsSync(path)) {
+    return path && existsSync(path) && { path, type };
+  };
+  const server = createServer((request, response) => {
+    const found = find(request.url);
+    if (!found) {
       response.writeHead(404).end();
       return;
     }
-    response.writeHead(200, { 'content-type': type });
-    createReadStream(path).pipe(response);
+    response.writeHead(200, { 'content-type': found.type });
+    createReadStream(found.path).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://localhost:${server.address().port}/`, close: () => server.close() };
+  const url = `http://localhost:${server.address().port}/`;
+  /** Serves a page to which our localhost is another. */
+  const serve = (page) => page.route(`${url}**`, (route) => {
+    const found = find(new URL(route.request().url()).pathname);
+    return found ? route.fulfill({ path: found.path, contentType: found.type }) : route.abort();
+  });
+  return { url, serve, close: () => server.close() };
 }
 
 /** The browsers of one test file, each started when first needed. */
@@ -72,11 +92,14 @@ export class Browsers {
   #started = new Map();
   #page;
 
-  async tab(kind) {
+  /** A tab of a browser of a kind, or of one that can lose its network. */
+  async tab(kind, { roaming = false } = {}) {
     this.#page ??= serveTestPage();
-    const { url } = await this.#page;
-    if (!this.#started.has(kind)) this.#started.set(kind, kind === 'firefox' ? startFirefox() : startChromium());
-    const browser = await this.#started.get(kind);
+    const { url, serve } = await this.#page;
+    const name = roaming ? `roaming ${kind}` : kind;
+    const start = { firefox: startFirefox, chromium: startChromium, 'roaming chromium': startRoamingChromium }[name];
+    if (!this.#started.has(name)) this.#started.set(name, start());
+    const browser = await this.#started.get(name);
     if (kind === 'firefox') {
       const page = await browser.newPage();
       await page.goto(url, { waitUntil: 'load' });
@@ -84,6 +107,7 @@ export class Browsers {
     }
     const context = await browser.newContext({ ignoreHTTPSErrors: true, permissions: ['camera', 'microphone'] });
     const page = await context.newPage();
+    if (roaming) await serve(page);
     await page.goto(url, { waitUntil: 'load' });
     return page;
   }

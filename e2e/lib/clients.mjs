@@ -6,7 +6,8 @@ import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Browsers } from './browsers.mjs';
-import { ARTIFACTS, HERE, PYTHON } from './settings.mjs';
+import { inside } from './network.mjs';
+import { ARTIFACTS, HERE, NETWORK, PYTHON } from './settings.mjs';
 import { token } from './tokens.mjs';
 import { until } from './wait.mjs';
 
@@ -23,18 +24,18 @@ export class Clients {
     this.#server = server;
   }
 
-  /** A client that is not connected yet. */
-  async make(kind, identity) {
+  /** A client that is not connected yet; a `roaming` one can lose its network. */
+  async make(kind, identity, { roaming = false } = {}) {
     const client = kind === 'chromium' || kind === 'firefox'
-      ? new BrowserClient(kind, identity, await this.#browsers.tab(kind))
-      : new NativeClient(kind, identity, await this.#server.authority());
+      ? new BrowserClient(kind, identity, await this.#browsers.tab(kind, { roaming }))
+      : new NativeClient(kind, identity, await this.#server.authority(), roaming);
     this.#open.add(client);
     return client;
   }
 
   /** A client that has joined `room`. `options` go to `connect`; `as` goes to the token. */
-  async join(kind, room, identity, { as = {}, ...options } = {}) {
-    const client = await this.make(kind, identity);
+  async join(kind, room, identity, { as = {}, roaming, ...options } = {}) {
+    const client = await this.make(kind, identity, { roaming });
     await client.connect({ url: this.#server.ws, token: await token(room, identity, as), ...options });
     return client;
   }
@@ -122,11 +123,12 @@ class NativeClient extends Client {
   #waiting = new Map();
   #next = 1;
 
-  constructor(kind, identity, authority) {
+  constructor(kind, identity, authority, roaming) {
     super(kind, identity);
-    const [program, script] = kind === 'python' ? [PYTHON, 'client.py'] : [process.execPath, 'client.mjs'];
+    const [runs, script] = kind === 'python' ? [PYTHON, 'client.py'] : [process.execPath, 'client.mjs'];
+    const [program, ...args] = inside(roaming && NETWORK.roaming, [runs, join(HERE, 'native', script)]);
     const env = { ...process.env, ...(authority ? { SSL_CERT_FILE: authority } : {}) };
-    this.child = spawn(program, [join(HERE, 'native', script)], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.child.stderr.pipe(createWriteStream(join(ARTIFACTS, `client-${kind}-${identity}.log`), { flags: 'a' }));
     this.child.stdin.on('error', () => {});
     createInterface({ input: this.child.stdout }).on('line', (line) => this.#answered(line));

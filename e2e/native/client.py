@@ -24,7 +24,7 @@ class Client:
         self.received = {}  # (identity, source): what has been decoded
         self.local = {}  # source: our own track
         self.tasks = set()
-        self.events = {"data": [], "chat": [], "disconnected": None, "left": []}
+        self.events = {"data": [], "chat": [], "disconnected": None, "left": [], "reconnected": 0}
         self.spoke = set()
 
     def spawn(self, coroutine):
@@ -38,6 +38,7 @@ class Client:
         room.on("data_received", self.on_data)
         room.on("active_speakers_changed", lambda all: self.spoke.update(p.identity for p in all))
         room.on("disconnected", lambda reason: self.events.update(disconnected=int(reason)))
+        room.on("reconnected", self.on_reconnected)
         room.on("participant_disconnected", lambda p: self.events["left"].append(p.identity))
         room.register_text_stream_handler("lk.chat", self.on_chat)
         start = asyncio.get_running_loop().time()
@@ -48,6 +49,9 @@ class Client:
 
     async def on_rpc(self, call):
         return f"{call.caller_identity}:{call.payload}"
+
+    def on_reconnected(self):
+        self.events["reconnected"] += 1
 
     def on_data(self, packet):
         sender = packet.participant.identity if packet.participant else None
@@ -162,6 +166,7 @@ class Client:
         people = self.room.remote_participants.values()
         return {
             "state": "connected" if self.room.isconnected() else "disconnected",
+            "sid": self.room.local_participant.sid,
             "identity": self.room.local_participant.identity,
             "participants": {person.identity: self.describe(person) for person in people},
             "spoke": sorted(self.spoke),

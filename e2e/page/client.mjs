@@ -44,7 +44,7 @@ function reroute(through) {
 }
 
 class Client {
-  events = { data: [], chat: [], spoke: new Set(), disconnected: null, left: [] };
+  events = { data: [], chat: [], spoke: new Set(), disconnected: null, left: [], reconnected: 0 };
   screens = [];
 
   async connect({ url, token, single = true, adaptive = false, autoSubscribe = true, dynacast = false, passphrase, through }) {
@@ -72,6 +72,7 @@ class Client {
     });
     room.on(RoomEvent.ActiveSpeakersChanged, (all) => all.forEach(({ identity }) => events.spoke.add(identity)));
     room.on(RoomEvent.Disconnected, (reason) => { events.disconnected = reason ?? 'unknown'; });
+    room.on(RoomEvent.Reconnected, () => { events.reconnected += 1; });
     room.on(RoomEvent.ParticipantDisconnected, ({ identity }) => events.left.push(identity));
     room.registerTextStreamHandler('lk.chat', async (reader, { identity }) => {
       events.chat.push({ from: identity, text: await reader.readAll() });
@@ -198,6 +199,7 @@ class Client {
     }
     return {
       state: room.state,
+      sid: room.localParticipant.sid,
       identity: room.localParticipant.identity,
       firstFrameMs: this.firstFrameMs ?? null,
       participants,

@@ -28,6 +28,18 @@ pub enum Command {
         /// Whose.
         participant: ParticipantId,
     },
+    /// Somebody who had lost its signalling connection is back, and may have missed anything.
+    Resume {
+        /// Who.
+        participant: ParticipantId,
+    },
+    /// What somebody believes to publish, after it was away.
+    ConfirmTracks {
+        /// Who.
+        participant: ParticipantId,
+        /// What.
+        tracks: Vec<TrackId>,
+    },
     /// Somebody wants to publish a track.
     Publish {
         /// Who.

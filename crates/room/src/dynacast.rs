@@ -129,6 +129,11 @@ impl Demand {
         self.changed.insert(key);
     }
 
+    /// The highest layer of a video track that its publisher sends, as far as it was asked.
+    pub(crate) fn asked(&self, key: TrackKey) -> Option<Option<Spatial>> {
+        self.tracks.get(&key).map(|track| track.asked)
+    }
+
     /// When [`Room::layers_due`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)

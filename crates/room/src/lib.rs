@@ -14,6 +14,7 @@
 //! | whom its publisher lets have it | `access.rs` |
 //! | how much of it they receive | `delivery.rs` |
 //! | how much of it its publisher has to send | `dynacast.rs` |
+//! | what somebody may have missed who comes back | `resume.rs` |
 //! | who speaks | `speakers.rs` |
 //! | who gets a data message | `data.rs` |
 //! | what moderators can do | `moderation.rs` |
@@ -29,6 +30,7 @@ pub mod limits;
 pub mod model;
 mod moderation;
 mod participant;
+mod resume;
 pub mod room;
 mod roster;
 mod speakers;

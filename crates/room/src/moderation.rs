@@ -65,7 +65,7 @@ impl Room {
         Arc::make_mut(&mut participant.view).permission = new;
         self.end_forbidden_tracks(now, key);
         if hides {
-            self.vanish(key);
+            self.vanish(now, key);
         }
         self.announce(key, Audience::Everybody);
         self.settle_participant(key);
@@ -91,13 +91,15 @@ impl Room {
     }
 
     /// To the others, who becomes hidden has left.
-    fn vanish(&mut self, key: ParticipantKey) {
+    fn vanish(&mut self, now: Instant, key: ParticipantKey) {
         let Some(participant) = self.roster.participants.get_mut(&key) else {
             return;
         };
         let mut last = ParticipantView::clone(&participant.view);
         last.part(LeaveReason::Asked);
         Arc::make_mut(&mut participant.view).version = last.version;
+        last.permission.hidden = false;
+        self.departures.note(now, &last);
         self.tell(&[Arc::new(last)], |other| other != key);
     }
 

@@ -196,6 +196,7 @@ impl Room {
             | LeaveReason::StateMismatch => self.send_away(id, reason),
         }
         Arc::make_mut(&mut participant.view).part(reason);
+        self.departures.note(now, &participant.view);
         Some(participant.view)
     }
 

@@ -12,6 +12,7 @@ use crate::model::{
     Identity, ParticipantId, ParticipantView, RoomName, RoomView, TrackId, TrackView,
 };
 use crate::participant::count;
+use crate::resume::Departures;
 use crate::roster::{ParticipantKey, Roster};
 use crate::speakers::Speakers;
 
@@ -57,6 +58,7 @@ pub struct Room {
     pub(crate) roster: Roster,
     pub(crate) speakers: Speakers,
     pub(crate) demand: Demand,
+    pub(crate) departures: Departures,
     pub(crate) effects: VecDeque<Effect>,
     /// When everybody is to be told of new counts.
     pub(crate) room_due: Option<Instant>,
@@ -92,6 +94,7 @@ impl Room {
             roster: Roster::default(),
             speakers: Speakers::default(),
             demand: Demand::default(),
+            departures: Departures::default(),
             effects: VecDeque::new(),
             room_due: None,
         }
@@ -186,6 +189,11 @@ impl Room {
                 reason,
             } => self.leave(now, &participant, reason),
             Command::MediaConnected { participant } => self.media_connected(&participant),
+            Command::Resume { participant } => self.resume(now, &participant),
+            Command::ConfirmTracks {
+                participant,
+                tracks,
+            } => self.confirm_tracks(&participant, tracks),
             Command::Publish { participant, track } => self.publish(&participant, *track),
             Command::TrackOpened { track, codec } => self.track_opened(now, &track, codec),
             Command::TrackCodec { track, codec } => self.track_codec(&track, codec),

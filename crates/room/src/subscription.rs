@@ -23,8 +23,10 @@ pub(crate) struct Subscription {
     /// What it has asked for; while it has not, `auto_subscribe` decides.
     wish: Option<bool>,
     settings: Option<TrackSettings>,
-    /// It was told that it may not have it.
-    forbidden: bool,
+    /// Whether it may have it, as far as it was told; until then it believes that it may.
+    allowed: Option<bool>,
+    /// Whether its path does not carry it, as far as it was told.
+    starved: Option<bool>,
     state: SubscriptionState,
 }
 
@@ -50,13 +52,35 @@ impl SubscriptionState {
     }
 }
 
+impl Subscription {
+    /// What the subscriber may have missed.
+    pub(crate) fn reminders(&self, track: &Track) -> impl Iterator<Item = Notification> + use<> {
+        let (publisher, id) = (&track.publisher_id, &track.view.id);
+        let allowed = self.allowed.map(|allowed| Notification::SubscriptionAllowed {
+            publisher: publisher.clone(),
+            track: id.clone(),
+            allowed,
+        });
+        let open = matches!(self.state, SubscriptionState::Open(_));
+        let starved = self.starved.filter(|_| open);
+        let paused = starved.map(|paused| Notification::StreamPaused {
+            publisher: publisher.clone(),
+            track: id.clone(),
+            paused,
+        });
+        [allowed, paused].into_iter().flatten()
+    }
+}
+
 impl Room {
     /// [`Command::Subscribe`](crate::Command::Subscribe).
     pub(crate) fn subscribe(&mut self, id: &ParticipantId, tracks: &[TrackId], wish: bool) {
         self.with_subscriptions(id, tracks, |subscription| {
             subscription.wish = Some(wish);
             // A client that asks again believes that it may, until it is told so again.
-            subscription.forbidden &= !wish;
+            if wish {
+                subscription.allowed = None;
+            }
             if wish && matches!(subscription.state, SubscriptionState::Failed) {
                 subscription.state = SubscriptionState::Closed;
             }
@@ -158,8 +182,10 @@ impl Room {
         let Some((_, participant)) = self.roster.find(id) else {
             return;
         };
-        let subscription = participant.subscriptions.get(&track_key);
-        if subscription.is_some_and(|s| matches!(s.state, SubscriptionState::Open(_))) {
+        let subscription = participant.subscriptions.get_mut(&track_key);
+        let is_open = |s: &&mut Subscription| matches!(s.state, SubscriptionState::Open(_));
+        if let Some(subscription) = subscription.filter(is_open) {
+            subscription.starved = Some(starved);
             let notification = Notification::StreamPaused {
                 publisher,
                 track: track_id.clone(),
@@ -283,6 +309,7 @@ fn settle(
         (SubscriptionState::Closed, false) | (SubscriptionState::Failed, true) => return,
         (SubscriptionState::Closed, true) => {
             subscribers.insert(key);
+            subscription.starved = None;
             effects.push_back(Effect::OpenConsumer {
                 subscriber: subscriber(),
                 publisher: track.publisher_id.clone(),
@@ -324,8 +351,8 @@ fn may_have(
     effects: &mut VecDeque<Effect>,
 ) -> bool {
     let allowed = track.access.allows(subscriber, &track.view.id);
-    if subscription.forbidden == allowed {
-        subscription.forbidden = !allowed;
+    if subscription.allowed.unwrap_or(true) != allowed {
+        subscription.allowed = Some(allowed);
         effects.push_back(Effect::Notify {
             to: subscriber.id.clone(),
             notification: Notification::SubscriptionAllowed {

@@ -74,6 +74,11 @@ impl Track {
         self.announced.codec.or(self.view.codec)
     }
 
+    /// The publisher's own name for it.
+    pub(crate) fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
     /// Forgets a consumer.
     pub(crate) fn remove_subscriber(&mut self, key: ParticipantKey) {
         match &mut self.state {

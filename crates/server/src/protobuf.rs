@@ -14,6 +14,8 @@ pub(crate) struct Field<'a> {
     pub(crate) number: u32,
     /// What a length-delimited field holds.
     pub(crate) text: Option<&'a [u8]>,
+    /// What a field of variable length holds that is a number.
+    pub(crate) value: Option<u64>,
     /// The whole field with its key.
     pub(crate) raw: &'a [u8],
 }
@@ -27,9 +29,10 @@ impl<'a> Field<'a> {
         if !(1..=MAX_NUMBER).contains(&number) {
             return Err(Malformed);
         }
+        let mut value = None;
         let text = match key & 7 {
             0 => {
-                take_varint(rest)?;
+                value = Some(take_varint(rest)?);
                 None
             }
             1 => {
@@ -48,7 +51,12 @@ impl<'a> Field<'a> {
             _ => return Err(Malformed),
         };
         let raw = &start[..start.len() - rest.len()];
-        Ok(Field { number, text, raw })
+        Ok(Field {
+            number,
+            text,
+            value,
+            raw,
+        })
     }
 }
 

@@ -27,6 +27,7 @@ mod packet {
     pub(super) const USER: u32 = 2;
     pub(super) const SENDER_IDENTITY: u32 = 4;
     pub(super) const DESTINATION_IDENTITIES: u32 = 5;
+    pub(super) const SEQUENCE: u32 = 16;
     pub(super) const SENDER_SID: u32 = 17;
     pub(super) const KIND_LOSSY: u64 = 1;
 }
@@ -51,6 +52,8 @@ pub(super) struct Sender<'a> {
 pub(super) struct Stamped {
     /// To whom; empty means everybody else.
     pub(super) to: Vec<Identity>,
+    /// The client's number of it, counted from 1; 0 if it does not count.
+    pub(super) sequence: u32,
     pub(super) payload: Arc<[u8]>,
 }
 
@@ -74,7 +77,7 @@ pub(super) fn stamp(
 ) -> Result<Stamped, BadEnvelope> {
     let mut to = Vec::new();
     let mut out = Vec::with_capacity(message.len() + 64);
-    let mut user_seen = false;
+    let (mut user_seen, mut sequence) = (false, 0);
     let mut rest = message;
     while !rest.is_empty() {
         let field = Field::take(&mut rest)?;
@@ -87,6 +90,11 @@ pub(super) fn stamp(
                 user_seen = true;
                 let inner = stamp_user(inner, sender, &mut to)?;
                 put_bytes(&mut out, packet::USER, &inner);
+            }
+            (packet::SEQUENCE, None) => {
+                // Numbers are cut to 32 bits, as all libraries do.
+                sequence = field.value.unwrap_or(0) as u32;
+                out.extend_from_slice(field.raw);
             }
             _ => out.extend_from_slice(field.raw),
         }
@@ -103,6 +111,7 @@ pub(super) fn stamp(
     put_bytes(&mut out, packet::SENDER_SID, sender.sid.as_str().as_bytes());
     Ok(Stamped {
         to,
+        sequence,
         payload: out.into(),
     })
 }
@@ -220,6 +229,8 @@ pub(super) struct PendingData {
     waiting: VecDeque<Arc<[u8]>>,
     bytes: usize,
     pub(super) budget: Budget,
+    /// The number of the last reliable message that has arrived.
+    received: u32,
 }
 
 impl PendingData {
@@ -228,8 +239,24 @@ impl PendingData {
             open: OpenChannels::default(),
             waiting: VecDeque::new(),
             bytes: 0,
+            received: 0,
             budget: Budget::new(now, MESSAGES_PER_SECOND, MESSAGE_BURST),
         }
+    }
+
+    /// Notes that a message has arrived; false if it had before.
+    pub(super) fn receive(&mut self, reliability: Reliability, sequence: u32) -> bool {
+        if reliability == Reliability::Lossy || sequence == 0 {
+            return true;
+        }
+        let new = sequence > self.received;
+        self.received = self.received.max(sequence);
+        new
+    }
+
+    /// The number of the last reliable message that has arrived, 0 if none has that has one.
+    pub(super) fn received(&self) -> u32 {
+        self.received
     }
 
     /// Keeps a reliable message for later.

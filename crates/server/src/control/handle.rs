@@ -1,13 +1,14 @@
 //! How the rest of the server talks to the owner of the rooms.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use umbrella_room::Command;
 use umbrella_room::command::Join;
-use umbrella_room::model::RoomName;
+use umbrella_room::model::{LeaveReason, RoomName};
 
+use super::resume::Resuming;
 use super::service::Service;
 use super::session::Outbox;
 use crate::http::api::{Held, RoomDetail, RoomSummary, WorkerStatus};
@@ -29,6 +30,20 @@ pub struct Handle {
 /// Names a signalling connection; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub(super) u64);
+
+/// Names one socket of a session: a client that loses its network comes back with another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SocketId {
+    pub(super) session: SessionId,
+    pub(super) number: u32,
+}
+
+impl SocketId {
+    /// The first one of a session.
+    pub(crate) fn first(session: SessionId) -> SocketId {
+        SocketId { session, number: 0 }
+    }
+}
 
 /// Somebody comes in.
 #[derive(Debug)]
@@ -150,13 +165,21 @@ pub(super) enum Message {
         session: SessionId,
         joining: Box<Joining>,
     },
+    Resume {
+        resuming: Box<Resuming>,
+        reply: oneshot::Sender<Result<SocketId, LeaveReason>>,
+    },
     Input {
-        session: SessionId,
+        socket: SocketId,
         input: SessionInput,
     },
     Hangup {
-        session: SessionId,
-        reason: umbrella_room::model::LeaveReason,
+        socket: SocketId,
+        reason: LeaveReason,
+    },
+    Lost {
+        socket: SocketId,
+        heard: Instant,
     },
     Admin(Admin),
     Service(RoomName, Service),
@@ -332,18 +355,29 @@ impl Handle {
         self.tell(Message::Join { session, joining }).await
     }
 
-    /// Something that a session's client wants. Waits while the inbox is full.
-    pub(crate) async fn input(&self, session: SessionId, input: SessionInput) -> bool {
-        self.tell(Message::Input { session, input }).await
+    /// Lets somebody go on with a session, over a new socket.
+    ///
+    /// # Errors
+    /// If there is no such session any more, and why.
+    pub(crate) async fn resume(&self, resuming: Box<Resuming>) -> Result<SocketId, LeaveReason> {
+        self.ask(|reply| Message::Resume { resuming, reply })
+            .await
+            .unwrap_or(Err(LeaveReason::ServerShutdown))
     }
 
-    /// A session's client is gone.
-    pub(crate) async fn hangup(
-        &self,
-        session: SessionId,
-        reason: umbrella_room::model::LeaveReason,
-    ) {
-        self.tell(Message::Hangup { session, reason }).await;
+    /// Something that a session's client wants. Waits while the inbox is full.
+    pub(crate) async fn input(&self, socket: SocketId, input: SessionInput) -> bool {
+        self.tell(Message::Input { socket, input }).await
+    }
+
+    /// A session's client is gone for good.
+    pub(crate) async fn hangup(&self, socket: SocketId, reason: LeaveReason) {
+        self.tell(Message::Hangup { socket, reason }).await;
+    }
+
+    /// A socket is gone, of which nothing was heard since a time; its client may come back.
+    pub(crate) async fn lost(&self, socket: SocketId, heard: Instant) {
+        self.tell(Message::Lost { socket, heard }).await;
     }
 
     async fn tell(&self, message: Message) -> bool {

@@ -613,6 +613,8 @@ impl Control {
             identity: &session.identity,
         };
         match data::stamp(message, sender, reliability) {
+            // It was sent again after a loss of the network, to be sure.
+            Ok(stamped) if !session.data.receive(reliability, stamped.sequence) => {}
             Ok(stamped) => {
                 let command = Command::Data {
                     from: Some(session.participant.clone()),

@@ -8,12 +8,13 @@ mod admin;
 pub(crate) mod data;
 mod handle;
 mod media;
+mod resume;
 mod rooms;
 mod service;
 mod session;
 mod statistics;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
@@ -27,14 +28,17 @@ use umbrella_room::{Command, Effect, Limits, Notification, RoomConfig};
 use self::data::PendingData;
 use self::handle::Message;
 use self::rooms::{Due, Rooms, Stay};
-use self::session::{Role, Session, Sessions};
+use self::session::{Role, Session, Sessions, Signal};
 use self::statistics::Statistics;
 use crate::clock::unix_seconds;
 use crate::config::RoomsConfig;
 use crate::worker::{FromWorker, Link, Workers};
 
 pub(crate) use self::data::Budget;
-pub use self::handle::{AdminError, Admission, Handle, Joining, Links, SessionId, SessionInput};
+pub use self::handle::{
+    AdminError, Admission, Handle, Joining, Links, SessionId, SessionInput, SocketId,
+};
+pub use self::resume::Resuming;
 pub use self::service::{RoomSettings, RoomState, ServerData};
 pub use self::session::{Event, Outbox, outbox};
 
@@ -74,6 +78,7 @@ pub fn start(settings: Settings, workers: Workers) -> Handle {
         workers: links,
         commands: VecDeque::new(),
         closing: VecDeque::new(),
+        waiting: BTreeSet::new(),
         phase: Phase::Running,
     };
     tokio::spawn(control.run(inbox, reports));
@@ -119,6 +124,8 @@ struct Control {
     commands: VecDeque<(RoomName, Command)>,
     /// Sessions that have lost a peer connection, and when they end: in this order.
     closing: VecDeque<(Instant, SessionId)>,
+    /// Sessions whose client has lost its socket, and when they end.
+    waiting: BTreeSet<(Instant, SessionId)>,
     phase: Phase,
 }
 
@@ -157,8 +164,16 @@ impl Control {
                 let _ = reply.send(self.admit(&room, &join));
             }
             Message::Join { session, joining } => self.join(now, session, *joining),
-            Message::Input { session, input } => self.input(session, input),
-            Message::Hangup { session, reason } => self.give_up(session, reason),
+            Message::Resume { resuming, reply } => {
+                let _ = reply.send(self.resume(now, *resuming));
+            }
+            Message::Input { socket, input } => self.input(socket, input),
+            Message::Hangup { socket, reason } => {
+                if self.sessions.at(socket).is_some() {
+                    self.give_up(socket.session, reason);
+                }
+            }
+            Message::Lost { socket, heard } => self.lost(now, socket, heard),
             Message::Admin(request) => self.admin(now, request),
             Message::Service(room, request) => self.serve(now, &room, request),
             Message::Shutdown(reply) => {
@@ -199,6 +214,7 @@ impl Control {
             self.closing.pop_front();
             self.give_up(id, LeaveReason::ConnectionLost);
         }
+        self.give_up_lost(now);
         if self.statistics.due(now) {
             for worker in 0..self.workers.len() {
                 self.request(worker, Request::Statistics);
@@ -212,7 +228,8 @@ impl Control {
         let retry = behind.then(|| Instant::now() + RETRY);
         let closing = self.closing.front().map(|(at, _)| *at);
         let (rooms, statistics) = (self.rooms.next_deadline(), self.statistics.deadline());
-        let all = [rooms, statistics, closing, retry];
+        let waiting = self.waiting.first().map(|(until, _)| *until);
+        let all = [rooms, statistics, closing, waiting, retry];
         all.into_iter().flatten().min()
     }
 }
@@ -265,7 +282,10 @@ impl Control {
             worker,
             links: joining.links,
             stream_names: joining.stream_names,
-            outbox: joining.outbox,
+            signal: Signal::Open {
+                outbox: joining.outbox,
+            },
+            sockets: 0,
             transports: Vec::new(),
             active: false,
             leaving: false,
@@ -342,8 +362,9 @@ impl Control {
         (0..load.len()).min_by_key(|w| load[*w]).unwrap_or(0)
     }
 
-    fn input(&mut self, id: SessionId, input: SessionInput) {
-        let Some(session) = self.sessions.get(id) else {
+    fn input(&mut self, socket: SocketId, input: SessionInput) {
+        let id = socket.session;
+        let Some(session) = self.sessions.at(socket) else {
             return;
         };
         let (worker, room) = (session.worker, session.room.clone());
@@ -435,12 +456,16 @@ impl Control {
             participant = %session.participant, ?reason, "left");
         self.close_media(&session);
         // If it is full the client does not read; with the sender gone the socket is closed.
-        let _ = session.outbox.try_send(Event::End(reason));
+        match session.signal {
+            Signal::Open { outbox } => drop(outbox.try_send(Event::End(reason))),
+            Signal::Lost { until } => drop(self.waiting.remove(&(until, id))),
+        }
     }
 
     fn shut_down(&mut self, now: Instant, reply: oneshot::Sender<()>) {
         self.phase = Phase::ShuttingDown;
-        let outboxes: Vec<Outbox> = self.sessions.iter().map(|s| s.outbox.clone()).collect();
+        let outboxes = self.sessions.iter().filter_map(Session::outbox);
+        let outboxes: Vec<Outbox> = outboxes.cloned().collect();
         let rooms: Vec<RoomName> = self.rooms.iter().map(|(name, _)| name.clone()).collect();
         for room in rooms {
             let reason = LeaveReason::ServerShutdown;
@@ -580,7 +605,10 @@ impl Control {
         let Some(session) = self.sessions.get(id) else {
             return;
         };
-        if let Err(mpsc::error::TrySendError::Full(_)) = session.outbox.try_send(event) {
+        let Some(outbox) = session.outbox() else {
+            return;
+        };
+        if let Err(mpsc::error::TrySendError::Full(_)) = outbox.try_send(event) {
             if !session.leaving {
                 tracing::warn!(room = %session.room, identity = %session.identity,
                     "client does not read what it is sent");

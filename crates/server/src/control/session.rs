@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use umbrella_engine::{
@@ -12,7 +13,7 @@ use umbrella_room::Notification;
 use umbrella_room::model::{Identity, LeaveReason, ParticipantId, RoomName, TrackId};
 
 use super::data::PendingData;
-use super::handle::{Links, SessionId};
+use super::handle::{Links, SessionId, SocketId};
 
 /// Events that wait for a session's client. A session that falls behind by so many does not read
 /// its socket, and is ended: nobody else waits for it.
@@ -55,6 +56,11 @@ pub enum Event {
         audio: u32,
         /// More for video.
         video: u32,
+    },
+    /// It goes on with the session that it had.
+    Resumed {
+        /// The number of its last reliable data message that has arrived, 0 if none has.
+        last_message: u32,
     },
     /// It was not let in.
     Refused(super::Admission),
@@ -139,7 +145,23 @@ pub(super) struct OpenSection {
     pub(super) codecs: Vec<Codec>,
 }
 
-/// One connected client.
+/// The way to a session's client.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// There is a socket.
+    Open {
+        /// Where everything for it goes.
+        outbox: Outbox,
+    },
+    /// The client has lost its socket, and may come back with another one until then. What it is
+    /// told meanwhile is not kept: all of it is said anew.
+    Lost {
+        /// When the session ends.
+        until: Instant,
+    },
+}
+
+/// One client, connected or expected back.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: SessionId,
@@ -150,7 +172,9 @@ pub(super) struct Session {
     pub(super) worker: usize,
     pub(super) links: Links,
     pub(super) stream_names: bool,
-    pub(super) outbox: Outbox,
+    pub(super) signal: Signal,
+    /// The number of its present socket, or of its last one.
+    pub(super) sockets: u32,
     pub(super) transports: Vec<Transport>,
     /// Whether the room was told that media is up.
     pub(super) active: bool,
@@ -167,6 +191,14 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Where what its client is told goes, if there is a socket.
+    pub(super) fn outbox(&self) -> Option<&Outbox> {
+        match &self.signal {
+            Signal::Open { outbox } => Some(outbox),
+            Signal::Lost { .. } => None,
+        }
+    }
+
     pub(super) fn transport(&self, role: Role) -> Option<&Transport> {
         self.transports.iter().find(|t| t.role == role)
     }
@@ -258,6 +290,12 @@ impl Sessions {
 
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.by_id.get_mut(&id)
+    }
+
+    /// The session that a socket serves: none if it has another one by now.
+    pub(super) fn at(&self, socket: SocketId) -> Option<&Session> {
+        let session = self.by_id.get(&socket.session)?;
+        (session.sockets == socket.number).then_some(session)
     }
 
     pub(super) fn of(&self, participant: &ParticipantId) -> Option<&Session> {

@@ -91,6 +91,8 @@ struct Play<'a> {
     model: Model,
     room: Room,
     world: World,
+    /// Who hears nothing.
+    dark: Option<ParticipantId>,
     now: Instant,
     step: usize,
     command: String,
@@ -129,6 +131,7 @@ impl<'a> Play<'a> {
             model: Model::new(limits, max_participants),
             room: Room::new(config),
             world: World::default(),
+            dark: None,
             now: Instant::now(),
             step: 0,
             command: "the beginning".to_owned(),
@@ -142,6 +145,7 @@ impl<'a> Play<'a> {
             let most = if self.random.one_in(10) { 6000 } else { 400 };
             let pause = Duration::from_millis(self.random.below(most) as u64);
             self.wait(pause)?;
+            self.darkness()?;
             let command = self.script.next(&mut self.random, &self.model, &self.world);
             self.play(command)?;
             if self.random.one_in(self.plan.check_every.max(1)) {
@@ -149,11 +153,40 @@ impl<'a> Play<'a> {
             }
             self.step += 1;
         }
+        self.dawn()?;
         self.speech()?;
         self.tiles()?;
         self.quiet()?;
         self.end()?;
         Ok(self.seen)
+    }
+
+    /// Now and then somebody loses its network, and finds it again. Not where an effect is spoiled:
+    /// who is in the dark would not notice.
+    fn darkness(&mut self) -> Result<(), Failure> {
+        if self.plan.mutation.is_some() {
+            return Ok(());
+        }
+        match &self.dark {
+            None if self.random.one_in(20) => {
+                self.dark = self.random.pick(&self.model.ids()).cloned();
+                self.dark.iter().for_each(|id| self.world.lose(id.clone()));
+                Ok(())
+            }
+            Some(_) if self.random.one_in(20) => self.dawn(),
+            None | Some(_) => Ok(()),
+        }
+    }
+
+    /// Who is in the dark is back, and has to know everything.
+    fn dawn(&mut self) -> Result<(), Failure> {
+        let Some(participant) = self.dark.take() else {
+            return Ok(());
+        };
+        self.world.begin_resume(&participant);
+        self.play(Command::Resume { participant })?;
+        self.world.end_resume();
+        self.check()
     }
 
     /// One command: to the model, to the room, and what follows to the world.

@@ -269,6 +269,11 @@ impl Model {
                     person.active = true;
                 }
             }
+            Command::Resume { participant } => self.resume(participant, out),
+            Command::ConfirmTracks {
+                participant,
+                tracks,
+            } => self.confirm(participant, tracks, out),
             Command::Publish { participant, track } => self.publish(participant, track, out),
             Command::TrackOpened { track, codec } => self.open(track, *codec),
             Command::TrackCodec { track, codec } => self.codec(track, *codec),
@@ -374,6 +379,38 @@ impl Model {
             out.gone(id, reason);
             self.people.retain(|person| person.id() != id);
             self.pieces.retain(|piece| piece.owner != *id);
+        }
+    }
+
+    /// Of what a publisher is told alone, only that can be told again which it can have missed.
+    fn resume(&self, id: &ParticipantId, out: &mut Outcome) {
+        let mine = self.pieces.iter().filter(|piece| piece.owner == *id);
+        for piece in mine.filter(|_| self.person(id).is_some()) {
+            let track = piece.view.id.clone();
+            if !piece.open {
+                let published = Notification::TrackPublished {
+                    client_id: piece.first.client_id.clone(),
+                    track: Box::new(piece.view.clone()),
+                };
+                out.tell(id, published);
+            }
+            if piece.view.muted {
+                let track = track.clone();
+                out.tell(id, Notification::TrackMuted { track, muted: true });
+            }
+            if piece.noticed {
+                out.tell(id, Notification::TrackSubscribed { track });
+            }
+        }
+    }
+
+    fn confirm(&self, id: &ParticipantId, tracks: &[TrackId], out: &mut Outcome) {
+        let mine = |track: &TrackId| self.piece(track).is_some_and(|piece| piece.owner == *id);
+        for track in tracks.iter().filter(|track| !mine(track)) {
+            if self.person(id).is_some() {
+                let track = track.clone();
+                out.tell(id, Notification::TrackUnpublished { track });
+            }
         }
     }
 

@@ -115,7 +115,11 @@ impl Script {
                 change: change(random),
             },
             83..=87 => data(random, model),
-            88..=92 => Command::AudioLevels(levels(random, model)),
+            88..=91 => Command::AudioLevels(levels(random, model)),
+            92 => Command::ConfirmTracks {
+                participant,
+                tracks: some_tracks(random, model),
+            },
             _ => Command::Moderate(moderation(random, model)),
         }
     }

@@ -28,6 +28,12 @@ pub(super) struct World {
     published: BTreeSet<TrackId>,
     /// Those of them that have media, and whether they are paused.
     producers: BTreeMap<TrackId, bool>,
+    /// Flows of which it was last said whether the path carries them.
+    starved: BTreeMap<(ParticipantId, TrackId), bool>,
+    /// Who hears nothing, and does not know it.
+    dark: BTreeSet<ParticipantId>,
+    /// Who is told again what it may know already.
+    resuming: Option<ParticipantId>,
 }
 
 /// What a client believes.
@@ -41,6 +47,8 @@ struct Client {
     asked: BTreeMap<TrackId, Option<Spatial>>,
     /// What it may not have.
     forbidden: BTreeSet<TrackId>,
+    /// What is not sent to it because its path does not carry it.
+    paused: BTreeSet<TrackId>,
     dismissed: bool,
 }
 
@@ -133,6 +141,28 @@ impl World {
         if let Some(client) = self.clients.get_mut(subscriber) {
             client.forbidden.retain(|track| !tracks.contains(track));
         }
+    }
+
+    /// Somebody loses its network: nothing that it is told arrives.
+    pub(super) fn lose(&mut self, id: ParticipantId) {
+        self.dark.insert(id);
+    }
+
+    /// Somebody is back, and about to be told what it has missed.
+    pub(super) fn begin_resume(&mut self, id: &ParticipantId) {
+        self.dark.remove(id);
+        self.resuming = Some(id.clone());
+    }
+
+    /// It was told.
+    pub(super) fn end_resume(&mut self) {
+        self.resuming = None;
+    }
+
+    /// Clients that hear what they are told.
+    fn listeners(&self) -> impl Iterator<Item = (&ParticipantId, &Client)> {
+        let clients = self.clients.iter();
+        clients.filter(|(id, _)| !self.dark.contains(*id))
     }
 
     /// Carries out an effect, and notes in `outcome` what went to single participants.
@@ -228,7 +258,18 @@ impl World {
         if client.dismissed {
             return Err(format!("{to} is told something after it was sent away"));
         }
+        if let Notification::StreamPaused { track, paused, .. } = notification {
+            self.starved.insert((to.clone(), track.clone()), *paused);
+        }
+        if self.dark.contains(to) {
+            return self.missed(to, notification, outcome);
+        }
+        let again = self.resuming.as_ref() == Some(to);
         match notification {
+            Notification::Participants(views) if again => {
+                views.iter().for_each(|view| client.recall(to, view));
+                return Ok(());
+            }
             Notification::Participants(views) => {
                 views
                     .iter()
@@ -245,20 +286,55 @@ impl World {
                 client.room = view.clone();
                 return Ok(());
             }
-            Notification::Speakers(speakers) => return client.hear(speakers),
+            Notification::Speakers(speakers) => return client.hear(speakers, again),
             Notification::LayersWanted { track, highest, .. } => {
-                return client.send(track, *highest);
+                return client.send(track, *highest, again);
             }
             Notification::SubscriptionAllowed {
                 publisher,
                 track,
                 allowed,
-            } => return client.permit(publisher, track, *allowed),
+            } => return client.permit(publisher, track, *allowed, again),
+            Notification::StreamPaused { track, paused, .. } => {
+                client.pause(track, *paused);
+                if again {
+                    return Ok(());
+                }
+            }
             Notification::Leave(_) => client.dismissed = true,
             Notification::TrackPublished { track, .. } => {
                 self.published.insert(track.id.clone());
             }
             Notification::Joined(_)
+            | Notification::TrackRefused { .. }
+            | Notification::TrackUnpublished { .. }
+            | Notification::TrackSubscribed { .. }
+            | Notification::TrackMuted { .. }
+            | Notification::SubscriptionFailed { .. }
+            | Notification::Response { .. } => {}
+        }
+        outcome.tell(to, notification.clone());
+        Ok(())
+    }
+
+    /// What somebody is told who hears nothing.
+    fn missed(
+        &mut self,
+        to: &ParticipantId,
+        notification: &Notification,
+        outcome: &mut Outcome,
+    ) -> Result<(), String> {
+        match notification {
+            Notification::Participants(_)
+            | Notification::Room(_)
+            | Notification::Speakers(_)
+            | Notification::LayersWanted { .. }
+            | Notification::SubscriptionAllowed { .. } => return Ok(()),
+            Notification::TrackPublished { track, .. } => {
+                self.published.insert(track.id.clone());
+            }
+            Notification::Joined(_)
+            | Notification::Leave(_)
             | Notification::TrackRefused { .. }
             | Notification::TrackUnpublished { .. }
             | Notification::TrackSubscribed { .. }
@@ -284,6 +360,7 @@ impl World {
             speakers: BTreeMap::new(),
             asked: BTreeMap::new(),
             forbidden: BTreeSet::new(),
+            paused: BTreeSet::new(),
             dismissed: false,
         };
         if snapshot.participant.id != *id || client.others.contains_key(id) {
@@ -297,6 +374,7 @@ impl World {
 
     fn disconnect(&mut self, id: &ParticipantId) -> Result<(), String> {
         self.clients.remove(id);
+        self.dark.remove(id);
         if self.flows.keys().any(|(subscriber, _)| subscriber == id) {
             return Err(format!("consumers of {id} stay open"));
         }
@@ -314,10 +392,16 @@ impl World {
             .clients
             .get(subscriber)
             .ok_or("media for somebody who is not in")?;
-        let known = client.others.get(publisher).ok_or("media of a stranger")?;
-        if known.tracks.iter().all(|view| view.id != *track) {
-            return Err("media of a track that is not known to the subscriber".to_owned());
+        if !self.dark.contains(subscriber) {
+            let known = client.others.get(publisher).ok_or("media of a stranger")?;
+            if known.tracks.iter().all(|view| view.id != *track) {
+                return Err("media of a track that is not known to the subscriber".to_owned());
+            }
         }
+        if let Some(client) = self.clients.get_mut(subscriber) {
+            client.paused.remove(track);
+        }
+        self.starved.remove(&(subscriber.clone(), track.clone()));
         if !self.producers.contains_key(track) {
             return Err("media that nobody produces".to_owned());
         }
@@ -369,14 +453,27 @@ impl World {
             .iter()
             .map(|person| (person.id().clone(), model.view_of(person)))
             .collect();
-        self.clients
-            .iter()
-            .try_for_each(|(id, client)| client.compare(id, model, &truth))
+        self.listeners().try_for_each(|(id, client)| {
+            client.compare(id, model, &truth)?;
+            self.compare_paused(id, client)
+        })
+    }
+
+    /// Whether a client shows as paused what is, of all that it gets.
+    fn compare_paused(&self, id: &ParticipantId, client: &Client) -> Result<(), String> {
+        for (subscriber, track) in self.flows.keys().filter(|flow| flow.0 == *id) {
+            let flow = (subscriber.clone(), track.clone());
+            let starved = self.starved.get(&flow).copied().unwrap_or(false);
+            if starved != client.paused.contains(track) {
+                return Err(format!("{id} believes otherwise of {track}: {starved}"));
+            }
+        }
+        Ok(())
     }
 
     /// Whether everybody knows how the room is.
     pub(super) fn compare_room(&self, model: &Model) -> Result<(), String> {
-        for (id, client) in &self.clients {
+        for (id, client) in self.listeners() {
             let RoomView {
                 participants,
                 publishers,
@@ -396,7 +493,7 @@ impl World {
 
     /// Whether everybody has the same opinion of who speaks, and nobody of those who cannot.
     pub(super) fn compare_speakers(&self, model: &Model, now: Instant) -> Result<(), String> {
-        let mut clients = self.clients.iter();
+        let mut clients = self.listeners();
         let Some((_, first)) = clients.next() else {
             return Ok(());
         };
@@ -417,7 +514,7 @@ impl World {
 
     /// Whether everybody believes that exactly these speak.
     pub(super) fn compare_speaking(&self, speaking: &[ParticipantId]) -> Result<(), String> {
-        for (id, client) in &self.clients {
+        for (id, client) in self.listeners() {
             if !client.speakers.keys().eq(speaking) {
                 let speakers = &client.speakers;
                 return Err(format!(
@@ -432,7 +529,9 @@ impl World {
     pub(super) fn compare_layers(&self, model: &Model, settled: bool) -> Result<(), String> {
         let wanted = model.wanted();
         for piece in &model.pieces {
-            let (track, client) = (&piece.view.id, self.clients.get(&piece.owner));
+            let client = self.clients.get(&piece.owner);
+            let client = client.filter(|_| !self.dark.contains(&piece.owner));
+            let track = &piece.view.id;
             let (Some(wanted), Some(client)) = (wanted.get(track), client) else {
                 continue;
             };
@@ -497,9 +596,34 @@ impl Client {
         }
     }
 
-    fn send(&mut self, track: &TrackId, highest: Option<Spatial>) -> Result<(), String> {
+    /// Takes in how somebody is, known before or not.
+    fn recall(&mut self, id: &ParticipantId, view: &Arc<ParticipantView>) {
+        if view.id == *id {
+            self.me = view.clone();
+            return;
+        }
+        self.others.retain(|_, other| other.identity != view.identity);
+        if view.state != ParticipantState::Left {
+            self.others.insert(view.id.clone(), view.clone());
+        }
+    }
+
+    fn pause(&mut self, track: &TrackId, paused: bool) {
+        if paused {
+            self.paused.insert(track.clone());
+        } else {
+            self.paused.remove(track);
+        }
+    }
+
+    fn send(
+        &mut self,
+        track: &TrackId,
+        highest: Option<Spatial>,
+        again: bool,
+    ) -> Result<(), String> {
         match self.asked.insert(track.clone(), highest) {
-            Some(before) if before == highest => Err(format!("{track}: nothing new is asked")),
+            Some(before) if before == highest && !again => Err(format!("{track}: nothing new is asked")),
             Some(_) | None => Ok(()),
         }
     }
@@ -509,6 +633,7 @@ impl Client {
         publisher: &ParticipantId,
         track: &TrackId,
         allowed: bool,
+        again: bool,
     ) -> Result<(), String> {
         let tracks = self.others.get(publisher).map(|view| &view.tracks);
         if tracks.is_none_or(|tracks| tracks.iter().all(|view| view.id != *track)) {
@@ -516,13 +641,13 @@ impl Client {
         }
         if !allowed {
             self.forbidden.insert(track.clone());
-        } else if !self.forbidden.remove(track) {
+        } else if !self.forbidden.remove(track) && !again {
             return Err(format!("{track} is allowed and was not forbidden"));
         }
         Ok(())
     }
 
-    fn hear(&mut self, speakers: &[Speaker]) -> Result<(), String> {
+    fn hear(&mut self, speakers: &[Speaker], again: bool) -> Result<(), String> {
         for speaker in speakers {
             if !(0.0..=1.0).contains(&speaker.level) {
                 return Err(format!("loudness of {speaker:?}"));
@@ -533,7 +658,7 @@ impl Client {
             } else {
                 self.speakers.remove(&speaker.participant)
             };
-            if before == speaker.active.then_some(speaker.level) {
+            if before == speaker.active.then_some(speaker.level) && !again {
                 return Err(format!("{speaker:?} is no news"));
             }
         }

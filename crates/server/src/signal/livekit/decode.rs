@@ -10,7 +10,7 @@ use umbrella_room::command::{
 use umbrella_room::model::{Identity, ParticipantId, Source, TrackId, TrackSettings, VideoLayer};
 use umbrella_wire::client::{
     AddTrackRequest, AudioTrackFeature, Ping, PublishDataTrackRequest, RequestResponse,
-    SignalRequest, SignalTarget, SubscriptionPermission, TrackPermission, TrackSource, TrackType,
+    SignalRequest, SignalTarget, SubscriptionPermission, SyncState, TrackPermission, TrackSource, TrackType,
     TrickleRequest, UpdateParticipantMetadata, UpdateSubscription, UpdateTrackSettings,
     VideoQuality, request_response, signal_request,
 };
@@ -28,6 +28,8 @@ const LAYERS: usize = 8;
 pub(super) enum Request {
     /// Something for the room or the engine.
     Input(SessionInput),
+    /// Several things at once.
+    Inputs(Vec<SessionInput>),
     /// A session description, which is dear.
     Description(SessionInput),
     /// A ping in the old form.
@@ -74,7 +76,7 @@ pub(super) fn request(message: &[u8], me: &ParticipantId) -> Result<Request, Bad
             track: TrackId::new(it.sid),
             muted: it.muted,
         }),
-        Message::Subscription(it) => subscription(it, me)?,
+        Message::Subscription(it) => command(subscribe(it, me)?),
         Message::TrackSetting(it) => track_settings(it, me)?,
         Message::Leave(_) => Request::Leave,
         Message::UpdateMetadata(it) => update_self(it, me),
@@ -97,7 +99,8 @@ pub(super) fn request(message: &[u8], me: &ParticipantId) -> Result<Request, Bad
         Message::PingReq(ping) => Request::Ping(ping),
         Message::PublishDataTrackRequest(it) => Request::Refuse(Box::new(no_data_track(it))),
         Message::SubscriptionPermission(it) => allowed_subscribers(it, me)?,
-        Message::SyncState(_) | Message::Simulate(_) => Request::Ignore,
+        Message::SyncState(it) => sync_state(it, me)?,
+        Message::Simulate(_) => Request::Ignore,
     })
 }
 
@@ -200,7 +203,7 @@ fn tracks(sids: Vec<String>) -> Result<Vec<TrackId>, BadRequest> {
     Ok(sids.into_iter().map(TrackId::new).collect())
 }
 
-fn subscription(update: UpdateSubscription, me: &ParticipantId) -> Result<Request, BadRequest> {
+fn subscribe(update: UpdateSubscription, me: &ParticipantId) -> Result<Command, BadRequest> {
     let mut sids = update.track_sids;
     for of_participant in update.participant_tracks {
         for sid in of_participant.track_sids {
@@ -212,11 +215,28 @@ fn subscription(update: UpdateSubscription, me: &ParticipantId) -> Result<Reques
             }
         }
     }
-    Ok(command(Command::Subscribe {
+    Ok(Command::Subscribe {
         participant: me.clone(),
         tracks: tracks(sids)?,
         subscribe: update.subscribe,
-    }))
+    })
+}
+
+/// What a client believes after it was away. Descriptions are not looked at: both sides have kept
+/// their connections, and offer anew.
+fn sync_state(state: SyncState, me: &ParticipantId) -> Result<Request, BadRequest> {
+    if state.publish_tracks.len() > TRACKS {
+        return Err(BadRequest::TooManyTracks);
+    }
+    let published = state.publish_tracks.into_iter();
+    let published = published.filter_map(|published| published.track);
+    let confirm = Command::ConfirmTracks {
+        participant: me.clone(),
+        tracks: published.map(|track| TrackId::new(track.sid)).collect(),
+    };
+    let subscribe = subscribe(state.subscription.unwrap_or_default(), me)?;
+    let inputs = [confirm, subscribe].map(|it| SessionInput::Command(Box::new(it)));
+    Ok(Request::Inputs(inputs.into()))
 }
 
 fn allowed_subscribers(

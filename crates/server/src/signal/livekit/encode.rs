@@ -13,7 +13,7 @@ use umbrella_room::model::{
 use umbrella_wire::client::{
     self as wire, AddTrackRequest, DisconnectReason, JoinResponse, LeaveRequest,
     MediaSectionsRequirement, MuteTrackRequest, ParticipantInfo, ParticipantPermission,
-    ParticipantUpdate, Ping, Pong, RequestResponse, RoomUpdate, ServerInfo, SessionDescription,
+    ParticipantUpdate, Ping, Pong, ReconnectResponse, RequestResponse, RoomUpdate, ServerInfo, SessionDescription,
     SimulcastCodecInfo, SpeakerInfo, SpeakersChanged, StreamState, StreamStateInfo,
     StreamStateUpdate, SubscribedCodec, SubscribedQuality, SubscribedQualityUpdate,
     SubscriptionError, SubscriptionPermissionUpdate, SubscriptionResponse, TrackInfo,
@@ -49,14 +49,27 @@ pub(super) fn joined(snapshot: &Snapshot, links: Links) -> Message {
         subscriber_primary: links == subscriber_first,
         ping_timeout: PING_TIMEOUT_S,
         ping_interval: PING_INTERVAL_S,
-        server_info: Some(ServerInfo {
-            version: COMPATIBLE_VERSION.into(),
-            protocol: COMPATIBLE_PROTOCOL,
-            ..Default::default()
-        }),
+        server_info: Some(server_info()),
         enabled_publish_codecs: Vec::new(),
         fast_publish: true,
     })
+}
+
+/// The first message of a client that goes on with its session.
+pub(super) fn resumed(last_message: u32) -> Message {
+    Message::Reconnect(ReconnectResponse {
+        ice_servers: Vec::new(),
+        server_info: Some(server_info()),
+        last_message_seq: last_message,
+    })
+}
+
+fn server_info() -> ServerInfo {
+    ServerInfo {
+        version: COMPATIBLE_VERSION.into(),
+        protocol: COMPATIBLE_PROTOCOL,
+        ..Default::default()
+    }
 }
 
 /// What the room says; `None` for what is said otherwise.

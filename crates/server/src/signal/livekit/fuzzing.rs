@@ -26,11 +26,21 @@ const NAME: usize = 16;
 /// If it makes a command of somebody else, or a larger one than it may.
 pub fn signalling(data: &[u8]) {
     let me = ParticipantId::new("PA_me");
-    let Ok(Request::Input(SessionInput::Command(command))) = request(data, &me) else {
-        return;
+    let inputs = match request(data, &me) {
+        Ok(Request::Input(input)) => vec![input],
+        Ok(Request::Inputs(inputs)) => inputs,
+        _ => return,
     };
-    if let Command::Publish { participant, track } = &*command {
-        assert_eq!(*participant, me);
+    for input in inputs {
+        if let SessionInput::Command(command) = input {
+            check_command(&command, &me);
+        }
+    }
+}
+
+fn check_command(command: &Command, me: &ParticipantId) {
+    if let Command::Publish { participant, track } = command {
+        assert_eq!(participant, me);
         assert!(track.layers.len() <= LAYERS);
         let mut names = track.layers.iter().map(|layer| layer.rid.chars().count());
         assert!(names.all(|name| name <= NAME));
@@ -38,24 +48,28 @@ pub fn signalling(data: &[u8]) {
         participant,
         tracks,
         ..
-    } = &*command
+    }
+    | Command::ConfirmTracks {
+        participant,
+        tracks,
+    } = command
     {
-        assert_eq!(*participant, me);
+        assert_eq!(participant, me);
         assert!(tracks.len() <= TRACKS);
     } else if let Command::SetTrackSettings {
         participant,
         tracks,
         ..
-    } = &*command
+    } = command
     {
-        assert_eq!(*participant, me);
+        assert_eq!(participant, me);
         assert!(tracks.len() <= TRACKS);
     } else if let Command::Mute { participant, .. }
     | Command::AllowSubscribers { participant, .. }
     | Command::UpdateSelf { participant, .. }
-    | Command::UpdateTrack { participant, .. } = &*command
+    | Command::UpdateTrack { participant, .. } = command
     {
-        assert_eq!(*participant, me);
+        assert_eq!(participant, me);
     } else {
         panic!("{command:?} is not for clients");
     }

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use prost::Message as _;
+use umbrella_room::model::ParticipantId;
 use umbrella_wire::client::{
     AddTrackRequest, ClientInfo, ConnectionSettings, JoinRequest, SessionDescription,
     WrappedJoinRequest, client_info::Sdk, wrapped_join_request::Compression,
@@ -39,8 +40,8 @@ pub(super) struct Hello {
     pub(super) capabilities: Vec<i32>,
     pub(super) auto_subscribe: bool,
     pub(super) adaptive_stream: bool,
-    /// It wants to go on with a session that it had.
-    pub(super) reconnect: bool,
+    /// It wants to go on with a stay that it had: this one.
+    pub(super) resume: Option<ParticipantId>,
     pub(super) metadata: String,
     pub(super) attributes: BTreeMap<String, String>,
     /// Tracks that the offer carries.
@@ -82,7 +83,7 @@ pub(super) fn v0(query: &HashMap<String, String>) -> Hello {
         capabilities: Vec::new(),
         auto_subscribe: switch("auto_subscribe", true),
         adaptive_stream: switch("adaptive_stream", false),
-        reconnect: switch("reconnect", false),
+        resume: resumed(switch("reconnect", false), text("sid")),
         metadata: String::new(),
         attributes: BTreeMap::new(),
         add_tracks: Vec::new(),
@@ -109,7 +110,7 @@ pub(super) fn v1(query: &HashMap<String, String>) -> Result<Hello, BadHello> {
         capabilities: client.capabilities,
         auto_subscribe: settings.auto_subscribe,
         adaptive_stream: settings.adaptive_stream,
-        reconnect: request.reconnect,
+        resume: resumed(request.reconnect, request.participant_sid),
         metadata: request.metadata,
         attributes: request.participant_attributes,
         add_tracks: request.add_track_requests,
@@ -130,6 +131,12 @@ impl Hello {
         let text: Vec<String> = parts.map(|part| harmless(part)).collect();
         text.join(" ")
     }
+}
+
+/// The stay that a client wants to go on with. One that names none cannot have it back, but must
+/// not be taken for somebody who joins.
+fn resumed(reconnect: bool, participant: String) -> Option<ParticipantId> {
+    reconnect.then(|| ParticipantId::new(participant))
 }
 
 /// What a client says of itself is written into logs and onto the admin's page.

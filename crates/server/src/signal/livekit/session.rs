@@ -18,7 +18,9 @@ use super::limits::Rates;
 use super::{Shared, encode};
 use crate::auth::{Authority, Claims};
 use crate::clock::unix_seconds;
-use crate::control::{Event, Handle, Joining, Links, SessionId, SessionInput, outbox};
+use crate::control::{
+    Event, Handle, Joining, Links, Resuming, SessionId, SessionInput, SocketId, outbox,
+};
 
 /// A client from which nothing comes for so long is gone: it pings every five seconds.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -40,23 +42,32 @@ const BATCH: usize = 64;
 
 /// Serves a client until it is gone.
 pub(super) async fn run(mut socket: WebSocket, shared: Arc<Shared>, guest: Guest) {
-    if guest.hello.reconnect {
-        // There is no session to go on with: the client joins anew.
-        let leave = encode::leave(LeaveReason::StateMismatch);
-        let _ = write(&mut socket, leave).await;
-        close(&mut socket, close_code::NORMAL, "join anew").await;
+    let (sender, events) = outbox();
+    if let Some(stay) = guest.hello.resume {
+        let resuming = Box::new(Resuming {
+            room: guest.room,
+            participant: stay.clone(),
+            identity: guest.join.identity,
+            links: guest.hello.links,
+            outbox: sender,
+        });
+        let links = guest.hello.links;
+        match shared.control.resume(resuming).await {
+            Ok(line) => {
+                let session = Session::new(line, stay, links, guest.claims, shared);
+                session.serve(socket, events).await;
+            }
+            Err(reason) => {
+                let _ = write(&mut socket, encode::leave(reason)).await;
+                close(&mut socket, close_code::NORMAL, "").await;
+            }
+        }
         return;
     }
-    let (sender, events) = outbox();
-    let session = Session {
-        id: SessionId::next(),
-        me: guest.join.id.clone(),
-        links: guest.hello.links,
-        control: shared.control.clone(),
-        rates: Rates::new(&shared.limits, Instant::now().into_std()),
-        claims: guest.claims,
-        shared,
-    };
+    let id = SessionId::next();
+    let me = guest.join.id.clone();
+    let line = SocketId::first(id);
+    let session = Session::new(line, me, guest.hello.links, guest.claims, shared);
     let joining = Box::new(Joining {
         room: guest.room,
         join: guest.join,
@@ -65,7 +76,7 @@ pub(super) async fn run(mut socket: WebSocket, shared: Arc<Shared>, guest: Guest
         stream_names: guest.hello.stream_names(),
         outbox: sender,
     });
-    session.control.join(session.id, joining).await;
+    session.control.join(id, joining).await;
     // The tracks come first: the offer's sections are looked up among them.
     for track in guest.hello.add_tracks {
         if let Some(track) = decode::new_track(track) {
@@ -84,13 +95,15 @@ pub(super) async fn run(mut socket: WebSocket, shared: Arc<Shared>, guest: Guest
 }
 
 struct Session {
-    id: SessionId,
+    line: SocketId,
     me: ParticipantId,
     links: Links,
     control: Handle,
     rates: Rates,
     claims: Claims,
     shared: Arc<Shared>,
+    /// When anything last came from the client.
+    heard: Instant,
 }
 
 /// How a session ends.
@@ -108,10 +121,30 @@ enum Over {
 }
 
 impl Session {
+    fn new(
+        line: SocketId,
+        me: ParticipantId,
+        links: Links,
+        claims: Claims,
+        shared: Arc<Shared>,
+    ) -> Session {
+        let now = Instant::now();
+        Session {
+            line,
+            me,
+            links,
+            control: shared.control.clone(),
+            rates: Rates::new(&shared.limits, now.into_std()),
+            claims,
+            shared,
+            heard: now,
+        }
+    }
+
     async fn serve(mut self, mut socket: WebSocket, mut events: mpsc::Receiver<Event>) {
         let over = self.exchange(&mut socket, &mut events).await;
         match over {
-            Over::Lost => self.hang_up(LeaveReason::SignalLost).await,
+            Over::Lost => self.control.lost(self.line, self.heard.into_std()).await,
             Over::Asked => {
                 self.hang_up(LeaveReason::Asked).await;
                 close(&mut socket, close_code::NORMAL, "").await;
@@ -139,7 +172,7 @@ impl Session {
     }
 
     async fn hang_up(&self, reason: LeaveReason) {
-        self.control.hangup(self.id, reason).await;
+        self.control.hangup(self.line, reason).await;
     }
 
     async fn exchange(
@@ -147,12 +180,11 @@ impl Session {
         socket: &mut WebSocket,
         events: &mut mpsc::Receiver<Event>,
     ) -> Over {
-        let mut heard = Instant::now();
         let mut refresh = Instant::now() + REFRESH;
         loop {
             let done = tokio::select! {
                 frame = socket.recv() => {
-                    heard = Instant::now();
+                    self.heard = Instant::now();
                     match frame {
                         Some(Ok(frame)) => self.receive(socket, frame).await,
                         Some(Err(error)) => Err(broken(&error)),
@@ -163,7 +195,7 @@ impl Session {
                     Some(event) => self.tell(socket, event, events).await,
                     None => Err(Over::Lost),
                 },
-                () = tokio::time::sleep_until(heard + SILENCE) => Err(Over::Lost),
+                () = tokio::time::sleep_until(self.heard + SILENCE) => Err(Over::Lost),
                 () = tokio::time::sleep_until(refresh) => {
                     refresh = Instant::now() + REFRESH;
                     self.refresh_token(socket).await
@@ -187,6 +219,11 @@ impl Session {
         let request = decode::request(&message, &self.me);
         match request.map_err(|error| Over::Misbehaved(error.to_string()))? {
             Request::Input(input) => self.input(input).await,
+            Request::Inputs(inputs) => {
+                for input in inputs {
+                    self.input(input).await;
+                }
+            }
             Request::Description(input) => {
                 if !self.rates.offer(Instant::now().into_std()) {
                     return Err(Over::Misbehaved("too many session descriptions".into()));
@@ -222,7 +259,7 @@ impl Session {
 
     async fn input(&self, input: SessionInput) {
         // Without an owner of the rooms, the outbox is closed and says so.
-        self.control.input(self.id, input).await;
+        self.control.input(self.line, input).await;
     }
 
     /// Writes an event and those that wait behind it.
@@ -235,7 +272,10 @@ impl Session {
         let mut next = Some(first);
         for _ in 0..BATCH {
             let Some(event) = next.take() else { break };
-            let has_joined = matches!(event, Event::Notify(Notification::Joined(_)));
+            let has_joined = matches!(
+                event,
+                Event::Notify(Notification::Joined(_)) | Event::Resumed { .. }
+            );
             if let Some(message) = self.encode(event)? {
                 feed(socket, message).await?;
             }
@@ -268,6 +308,7 @@ impl Session {
                 sections,
             } => Some(encode::offer(offer, sdp, sections)),
             Event::SectionsWanted { audio, video } => Some(encode::sections_wanted(audio, video)),
+            Event::Resumed { last_message } => Some(encode::resumed(last_message)),
             Event::Refused(refused) => {
                 tracing::info!(identity = self.claims.sub, reason = %refused, "refused to join");
                 return Err(Over::NotAdmitted);
