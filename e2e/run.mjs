@@ -38,7 +38,7 @@ if (!network) {
 }
 
 const argv = [
-  process.execPath, '--test', '--test-concurrency=1', '--test-reporter=spec', '--test-timeout=240000',
+  process.execPath, '--test', '--test-concurrency=1', '--test-reporter=spec', '--test-timeout=360000',
   ...(values.name ? [`--test-name-pattern=${values.name}`] : []),
   ...files.map((file) => join('tests', file)),
 ];

@@ -56,11 +56,13 @@ impl Subscription {
     /// What the subscriber may have missed.
     pub(crate) fn reminders(&self, track: &Track) -> impl Iterator<Item = Notification> + use<> {
         let (publisher, id) = (&track.publisher_id, &track.view.id);
-        let allowed = self.allowed.map(|allowed| Notification::SubscriptionAllowed {
-            publisher: publisher.clone(),
-            track: id.clone(),
-            allowed,
-        });
+        let allowed = self
+            .allowed
+            .map(|allowed| Notification::SubscriptionAllowed {
+                publisher: publisher.clone(),
+                track: id.clone(),
+                allowed,
+            });
         let open = matches!(self.state, SubscriptionState::Open(_));
         let starved = self.starved.filter(|_| open);
         let paused = starved.map(|paused| Notification::StreamPaused {

@@ -378,7 +378,11 @@ fn who_was_in_the_dark_stays_there() {
         assert!(net.peers[two].got.len() > again + 45, "after {dark} s");
         assert!(started(&net, second), "the offer was lost for good");
         net.run(dark * SECOND);
-        let read: Vec<u8> = net.peers[two].data.iter().map(|(_, data)| data[0]).collect();
+        let read: Vec<u8> = net.peers[two]
+            .data
+            .iter()
+            .map(|(_, data)| data[0])
+            .collect();
         assert_eq!(read, (0..10).collect::<Vec<u8>>(), "after {dark} s");
         net.run(40 * SECOND);
         assert!(closed(&net).is_empty(), "{:?}", closed(&net));

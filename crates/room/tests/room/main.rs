@@ -9,6 +9,7 @@ mod layers;
 mod moderating;
 mod properties;
 mod publishing;
+mod resuming;
 mod speaking;
 mod subscribing;
 mod updating;

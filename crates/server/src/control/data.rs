@@ -438,6 +438,25 @@ mod tests {
     }
 
     #[test]
+    fn message_that_is_sent_again_to_be_sure_comes_twice() {
+        let numbered = |sequence| DataPacket {
+            sequence,
+            ..Default::default()
+        };
+        let mut pending = PendingData::new(Instant::now());
+        let mut arrives = |sequence, reliability| {
+            let message = numbered(sequence).encode_to_vec();
+            let stamped = stamped(&message, reliability).unwrap();
+            pending.receive(reliability, stamped.sequence)
+        };
+        let sent = [1, 2, 2, 1, 3, 0, 0];
+        let fresh = sent.map(|sequence| arrives(sequence, Reliability::Reliable));
+        assert_eq!(fresh, [true, true, false, false, true, true, true]);
+        assert!(arrives(1, Reliability::Lossy), "lossy ones are not counted");
+        assert_eq!(pending.received(), 3);
+    }
+
+    #[test]
     fn messages_for_a_late_channel_are_bounded_and_in_order() {
         let mut pending = PendingData::new(Instant::now());
         for n in 0..1000u32 {

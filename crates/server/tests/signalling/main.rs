@@ -8,6 +8,7 @@
 )]
 
 mod client;
+mod resuming;
 mod server;
 
 mod bad_input;

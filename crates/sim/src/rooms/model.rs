@@ -264,11 +264,7 @@ impl Model {
                 participant,
                 reason,
             } => self.remove(participant, *reason, out),
-            Command::MediaConnected { participant } => {
-                if let Some(person) = self.person_mut(participant) {
-                    person.active = true;
-                }
-            }
+            Command::MediaConnected { participant } => self.activate(participant),
             Command::Resume { participant } => self.resume(participant, out),
             Command::ConfirmTracks {
                 participant,
@@ -282,11 +278,7 @@ impl Model {
                 participant,
                 track,
                 muted,
-            } => {
-                if let Some(piece) = self.piece_mut(track).filter(|p| p.owner == *participant) {
-                    piece.view.muted = *muted;
-                }
-            }
+            } => self.mute(participant, track, *muted),
             Command::UpdateTrack {
                 participant,
                 track,
@@ -296,10 +288,7 @@ impl Model {
                 participant,
                 tracks,
                 subscribe,
-            } => self.wish(participant, tracks, |person, track| {
-                person.wishes.insert(track.clone(), *subscribe);
-                person.failed.remove(track);
-            }),
+            } => self.subscribe(participant, tracks, *subscribe),
             Command::SetTrackSettings {
                 participant,
                 tracks,
@@ -412,6 +401,25 @@ impl Model {
                 out.tell(id, Notification::TrackUnpublished { track });
             }
         }
+    }
+
+    fn activate(&mut self, id: &ParticipantId) {
+        if let Some(person) = self.person_mut(id) {
+            person.active = true;
+        }
+    }
+
+    fn mute(&mut self, id: &ParticipantId, track: &TrackId, muted: bool) {
+        if let Some(piece) = self.piece_mut(track).filter(|p| p.owner == *id) {
+            piece.view.muted = muted;
+        }
+    }
+
+    fn subscribe(&mut self, id: &ParticipantId, tracks: &[TrackId], subscribe: bool) {
+        self.wish(id, tracks, |person, track| {
+            person.wishes.insert(track.clone(), subscribe);
+            person.failed.remove(track);
+        });
     }
 
     fn end(&mut self, track: &TrackId) {

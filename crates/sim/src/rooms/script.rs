@@ -116,10 +116,7 @@ impl Script {
             },
             83..=87 => data(random, model),
             88..=91 => Command::AudioLevels(levels(random, model)),
-            92 => Command::ConfirmTracks {
-                participant,
-                tracks: some_tracks(random, model),
-            },
+            92 => confirm(random, model),
             _ => Command::Moderate(moderation(random, model)),
         }
     }
@@ -213,6 +210,13 @@ fn allow(random: &mut Random, model: &Model) -> Command {
     Command::AllowSubscribers {
         participant: somebody(random, model),
         allowed,
+    }
+}
+
+fn confirm(random: &mut Random, model: &Model) -> Command {
+    Command::ConfirmTracks {
+        participant: somebody(random, model),
+        tracks: some_tracks(random, model),
     }
 }
 

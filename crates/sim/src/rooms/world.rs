@@ -265,23 +265,10 @@ impl World {
             return self.missed(to, notification, outcome);
         }
         let again = self.resuming.as_ref() == Some(to);
+        if let Notification::Participants(views) = notification {
+            return self.introduce(to, views, again);
+        }
         match notification {
-            Notification::Participants(views) if again => {
-                views.iter().for_each(|view| client.recall(to, view));
-                return Ok(());
-            }
-            Notification::Participants(views) => {
-                views
-                    .iter()
-                    .try_for_each(|view| client.learn(to, view, &self.departed))?;
-                for view in views
-                    .iter()
-                    .filter(|view| view.state == ParticipantState::Left)
-                {
-                    self.departed.insert(view.id.clone(), view.version);
-                }
-                return Ok(());
-            }
             Notification::Room(view) => {
                 client.room = view.clone();
                 return Ok(());
@@ -306,6 +293,7 @@ impl World {
                 self.published.insert(track.id.clone());
             }
             Notification::Joined(_)
+            | Notification::Participants(_)
             | Notification::TrackRefused { .. }
             | Notification::TrackUnpublished { .. }
             | Notification::TrackSubscribed { .. }
@@ -314,6 +302,30 @@ impl World {
             | Notification::Response { .. } => {}
         }
         outcome.tell(to, notification.clone());
+        Ok(())
+    }
+
+    /// Somebody is told of participants, perhaps of what it knows already.
+    fn introduce(
+        &mut self,
+        to: &ParticipantId,
+        views: &[Arc<ParticipantView>],
+        again: bool,
+    ) -> Result<(), String> {
+        let client = self.clients.get_mut(to).ok_or("it is not in")?;
+        if again {
+            views.iter().for_each(|view| client.recall(to, view));
+            return Ok(());
+        }
+        let mut views = views.iter();
+        views
+            .clone()
+            .try_for_each(|view| client.learn(to, view, &self.departed))?;
+        let gone = views
+            .by_ref()
+            .filter(|view| view.state == ParticipantState::Left);
+        self.departed
+            .extend(gone.map(|view| (view.id.clone(), view.version)));
         Ok(())
     }
 
@@ -602,7 +614,8 @@ impl Client {
             self.me = view.clone();
             return;
         }
-        self.others.retain(|_, other| other.identity != view.identity);
+        self.others
+            .retain(|_, other| other.identity != view.identity);
         if view.state != ParticipantState::Left {
             self.others.insert(view.id.clone(), view.clone());
         }
@@ -623,7 +636,9 @@ impl Client {
         again: bool,
     ) -> Result<(), String> {
         match self.asked.insert(track.clone(), highest) {
-            Some(before) if before == highest && !again => Err(format!("{track}: nothing new is asked")),
+            Some(before) if before == highest && !again => {
+                Err(format!("{track}: nothing new is asked"))
+            }
             Some(_) | None => Ok(()),
         }
     }

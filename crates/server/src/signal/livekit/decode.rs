@@ -10,8 +10,8 @@ use umbrella_room::command::{
 use umbrella_room::model::{Identity, ParticipantId, Source, TrackId, TrackSettings, VideoLayer};
 use umbrella_wire::client::{
     AddTrackRequest, AudioTrackFeature, Ping, PublishDataTrackRequest, RequestResponse,
-    SignalRequest, SignalTarget, SubscriptionPermission, SyncState, TrackPermission, TrackSource, TrackType,
-    TrickleRequest, UpdateParticipantMetadata, UpdateSubscription, UpdateTrackSettings,
+    SignalRequest, SignalTarget, SubscriptionPermission, SyncState, TrackPermission, TrackSource,
+    TrackType, TrickleRequest, UpdateParticipantMetadata, UpdateSubscription, UpdateTrackSettings,
     VideoQuality, request_response, signal_request,
 };
 

@@ -13,13 +13,13 @@ use umbrella_room::model::{
 use umbrella_wire::client::{
     self as wire, AddTrackRequest, DisconnectReason, JoinResponse, LeaveRequest,
     MediaSectionsRequirement, MuteTrackRequest, ParticipantInfo, ParticipantPermission,
-    ParticipantUpdate, Ping, Pong, ReconnectResponse, RequestResponse, RoomUpdate, ServerInfo, SessionDescription,
-    SimulcastCodecInfo, SpeakerInfo, SpeakersChanged, StreamState, StreamStateInfo,
-    StreamStateUpdate, SubscribedCodec, SubscribedQuality, SubscribedQualityUpdate,
-    SubscriptionError, SubscriptionPermissionUpdate, SubscriptionResponse, TrackInfo,
-    TrackPublishedResponse, TrackSource, TrackSubscribed, TrackType, TrackUnpublishedResponse,
-    VideoQuality, leave_request::Action, participant_info, request_response,
-    signal_response::Message,
+    ParticipantUpdate, Ping, Pong, ReconnectResponse, RequestResponse, RoomUpdate, ServerInfo,
+    SessionDescription, SimulcastCodecInfo, SpeakerInfo, SpeakersChanged, StreamState,
+    StreamStateInfo, StreamStateUpdate, SubscribedCodec, SubscribedQuality,
+    SubscribedQualityUpdate, SubscriptionError, SubscriptionPermissionUpdate, SubscriptionResponse,
+    TrackInfo, TrackPublishedResponse, TrackSource, TrackSubscribed, TrackType,
+    TrackUnpublishedResponse, VideoQuality, leave_request::Action, participant_info,
+    request_response, signal_response::Message,
 };
 
 use crate::control::Links;
