@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use umbrella_media::{Codec, Delivery, Kind, Layer};
+use umbrella_media::{Codec, Delivery, Kind, Layer, Spatial};
 
+use crate::totals::Totals;
 use crate::worker::Relay;
 
 macro_rules! id {
@@ -247,6 +248,8 @@ pub enum Request {
     },
     /// Asks for one [`Report::Statistics`].
     Statistics,
+    /// Asks for one [`Report::Totals`].
+    Totals,
 }
 
 /// The names of a consumer in the peer's SDP: `a=msid:STREAM TRACK`.
@@ -412,6 +415,8 @@ pub enum Report {
     AudioLevels(Vec<Loudness>),
     /// The answer to [`Request::Statistics`].
     Statistics(Box<Statistics>),
+    /// The answer to [`Request::Totals`].
+    Totals(Box<Totals>),
 }
 
 /// A section of a session description that carries a consumer.
@@ -509,6 +514,8 @@ pub struct TransportStatistics {
     pub path: Option<Path>,
     /// Round-trip time as measured by receiver reports.
     pub rtt: Option<Duration>,
+    /// What the path to the peer carries in bits per second, once its feedback has told.
+    pub bandwidth: Option<u64>,
 }
 
 /// Figures of one producer.
@@ -516,6 +523,12 @@ pub struct TransportStatistics {
 pub struct ProducerStatistics {
     /// Which one.
     pub producer: ProducerId,
+    /// From which peer connection; `None` for one that has just ended.
+    pub transport: Option<TransportId>,
+    /// Audio or video.
+    pub kind: Kind,
+    /// Whether what arrives is dropped: a muted track.
+    pub paused: bool,
     /// What it sends, once known.
     pub codec: Option<Codec>,
     /// Per encoding, lowest first.
@@ -529,7 +542,8 @@ pub struct EncodingStatistics {
     pub packets: u64,
     /// Payload bytes received.
     pub bytes: u64,
-    /// Packets that never came, resends included.
+    /// Packets that never came, resends included. Of `packets + lost` that were sent; it falls
+    /// when one comes late.
     pub lost: u64,
     /// Key frame requests sent to the publisher.
     pub key_frame_requests: u64,
@@ -542,14 +556,32 @@ pub struct EncodingStatistics {
 pub struct ConsumerStatistics {
     /// Which one.
     pub consumer: ConsumerId,
+    /// To which peer connection; `None` for one that has just ended.
+    pub transport: Option<TransportId>,
+    /// Of what; `None` for one that has just ended.
+    pub producer: Option<ProducerId>,
+    /// Audio or video.
+    pub kind: Kind,
     /// RTP packets sent, resends not counted.
     pub packets: u64,
     /// Payload bytes sent, resends not counted.
     pub bytes: u64,
     /// Packets sent again.
     pub resent: u64,
+    /// Packets lost on the way, as all receiver reports together say; what was sent again and
+    /// arrived does not count.
+    pub lost: u64,
     /// Fraction lost in the last receiver report, 0 to 1.
     pub loss: f32,
+    /// Jitter, as the last receiver report says.
+    pub jitter: Option<Duration>,
+    /// How much of it the subscriber wants.
+    pub wanted: Delivery,
+    /// The best spatial layer that the publisher sends and that is not above the wanted one;
+    /// `None` while nothing arrives. Whoever gets this gets all that can be had.
+    pub possible: Option<Spatial>,
+    /// Nothing is sent because the path does not carry it.
+    pub starved: bool,
     /// The layer that is being sent.
     pub layer: Option<Layer>,
     /// Bits per second over the last seconds.

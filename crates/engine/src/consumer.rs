@@ -255,6 +255,11 @@ impl Consumer {
         self.selector.layer()
     }
 
+    /// How often the subscriber has got another layer since it was opened.
+    pub(crate) fn layer_switches(&self) -> u64 {
+        self.selector.switches()
+    }
+
     /// The encoding that is being sent and what is added to its timestamps.
     pub(crate) fn timestamp_offset(&self) -> Option<(StreamId, Spatial, u32)> {
         match &self.state {

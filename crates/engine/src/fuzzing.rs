@@ -277,7 +277,8 @@ impl Rig {
             | Report::ConsumerFailed { .. }
             | Report::Data { .. }
             | Report::ChannelOpen { .. }
-            | Report::AudioLevels(_) => {}
+            | Report::AudioLevels(_)
+            | Report::Totals(_) => {}
         }
     }
 

@@ -18,8 +18,10 @@ pub mod fuzzing;
 mod meter;
 mod producer;
 pub mod secure;
+mod totals;
 mod transport;
 mod worker;
 
 pub use api::*;
+pub use totals::{Asked, BANDS, ByKind, Paths, Present, Received, Sent, Totals};
 pub use worker::{Identity, Relay, Transmits, Worker, WorkerConfig};

@@ -10,10 +10,11 @@ use umbrella_media::{
 };
 
 use crate::allocation::LayerRates;
-use crate::api::{EncodingStatistics, ProducerId, ProducerStatistics};
+use crate::api::{EncodingStatistics, ProducerId, ProducerStatistics, TransportId};
 use crate::arena::Key;
 use crate::consumer::Consumer;
 use crate::meter::Meter;
+use crate::totals::Received;
 use crate::transport::Transport;
 use crate::worker::Mirror;
 
@@ -49,6 +50,8 @@ pub(crate) struct Producer {
     pub(crate) rates: LayerRates,
     rids: Vec<Rid>,
     encodings: [Option<Encoding>; Spatial::COUNT],
+    /// What encodings have counted that were replaced.
+    past: Received,
     liveness: Liveness,
     check_liveness_at: Option<Instant>,
 }
@@ -76,6 +79,9 @@ struct Encoding {
     ask: KeyFrameAsk,
     packets: u64,
     bytes: u64,
+    key_frames: u64,
+    /// The timestamp of the newest key frame, of which several packets may be the beginning.
+    key_frame: Option<u32>,
     key_frame_requests: u64,
     first_seq: u64,
     highest_seq: u64,
@@ -131,6 +137,7 @@ impl Producer {
             rates: LayerRates::new(),
             rids: rids.iter().map(|rid| rid.as_str().into()).collect(),
             encodings: [None, None, None],
+            past: Received::default(),
             liveness: Liveness::new(),
             check_liveness_at: None,
         }
@@ -157,12 +164,10 @@ impl Producer {
         now: Instant,
     ) -> &mut Parser {
         let kind = self.kind;
-        let slot = &mut self.encodings[encoding.index()];
-        let stale = |e: &Encoding| e.ssrc != ssrc || e.parser.codec() != codec;
-        if slot.as_ref().is_some_and(stale) {
-            *slot = None;
-            self.reports[encoding.index()] = None;
+        if self.is_replaced(encoding, ssrc, codec) {
+            self.forget(encoding);
         }
+        let slot = &mut self.encodings[encoding.index()];
         let known = slot.get_or_insert_with(|| Encoding {
             rid,
             ssrc,
@@ -171,6 +176,8 @@ impl Producer {
             ask: KeyFrameAsk::Idle { last: None },
             packets: 0,
             bytes: 0,
+            key_frames: 0,
+            key_frame: None,
             key_frame_requests: 0,
             first_seq: 0,
             highest_seq: 0,
@@ -189,7 +196,9 @@ impl Producer {
 
     /// What comes next of an encoding does not go on where it was.
     pub(crate) fn forget(&mut self, encoding: Spatial) {
-        self.encodings[encoding.index()] = None;
+        if let Some(replaced) = self.encodings[encoding.index()].take() {
+            self.past += replaced.received();
+        }
         self.reports[encoding.index()] = None;
     }
 
@@ -215,10 +224,8 @@ impl Producer {
         encoding.highest_seq = encoding.highest_seq.max(packet.seq);
         encoding.meter.add(now, bytes);
         self.rates.add(now, packet);
-        if packet.descriptor.key_frame
-            && let KeyFrameAsk::Wanted { .. } = encoding.ask
-        {
-            encoding.ask = KeyFrameAsk::Idle { last: Some(now) };
+        if packet.descriptor.key_frame {
+            encoding.note_key_frame(now, packet.timestamp);
         }
         if let Some(level) = packet.audio_level {
             self.meter.add(level);
@@ -318,7 +325,17 @@ impl Producer {
         self.encodings.iter().flatten().filter_map(due).min()
     }
 
-    pub(crate) fn statistics(&self, now: Instant) -> ProducerStatistics {
+    /// What has arrived since it was opened, of all encodings together.
+    pub(crate) fn received(&self) -> Received {
+        let present = self.encodings.iter().flatten().map(Encoding::received);
+        present.fold(self.past, |sum, received| sum + received)
+    }
+
+    pub(crate) fn statistics(
+        &self,
+        now: Instant,
+        transport: Option<TransportId>,
+    ) -> ProducerStatistics {
         let last = self
             .encodings
             .iter()
@@ -327,25 +344,51 @@ impl Producer {
         let encodings = self.encodings[..last]
             .iter()
             .map(|encoding| match encoding {
-                Some(encoding) => {
-                    let expected = match encoding.packets {
-                        0 => 0,
-                        _ => encoding.highest_seq - encoding.first_seq + 1,
-                    };
-                    EncodingStatistics {
-                        packets: encoding.packets,
-                        bytes: encoding.bytes,
-                        lost: expected.saturating_sub(encoding.packets),
-                        key_frame_requests: encoding.key_frame_requests,
-                        bitrate: encoding.meter.bits_per_second(now),
-                    }
-                }
+                Some(encoding) => EncodingStatistics {
+                    packets: encoding.packets,
+                    bytes: encoding.bytes,
+                    lost: encoding.lost(),
+                    key_frame_requests: encoding.key_frame_requests,
+                    bitrate: encoding.meter.bits_per_second(now),
+                },
                 None => EncodingStatistics::default(),
             });
         ProducerStatistics {
             producer: self.id,
+            transport,
+            kind: self.kind,
+            paused: self.paused,
             codec: self.codec,
             encodings: encodings.collect(),
+        }
+    }
+}
+
+impl Encoding {
+    fn note_key_frame(&mut self, now: Instant, timestamp: u32) {
+        if self.key_frame.replace(timestamp) != Some(timestamp) {
+            self.key_frames += 1;
+        }
+        if let KeyFrameAsk::Wanted { .. } = self.ask {
+            self.ask = KeyFrameAsk::Idle { last: Some(now) };
+        }
+    }
+
+    /// Numbers that were sent, as far as is known, and have not come.
+    fn lost(&self) -> u64 {
+        let expected = match self.packets {
+            0 => 0,
+            _ => self.highest_seq - self.first_seq + 1,
+        };
+        expected.saturating_sub(self.packets)
+    }
+
+    fn received(&self) -> Received {
+        Received {
+            packets: self.packets,
+            bytes: self.bytes,
+            lost: self.lost(),
+            key_frames: self.key_frames,
         }
     }
 }

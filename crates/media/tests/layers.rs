@@ -407,3 +407,37 @@ fn crowded_path_gets_every_frame_until_the_smaller_picture_begins() {
         );
     }
 }
+
+#[test]
+fn switches_are_counted_where_nothing_is_switched() {
+    let mut selector = Selector::new(Kind::Video, want(Spatial::LOW, 7));
+    forwarded(&mut selector, &picture(0, true, 0, false));
+    forwarded(&mut selector, &picture(1, false, 0, false));
+    assert_eq!(selector.switches(), 0, "it has begun");
+    selector.configure(want(Spatial::HIGH, 7));
+    forwarded(&mut selector, &picture(2, false, 0, false));
+    assert_eq!(selector.switches(), 0, "it waits for a key frame");
+    forwarded(&mut selector, &picture(3, true, 0, false));
+    assert_eq!(selector.switches(), 1);
+    selector.configure(want(Spatial::HIGH, 0));
+    forwarded(&mut selector, &picture(4, false, 0, false));
+    assert_eq!(selector.switches(), 2, "a lower frame rate");
+    selector.configure(PAUSED);
+    selector.configure(want(Spatial::HIGH, 0));
+    forwarded(&mut selector, &picture(5, true, 0, false));
+    assert_eq!(selector.switches(), 2, "a pause has ended");
+
+    // One encoding after another; what is above the top layer of an encoding is no layer.
+    let mut selector = Selector::new(Kind::Video, want(Spatial::HIGH, 7));
+    selector.admit(&single(Spatial::LOW, 10, key()));
+    selector.configure(want(Spatial::MEDIUM, 7));
+    selector.admit(&single(Spatial::LOW, 11, key()));
+    assert_eq!(selector.switches(), 0);
+    selector.admit(&single(Spatial::MEDIUM, 20, key()));
+    assert_eq!(selector.switches(), 1);
+}
+
+const PAUSED: Delivery = Delivery {
+    paused: true,
+    ..Delivery::FULL
+};

@@ -38,6 +38,7 @@ use self::rtcp::Item;
 use self::streams::Streams;
 use crate::congestion::BandwidthEstimator;
 use crate::secure::{Sealer, SenderInfo};
+use crate::totals::{Asked, ByKind, Sent};
 
 use self::probing::Probing;
 
@@ -103,6 +104,8 @@ pub struct StreamStatistics {
     /// Packets that were written but never sent, because the queue was full or they came too
     /// late.
     pub dropped: u64,
+    /// Packets lost on the way, as all receiver reports together say.
+    pub lost: u64,
     /// Share lost on the way, 0 to 1, as the last receiver report says.
     pub loss: f32,
     /// Jitter, as the last receiver report says.
@@ -122,6 +125,20 @@ pub struct EgressCounters {
     pub nacked: u64,
     /// Of these, requests that came too often, too late, or for more than is allowed.
     pub nacks_ignored: u64,
+    /// Key frames that the peer asked for by a picture loss indication (RFC 4585).
+    pub picture_losses: u64,
+    /// Key frames that the peer asked for by a full intra request (RFC 5104).
+    pub full_intras: u64,
+}
+
+impl EgressCounters {
+    pub(crate) fn asked(&self) -> Asked {
+        Asked {
+            packets: self.nacked,
+            picture_losses: self.picture_losses,
+            full_intras: self.full_intras,
+        }
+    }
 }
 
 /// How an [`Egress`] is set up.
@@ -152,6 +169,8 @@ pub struct Egress {
     report: TwccReport,
     round_trip: Option<Duration>,
     counters: EgressCounters,
+    /// What streams have sent that are closed.
+    closed: ByKind<Sent>,
     /// When something was put into the queue last.
     touched: Instant,
     resends: ResendBudget,
@@ -190,6 +209,7 @@ impl Egress {
             report: TwccReport::default(),
             round_trip: None,
             counters: EgressCounters::default(),
+            closed: ByKind::default(),
             touched: now,
             resends: ResendBudget::new(now),
         }
@@ -209,7 +229,8 @@ impl Egress {
 
     /// Closes a stream and forgets what it has in the queue. Its SSRCs may be opened again.
     pub fn close_stream(&mut self, stream: StreamId) {
-        if self.streams.close(stream) {
+        if let Some((kind, sent)) = self.streams.close(stream) {
+            *self.closed.of_mut(kind) += sent;
             self.queue.remove_stream(stream);
             self.probing.forget(stream);
         }
@@ -409,6 +430,15 @@ impl Egress {
         self.outbox.feedback()
     }
 
+    /// What all streams have sent, also those that are closed. A look at each open stream.
+    pub fn sent(&self) -> ByKind<Sent> {
+        let mut sum = self.closed;
+        for stream in self.streams.iter() {
+            *sum.of_mut(stream.kind) += stream.sent();
+        }
+        sum
+    }
+
     /// Figures of the whole connection.
     pub fn counters(&self) -> EgressCounters {
         self.counters
@@ -490,11 +520,13 @@ impl Egress {
             }
             Item::Nack { ssrc, first, more } => self.handle_nack(now, ssrc, (first, more), budget),
             Item::PictureLoss { ssrc } => {
+                self.counters.picture_losses += 1;
                 if let Some((stream, _)) = self.streams.by_ssrc(ssrc) {
                     self.want_key_frame(stream);
                 }
             }
             Item::FullIntra { ssrc, number } => {
+                self.counters.full_intras += 1;
                 if let Some((stream, state)) = self.streams.by_ssrc(ssrc)
                     && state.last_full_intra.replace(number) != Some(number)
                 {

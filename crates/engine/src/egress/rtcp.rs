@@ -23,6 +23,8 @@ pub(super) struct ReportBlock {
     pub(super) ssrc: u32,
     /// Of 256, since the last report.
     pub(super) fraction_lost: u8,
+    /// Packets since the beginning, 24 bits with a sign: repeated ones count against lost ones.
+    pub(super) lost: i32,
     /// In units of the stream's clock.
     pub(super) jitter: u32,
     /// Middle bits of the NTP time of the last sender report that has arrived; 0 for none.
@@ -105,6 +107,8 @@ fn read_blocks<'a>(
         item(Item::Report(ReportBlock {
             ssrc: word(0)?,
             fraction_lost: block[4],
+            // The upper byte is the fraction; shifting it out and back keeps the sign.
+            lost: (word(4)? << 8) as i32 >> 8,
             jitter: word(12)?,
             last_report: word(16)?,
             delay: word(20)?,
@@ -187,6 +191,7 @@ mod tests {
         let report = ReportBlock {
             ssrc: 9,
             fraction_lost: 64,
+            lost: 2,
             jitter: 4,
             last_report: 5,
             delay: 6,

@@ -10,6 +10,7 @@ use super::rate::RateMeter;
 use super::rtcp::ReportBlock;
 use super::{Format, StreamStatistics};
 use crate::secure::{RtpIndex, SealError, Sealer, SenderInfo};
+use crate::totals::Sent;
 
 /// How packets of a stream are sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub(super) struct Lane {
     packets: u32,
     octets: u32,
     pub(super) last: Option<Last>,
+    /// The most packets that the peer has ever reported as lost.
+    lost: u32,
 }
 
 /// The last packet that was sent.
@@ -79,6 +82,7 @@ impl Lane {
             packets: 0,
             octets: 0,
             last: None,
+            lost: 0,
         }
     }
 
@@ -153,6 +157,8 @@ pub(super) struct Counts {
     pub(super) bytes: u64,
     pub(super) resent: u64,
     pub(super) dropped: u64,
+    /// As the peer reports.
+    pub(super) lost: u64,
 }
 
 /// What the peer's receiver reports say.
@@ -235,6 +241,7 @@ impl Stream {
     pub(super) fn report_block(&mut self, block: &ReportBlock, ntp: u64) -> Option<Duration> {
         self.quality.loss = f32::from(block.fraction_lost) / 256.0;
         self.quality.jitter = block.jitter;
+        self.note_lost(block.lost);
         if block.last_report == 0 {
             return None;
         }
@@ -257,6 +264,26 @@ impl Stream {
         Some(round_trip)
     }
 
+    /// What the peer's count of lost packets adds to ours. It goes on when the SSRC is given to
+    /// another stream, may fall when packets come twice, and is believed up to what was sent.
+    fn note_lost(&mut self, reported: i32) {
+        let reported = u32::try_from(reported).unwrap_or(0);
+        let more = reported.saturating_sub(self.lane.lost);
+        self.lane.lost += more;
+        self.counts.lost = (self.counts.lost + u64::from(more)).min(self.counts.packets);
+    }
+
+    /// What was sent, and what became of it.
+    pub(super) fn sent(&self) -> Sent {
+        Sent {
+            packets: self.counts.packets,
+            bytes: self.counts.bytes,
+            resent: self.counts.resent,
+            dropped: self.counts.dropped,
+            lost: self.counts.lost,
+        }
+    }
+
     /// The extended sequence number behind the 16 bits in a NACK; `None` for what this stream
     /// has not sent lately.
     pub(super) fn extend(&self, seq: u16) -> Option<u64> {
@@ -277,6 +304,7 @@ impl Stream {
             bytes: self.counts.bytes,
             resent: self.counts.resent,
             dropped: self.counts.dropped,
+            lost: self.counts.lost,
             loss: self.quality.loss,
             jitter,
             round_trip: self.quality.round_trip,

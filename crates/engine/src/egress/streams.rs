@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
+use umbrella_media::Kind;
 
 use super::Opened;
 use super::stream::{Lane, Resends, Stream, StreamConfig};
+use crate::totals::Sent;
 
 /// An open stream of one [`super::Egress`]. A closed stream's name is never used again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -86,19 +88,22 @@ impl Streams {
         })
     }
 
-    /// False if there is no such stream.
-    pub(super) fn close(&mut self, stream: StreamId) -> bool {
+    /// What it has sent; `None` if there is no such stream.
+    pub(super) fn close(&mut self, stream: StreamId) -> Option<(Kind, Sent)> {
         let slot = self.slots.get_mut(stream.slot as usize);
         let slot = slot.filter(|slot| slot.generation == stream.generation);
-        let Some(closed) = slot.and_then(|slot| slot.stream.take()) else {
-            return false;
-        };
+        let closed = slot.and_then(|slot| slot.stream.take())?;
+        let sent = (closed.kind, closed.sent());
         for lane in [Some(closed.lane), closed.rtx].into_iter().flatten() {
             self.by_ssrc.remove(&lane.ssrc());
             self.parked.insert(lane.ssrc(), lane);
         }
         self.free.push(stream.slot);
-        true
+        Some(sent)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Stream> {
+        self.slots.iter().filter_map(|slot| slot.stream.as_deref())
     }
 
     pub(super) fn get(&self, stream: StreamId) -> Option<&Stream> {

@@ -14,6 +14,7 @@ use super::srtp::{Epoch, RtcpOpener, SealError, Sealer};
 use super::tap::{KeySlot, with_key_slot};
 use super::{DatagramKind, KeyingError as Keys};
 use crate::api::{Path, Protocol};
+use crate::totals::Asked;
 
 /// What comes out of a [`Connection`].
 #[expect(
@@ -82,6 +83,8 @@ pub struct Counters {
     pub rtcp_in: u64,
     /// RTCP packets in that were forged or replayed.
     pub rtcp_in_refused: u64,
+    /// What the peer was asked for.
+    pub asked: Asked,
 }
 
 /// One `Rtc` whose outgoing SRTP session is ours.
@@ -369,6 +372,7 @@ impl Connection {
         self.counters.rtcp += 1;
         self.counters.reports_corrected += done.corrected;
         self.counters.reports_demoted += done.demoted;
+        self.counters.asked += done.asked;
         Some(sealed)
     }
 }

@@ -1,5 +1,7 @@
 //! Corrects the RTCP that str0m writes.
 
+use crate::totals::Asked;
+
 /// What a sender report says of a stream of ours (RFC 3550 section 6.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SenderInfo {
@@ -35,6 +37,8 @@ pub(super) struct Rewritten {
     pub(super) demoted: u64,
     /// There was a BYE.
     pub(super) bye: bool,
+    /// What the peer is asked for.
+    pub(super) asked: Asked,
 }
 
 /// The lengths inside of a compound packet do not add up.
@@ -44,6 +48,8 @@ pub(super) struct BrokenLengths;
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const BYE: u8 = 203;
+const TRANSPORT_FEEDBACK: u8 = 205;
+const PAYLOAD_FEEDBACK: u8 = 206;
 /// Header and SSRC.
 const REPORT_START: usize = 8;
 const BLOCKS_AT: usize = REPORT_START + SenderInfo::LEN;
@@ -65,6 +71,7 @@ pub(super) fn rewrite(
         let (packet, tail) = split_packet(rest).ok_or(BrokenLengths)?;
         rest = tail;
         done.bye |= packet[1] == BYE;
+        note_wishes(packet, &mut done.asked);
         if packet[1] != SENDER_REPORT {
             out.extend_from_slice(packet);
             continue;
@@ -94,6 +101,25 @@ pub(super) fn rewrite(
         }
     }
     Ok(done)
+}
+
+/// Counts what a feedback packet asks for (RFC 4585 sections 6.2.1 and 6.3.1, RFC 5104 section
+/// 4.3.1).
+fn note_wishes(packet: &[u8], asked: &mut Asked) {
+    const FEEDBACK_START: usize = 12;
+    let entries = packet.get(FEEDBACK_START..).unwrap_or_default();
+    match (packet[1], packet[0] & 0x1f) {
+        (TRANSPORT_FEEDBACK, 1) => {
+            let packets = entries.chunks_exact(4).map(|entry| {
+                let more = u16::from_be_bytes([entry[2], entry[3]]);
+                1 + u64::from(more.count_ones())
+            });
+            asked.packets += packets.sum::<u64>();
+        }
+        (PAYLOAD_FEEDBACK, 1) => asked.picture_losses += 1,
+        (PAYLOAD_FEEDBACK, 4) => asked.full_intras += (entries.len() / 8) as u64,
+        _ => {}
+    }
 }
 
 fn split_packet(rest: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -141,7 +167,7 @@ mod tests {
             Ok(Rewritten {
                 corrected: 1,
                 demoted: 2,
-                bye: false
+                ..Rewritten::default()
             })
         );
         let mut first = report(1, 2);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use umbrella_media::{Delivery, Kind, Layer, Spatial};
+use umbrella_media::{Delivery, Kind, Layer, Layers, Spatial};
 
 use crate::allocation::{self, Ladder, Offer, Share};
 use crate::api::Report;
@@ -151,10 +151,7 @@ impl Worker {
         }
         let live = producer.live();
         let ladder = Ladder::new(&producer.rates, now, live, wanted.layer);
-        let best = live.best_encoding(wanted.layer.spatial).map(|encoding| {
-            let inside = live.top_spatial().min(wanted.layer.spatial);
-            encoding.max(inside)
-        });
+        let best = best_within(live, wanted.layer);
         let top = ladder.rungs().last().map(|rung| rung.layer.spatial);
         situation.unknown |= top < best;
         situation.eager |= consumer.is_eager(now);
@@ -185,12 +182,20 @@ impl Worker {
             }
             if consumer.grant(grant) {
                 let (consumer, starved) = (consumer.id, grant == Grant::Nothing);
+                self.past.pauses += u64::from(starved);
                 self.reports
                     .push_back(Report::ConsumerStarved { consumer, starved });
             }
             self.want_for(now, *key);
         }
     }
+}
+
+/// The best spatial layer that arrives and is not above the wanted one.
+pub(super) fn best_within(live: Layers, wanted: Layer) -> Option<Spatial> {
+    let encoding = live.best_encoding(wanted.spatial)?;
+    let inside = live.top_spatial().min(wanted.spatial);
+    Some(encoding.max(inside))
 }
 
 /// The smallest picture, at its full frame rate.

@@ -6,6 +6,7 @@ mod forward;
 mod media;
 mod mirror;
 mod requests;
+mod statistics;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::demux::Demux;
 use crate::egress::{NtpClock, Slab};
 use crate::producer::Producer;
 use crate::secure::Crypto;
+use crate::totals::{ByKind, Totals};
 use crate::transport::{Common, Touched, Transport};
 
 pub use self::mirror::Relay;
@@ -105,6 +107,10 @@ pub struct Worker {
     reports: VecDeque<Report>,
     out: Outgoing,
     counts: Counts,
+    /// What those have counted that are gone, and what was never theirs.
+    past: Totals,
+    /// What was said of packets that did not come: it never falls.
+    lost_said: ByKind<u64>,
 }
 
 /// What a worker wants to send: runs of datagrams for one path.
@@ -183,6 +189,8 @@ impl Worker {
             reports: VecDeque::new(),
             out: Outgoing::default(),
             counts: Counts::default(),
+            past: Totals::default(),
+            lost_said: ByKind::default(),
         }
     }
 

@@ -7,8 +7,8 @@ use str0m::media::Mid;
 use umbrella_media::Delivery;
 
 use crate::api::{
-    Channel, ConsumerError, ConsumerId, ConsumerStatistics, Label, Negotiation as Mode, ProducerId,
-    PublishOptions, Report, Request, Statistics, TransportId, TransportStatistics,
+    Channel, ConsumerError, ConsumerId, Label, Negotiation as Mode, ProducerId, PublishOptions,
+    Report, Request, TransportId,
 };
 use crate::arena::Key;
 use crate::consumer::Consumer;
@@ -86,10 +86,8 @@ impl Worker {
             } => {
                 self.send_data(now, transport, channel, &data);
             }
-            Request::Statistics => {
-                let statistics = Box::new(self.statistics(now));
-                self.reports.push_back(Report::Statistics(statistics));
-            }
+            Request::Statistics => self.report_statistics(now),
+            Request::Totals => self.report_totals(),
         }
     }
 
@@ -197,6 +195,7 @@ impl Worker {
 
     fn forget_transport(&mut self, key: Key<Transport>) {
         if let Some(transport) = self.transports.remove(key) {
+            self.past.add_transport(&transport);
             self.transport_keys.remove(&transport.id);
             self.stop_waiting(|waiting| waiting.transport == transport.id);
         }
@@ -376,6 +375,7 @@ impl Worker {
         let Some(producer) = self.producers.remove(key) else {
             return;
         };
+        self.past.add_producer(&producer);
         self.producer_keys.remove(&producer.id);
         self.requests.forget(key);
         self.relay_end(&producer);
@@ -475,6 +475,7 @@ impl Worker {
         let Some(mut consumer) = self.consumers.remove(key) else {
             return;
         };
+        self.past.add_consumer(&consumer);
         self.consumer_keys.remove(&consumer.id);
         if let Some(producer) = self.producers.get_mut(consumer.producer) {
             producer.routes.retain(|route| *route != key);
@@ -522,54 +523,6 @@ impl Worker {
                 self.touch(key);
             }
             Err(_) => self.end(key, "the peer does not read its data channel"),
-        }
-    }
-
-    fn statistics(&self, now: Instant) -> Statistics {
-        let transports = self
-            .transports
-            .values()
-            .map(|transport| TransportStatistics {
-                transport: transport.id,
-                connected: transport.is_connected(),
-                path: transport.connection.path(),
-                rtt: transport.egress.round_trip(),
-            });
-        Statistics {
-            datagrams: self.counts.datagrams,
-            bytes: self.counts.bytes,
-            strays: self.counts.strays,
-            transports: transports.collect(),
-            producers: self
-                .producers
-                .values()
-                .filter(|producer| producer.transport().is_some())
-                .map(|producer| producer.statistics(now))
-                .collect(),
-            consumers: self
-                .consumers
-                .values()
-                .map(|c| self.consumer_statistics(now, c))
-                .collect(),
-        }
-    }
-
-    fn consumer_statistics(&self, now: Instant, consumer: &Consumer) -> ConsumerStatistics {
-        let egress = self
-            .transports
-            .get(consumer.transport)
-            .map(|transport| &transport.egress);
-        let stream = consumer.stream().zip(egress);
-        let figures = stream.and_then(|(stream, egress)| egress.statistics(now, stream));
-        let figures = figures.unwrap_or_default();
-        ConsumerStatistics {
-            consumer: consumer.id,
-            packets: figures.packets,
-            bytes: figures.bytes,
-            resent: figures.resent,
-            loss: figures.loss,
-            layer: consumer.layer(),
-            bitrate: figures.bitrate,
         }
     }
 }

@@ -14,6 +14,7 @@ mod mirrors;
 mod network;
 mod peer;
 mod sections;
+mod totals;
 mod tracks;
 
 use std::time::Duration;

@@ -47,6 +47,7 @@ pub struct Selector {
     state: State,
     shown: Shown,
     tails: [Option<Tail>; Spatial::COUNT],
+    switches: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +92,7 @@ impl Selector {
             state: State::Waiting,
             shown: Shown::default(),
             tails,
+            switches: 0,
         }
     }
 
@@ -147,6 +149,7 @@ impl Selector {
                 model,
             } if encoding == packet.encoding => self.go_on(packet, tail, upto, model),
             State::Forwarding { encoding, .. } if self.may_switch(packet, tail, encoding) => {
+                self.switches += 1;
                 self.start(packet)
             }
             State::Forwarding { .. } => Verdict::Drop,
@@ -209,6 +212,12 @@ impl Selector {
                 temporal: upto.temporal,
             }),
         }
+    }
+
+    /// How often another layer was taken up without an interruption: another encoding, or more or
+    /// fewer layers inside of one.
+    pub fn switches(&self) -> u64 {
+        self.switches
     }
 
     fn admit_audio(&mut self, packet: &Packet) -> Verdict {
@@ -295,11 +304,16 @@ impl Selector {
                 (upto, model, within)
             }
         };
+        let shown = self.layer();
         self.state = State::Forwarding {
             encoding: packet.encoding,
             upto,
             model,
         };
+        // What is wanted of layers that do not exist is no difference.
+        if upto != before && self.layer() != shown {
+            self.switches += 1;
+        }
         match needed || !packet.descriptor.understood {
             true => Verdict::Forward {
                 marker: marker(packet, upto),

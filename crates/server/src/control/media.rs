@@ -526,6 +526,8 @@ impl Control {
             Report::ChannelOpen { transport, channel } => self.channel_open(transport, channel),
             Report::AudioLevels(levels) => self.audio_levels(&levels),
             Report::Statistics(statistics) => self.statistics.take(now, worker, *statistics),
+            // Nobody asks for them yet.
+            Report::Totals(_) => {}
         }
     }
 

@@ -466,7 +466,7 @@ impl State {
 
     fn keep(&mut self, report: Report) {
         let stale_soon = match &report {
-            Report::AudioLevels(_) | Report::Statistics(_) => true,
+            Report::AudioLevels(_) | Report::Statistics(_) | Report::Totals(_) => true,
             Report::Data { channel, .. } => {
                 *channel != Channel::Reliable || self.backlog.len() >= REPORT_BACKLOG
             }

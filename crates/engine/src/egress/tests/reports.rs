@@ -120,6 +120,41 @@ fn receiver_reports_tell_loss_jitter_and_round_trip() {
 }
 
 #[test]
+fn lost_packets_are_counted_twice_or_beyond_what_was_sent() {
+    let mut rig = Rig::new();
+    let first = rig.open_audio();
+    for i in 0..10 {
+        rig.write(first.stream, first.next_seq + i, 80);
+        rig.media();
+    }
+    let report = |rig: &mut Rig, lost: i32, stream: StreamId| {
+        let mut body = vec![0x81, 201, 0, 7, 0, 0, 0, 1];
+        body.extend_from_slice(&AUDIO.to_be_bytes());
+        body.extend_from_slice(&(lost & 0xFF_FFFF).to_be_bytes());
+        body.extend_from_slice(&[0; 16]);
+        rig.feed(&body);
+        let statistics = rig.egress.statistics(rig.now, stream);
+        statistics.map_or(0, |statistics| statistics.lost)
+    };
+    let counts = [3, 3, -2, 2, 5].map(|lost| report(&mut rig, lost, first.stream));
+    assert_eq!(counts, [3, 3, 3, 3, 5]);
+    rig.egress.close_stream(first.stream);
+    assert_eq!(rig.egress.sent().audio.lost, 5);
+    // The peer counts on, as the SSRC is the same.
+    let second = rig.open_audio();
+    rig.write(second.stream, second.next_seq, 80);
+    rig.media();
+    assert_eq!(report(&mut rig, 5, second.stream), 0);
+    assert_eq!(
+        report(&mut rig, 0x7F_FFFF, second.stream),
+        1,
+        "one was sent"
+    );
+    let sent = rig.egress.sent().audio;
+    assert_eq!((sent.packets, sent.lost), (11, 6));
+}
+
+#[test]
 fn a_key_frame_is_asked_for_once_per_need() {
     let mut rig = Rig::new();
     let video = rig.open_video();
