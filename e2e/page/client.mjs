@@ -292,8 +292,8 @@ async function describe(participant) {
       ...(publication.track ? await received(publication.track) : {}),
     };
   }
-  const { name, metadata, attributes } = participant;
-  return { name, metadata, attributes: { ...attributes }, tracks };
+  const { name, metadata, attributes, connectionQuality: quality } = participant;
+  return { quality, name, metadata, attributes: { ...attributes }, tracks };
 }
 
 async function received(track) {

@@ -6,7 +6,7 @@ import { plugCable } from '../lib/cable.mjs';
 import { longestStall } from '../lib/pictures.mjs';
 import { missing } from '../lib/settings.mjs';
 import { suite } from '../lib/suite.mjs';
-import { sleep } from '../lib/wait.mjs';
+import { sleep, until } from '../lib/wait.mjs';
 
 /** Whose choice of lost datagrams can be had again: `UMBRELLA_TEST_SEED=… node run.mjs lossy`. */
 const SEED = Number(process.env.UMBRELLA_TEST_SEED ?? 8867);
@@ -155,6 +155,24 @@ describe('on one peer connection', { skip: missing('chromium') }, () => {
     const got = await exchange(t, people);
     if (!got) return t.skip('the machine is too busy to tell');
     check(t, got, { sound: WITH_REDUNDANCY });
+  });
+
+  test('a bad path is shown to both, and that it is good again', async (t) => {
+    const { ann, bob, eve, cable } = await meet('chromium', { single: true });
+    const shows = (quality) => until(`everybody is shown as ${quality}`, async () => {
+      const [hers, third] = await Promise.all([ann.snapshot(), eve.snapshot()]);
+      return hers.participants.bob.quality === quality && third.participants.bob.quality === quality
+        && third.participants.ann.quality === 'excellent';
+    });
+    await shows('excellent');
+    // Resends repair less and less of it.
+    cable.set({ loss: 0.35, delay: 150 });
+    const bad = performance.now();
+    await shows('poor');
+    t.diagnostic(`shown after ${Math.round(performance.now() - bad)} ms`);
+    cable.set({ loss: 0, delay: 0 });
+    await shows('excellent');
+    assert.equal((await bob.snapshot()).disconnected, null);
   });
 
   test('a path that is dark for five seconds goes on afterwards, either way', async (t) => {

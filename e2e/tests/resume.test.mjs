@@ -143,10 +143,12 @@ describe('who was in the dark', { skip: missing('network', 'chromium') }, () => 
     const before = await bob.snapshot();
     const repair = broken(darken);
     const dark = Date.now();
+    await until('ann sees that bob is lost', async () => (await ann.snapshot()).participants.bob.quality === 'lost');
     await until('ann sees bob leave', async () => (await ann.snapshot()).left.includes('bob'));
     assert.ok(Date.now() - dark > 20_000, 'he was given up too early');
     repair();
     await Promise.all([ann.seesMoving('bob'), bob.seesMoving('ann')]);
     assert.notEqual((await bob.snapshot()).sid, before.sid);
+    await until('bob is well again', async () => (await ann.snapshot()).participants.bob.quality === 'excellent');
   });
 });

@@ -9,6 +9,7 @@ use crate::model::{
     ClientFacts, Identity, LeaveReason, ParticipantId, ParticipantKind, Permission, Source,
     TrackId, TrackSettings, VideoLayer,
 };
+use crate::quality::Measured;
 
 /// What can happen to a room. Commands about participants or tracks that are gone are ignored:
 /// they crossed with the effect that said so.
@@ -157,6 +158,15 @@ pub enum Command {
     },
     /// How loud tracks were in the last interval.
     AudioLevels(Vec<TrackLoudness>),
+    /// How good connections were in the last interval.
+    Measured(Vec<(ParticipantId, Measured)>),
+    /// Nothing comes from somebody, who may be back; or it is back.
+    ConnectionLost {
+        /// Who.
+        participant: ParticipantId,
+        /// Lost or back.
+        lost: bool,
+    },
     /// A moderator or the operator does something.
     Moderate(Moderation),
 }

@@ -8,6 +8,7 @@ use crate::command::Reliability;
 use crate::model::{
     LeaveReason, ParticipantId, ParticipantView, RoomView, Speaker, TrackId, TrackView,
 };
+use crate::quality::QualityView;
 
 /// What the owner of a room has to do, in this order.
 #[derive(Debug, Clone)]
@@ -157,6 +158,8 @@ pub enum Notification {
     Room(Arc<RoomView>),
     /// Who has begun to speak, changed in loudness, or stopped.
     Speakers(Arc<[Speaker]>),
+    /// How good connections are, of those of whom it has changed.
+    Qualities(Arc<[QualityView]>),
     /// The answer to a numbered request.
     Response {
         /// The client's number.

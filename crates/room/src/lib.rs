@@ -16,6 +16,7 @@
 //! | how much of it its publisher has to send | `dynacast.rs` |
 //! | what somebody may have missed who comes back | `resume.rs` |
 //! | who speaks | `speakers.rs` |
+//! | how good connections are | `quality.rs` |
 //! | who gets a data message | `data.rs` |
 //! | what moderators can do | `moderation.rs` |
 //! | how large anything may be | `limits.rs` |
@@ -30,6 +31,7 @@ pub mod limits;
 pub mod model;
 mod moderation;
 mod participant;
+pub mod quality;
 mod resume;
 pub mod room;
 mod roster;

@@ -62,12 +62,16 @@ impl Room {
         }
         let was_hidden = participant.view.permission.hidden;
         let hides = new.hidden && !was_hidden;
+        let appears = was_hidden && !new.hidden;
         Arc::make_mut(&mut participant.view).permission = new;
         self.end_forbidden_tracks(now, key);
         if hides {
             self.vanish(now, key);
         }
         self.announce(key, Audience::Everybody);
+        if appears {
+            self.tell_quality(&[key]);
+        }
         self.settle_participant(key);
         self.census(now);
     }

@@ -10,6 +10,7 @@ use crate::effect::{Effect, Notification, Refusal, Snapshot};
 use crate::model::{
     Identity, LeaveReason, ParticipantId, ParticipantState, ParticipantView, RoomView,
 };
+use crate::quality::Rating;
 use crate::room::{Audience, Room};
 use crate::roster::{ParticipantKey, TrackKey};
 use crate::subscription::Subscription;
@@ -27,6 +28,8 @@ pub(crate) struct Participant {
     pub(crate) tracks: Vec<TrackKey>,
     /// Whom it lets have them.
     pub(crate) access: Arc<Access>,
+    /// How good its connection is.
+    pub(crate) rating: Rating,
     /// What it wishes and has of open tracks.
     pub(crate) subscriptions: BTreeMap<TrackKey, Subscription>,
 }
@@ -244,6 +247,7 @@ impl Room {
             adaptive_stream: join.adaptive_stream,
             tracks: Vec::new(),
             access: Arc::default(),
+            rating: Rating::default(),
             subscriptions: BTreeMap::new(),
         }
     }
@@ -268,7 +272,10 @@ impl Room {
         };
         self.notify(to.clone(), Notification::Joined(Box::new(snapshot)));
         if let Some(speakers) = self.speakers.current() {
-            self.notify(to, Notification::Speakers(speakers));
+            self.notify(to.clone(), Notification::Speakers(speakers));
+        }
+        if let Some(qualities) = self.qualities(key) {
+            self.notify(to, qualities);
         }
     }
 

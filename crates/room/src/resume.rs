@@ -76,6 +76,7 @@ impl Room {
         reminders.push(Notification::Participants(self.company(key)));
         reminders.push(Notification::Room(Arc::new(self.view())));
         reminders.extend(self.voices().map(Notification::Speakers));
+        reminders.extend(self.qualities(key));
         reminders.extend(self.reminders_of_subscriptions(key));
         for reminder in reminders {
             self.notify(id.clone(), reminder);

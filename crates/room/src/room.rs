@@ -247,6 +247,10 @@ impl Room {
                 payload,
             } => self.relay(from.as_ref(), &to, reliability, payload),
             Command::AudioLevels(levels) => self.audio_levels(now, &levels),
+            Command::Measured(all) => self.measured(all),
+            Command::ConnectionLost { participant, lost } => {
+                self.connection_lost(&participant, lost);
+            }
             Command::Moderate(moderation) => self.moderate(now, moderation),
         }
     }

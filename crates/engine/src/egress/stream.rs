@@ -71,19 +71,22 @@ pub(super) struct Last {
 
 impl Lane {
     pub(super) fn new(ssrc: u32) -> Lane {
-        // Random as the SSRC is, and low: a receiver that misses the first packets still guesses
-        // the roll-over counter right (RFC 3711 section 3.3.1).
-        let first = ssrc.wrapping_mul(0x9E37_79B1) >> 17;
-        let next_seq = u64::from(first) + 1;
         Lane {
             ssrc,
             index: None,
-            next_seq,
+            next_seq: first_seq(ssrc),
             packets: 0,
             octets: 0,
             last: None,
             lost: 0,
         }
+    }
+
+    /// Numbers below the highest that were never sent, because they never came: the peer counts
+    /// them as lost.
+    fn gaps(&self) -> u32 {
+        let numbers = self.next_seq - first_seq(self.ssrc);
+        (numbers as u32).wrapping_sub(self.packets)
     }
 
     pub(super) fn ssrc(&self) -> u32 {
@@ -128,6 +131,12 @@ impl Lane {
             None => self.ssrc.wrapping_mul(0x85EB_CA6B),
         }
     }
+}
+
+/// Where an SSRC begins to count. Random as the SSRC is, and low: a receiver that misses the first
+/// packets still guesses the roll-over counter right (RFC 3711 section 3.3.1).
+fn first_seq(ssrc: u32) -> u64 {
+    u64::from(ssrc.wrapping_mul(0x9E37_79B1) >> 17) + 1
 }
 
 /// One consumer's stream.
@@ -265,9 +274,11 @@ impl Stream {
     }
 
     /// What the peer's count of lost packets adds to ours. It goes on when the SSRC is given to
-    /// another stream, may fall when packets come twice, and is believed up to what was sent.
+    /// another stream, may fall when packets come twice, and is believed up to what was sent. What
+    /// has not come to us is not lost on the way to the peer.
     fn note_lost(&mut self, reported: i32) {
         let reported = u32::try_from(reported).unwrap_or(0);
+        let reported = reported.saturating_sub(self.lane.gaps());
         let more = reported.saturating_sub(self.lane.lost);
         self.lane.lost += more;
         self.counts.lost = (self.counts.lost + u64::from(more)).min(self.counts.packets);

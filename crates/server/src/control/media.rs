@@ -140,8 +140,11 @@ impl Control {
         };
         if let Some(known) = session.transport_mut(transport) {
             known.connected = Some(protocol);
+            known.interrupted = false;
         }
+        let id = session.id;
         if std::mem::replace(&mut session.active, true) {
+            self.note_lost(id);
             return;
         }
         let participant = session.participant.clone();
@@ -525,7 +528,10 @@ impl Control {
             } => self.data_arrived(now, transport, channel, &data),
             Report::ChannelOpen { transport, channel } => self.channel_open(transport, channel),
             Report::AudioLevels(levels) => self.audio_levels(&levels),
-            Report::Statistics(statistics) => self.statistics.take(now, worker, *statistics),
+            Report::Statistics(statistics) => {
+                self.measure_qualities(worker, &statistics);
+                self.statistics.take(now, worker, *statistics);
+            }
             // Nobody asks for them yet.
             Report::Totals(_) => {}
         }
@@ -561,10 +567,16 @@ impl Control {
     }
 
     fn interrupted(&mut self, transport: TransportId) {
-        if let Some(session) = self.sessions.with_transport(transport) {
-            tracing::info!(room = %session.room, identity = %session.identity,
-                "a peer connection is interrupted");
+        let Some(session) = self.sessions.with_transport(transport) else {
+            return;
+        };
+        tracing::info!(room = %session.room, identity = %session.identity,
+            "a peer connection is interrupted");
+        if let Some(known) = session.transport_mut(transport) {
+            known.interrupted = true;
         }
+        let id = session.id;
+        self.note_lost(id);
     }
 
     fn audio_levels(&mut self, levels: &[umbrella_engine::Loudness]) {

@@ -8,6 +8,7 @@ mod admin;
 pub(crate) mod data;
 mod handle;
 mod media;
+mod quality;
 mod resume;
 mod rooms;
 mod service;
@@ -27,6 +28,7 @@ use umbrella_room::{Command, Effect, Limits, Notification, RoomConfig};
 
 use self::data::PendingData;
 use self::handle::Message;
+use self::quality::Qualities;
 use self::rooms::{Due, Rooms, Stay};
 use self::session::{Role, Session, Sessions, Signal};
 use self::statistics::Statistics;
@@ -75,6 +77,7 @@ pub fn start(settings: Settings, workers: Workers) -> Handle {
         sessions: Sessions::default(),
         names: media::Names::default(),
         statistics: Statistics::new(links.len()),
+        qualities: Qualities::new(links.len()),
         workers: links,
         commands: VecDeque::new(),
         closing: VecDeque::new(),
@@ -119,6 +122,7 @@ struct Control {
     sessions: Sessions,
     names: media::Names,
     statistics: Statistics,
+    qualities: Qualities,
     workers: Vec<Link>,
     /// Commands that follow from what was just done; empty when the task waits.
     commands: VecDeque<(RoomName, Command)>,
@@ -215,6 +219,7 @@ impl Control {
             self.give_up(id, LeaveReason::ConnectionLost);
         }
         self.give_up_lost(now);
+        self.look_at_qualities(now);
         if self.statistics.due(now) {
             for worker in 0..self.workers.len() {
                 self.request(worker, Request::Statistics);
@@ -229,7 +234,8 @@ impl Control {
         let closing = self.closing.front().map(|(at, _)| *at);
         let (rooms, statistics) = (self.rooms.next_deadline(), self.statistics.deadline());
         let waiting = self.waiting.first().map(|(until, _)| *until);
-        let all = [rooms, statistics, closing, waiting, retry];
+        let qualities = self.qualities.deadline();
+        let all = [rooms, statistics, qualities, closing, waiting, retry];
         all.into_iter().flatten().min()
     }
 }
@@ -288,6 +294,7 @@ impl Control {
             sockets: 0,
             transports: Vec::new(),
             active: false,
+            lost: false,
             leaving: false,
             announced: VecDeque::new(),
             sections: VecDeque::new(),
@@ -297,6 +304,7 @@ impl Control {
         });
         let (room, participant) = (joining.room, joining.join.id.clone());
         self.rooms.occupied(&room);
+        self.qualities.begin(now);
         self.commands
             .push_back((room.clone(), Command::Join(joining.join)));
         self.pump(now);

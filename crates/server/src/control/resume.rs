@@ -49,6 +49,7 @@ impl Control {
         tracing::info!(room = %session.room, identity = %session.identity,
             "signalling is lost; the client may come back");
         self.waiting.insert((until, socket.session));
+        self.note_lost(socket.session);
     }
 
     /// Ends the sessions whose clients have not come back.
@@ -89,6 +90,7 @@ impl Control {
             self.waiting.remove(&(until, id));
         }
         self.tell(id, Event::Resumed { last_message });
+        self.note_lost(id);
         let participant = resuming.participant;
         let resume = Command::Resume { participant };
         self.commands.push_back((resuming.room, resume));

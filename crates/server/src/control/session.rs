@@ -121,6 +121,8 @@ pub(super) struct Transport {
     pub(super) role: Role,
     /// Over what it was connected last; `None` before it came up for the first time.
     pub(super) connected: Option<Protocol>,
+    /// Nothing comes over it any more.
+    pub(super) interrupted: bool,
 }
 
 /// A track that was accepted and has no section yet.
@@ -178,6 +180,8 @@ pub(super) struct Session {
     pub(super) transports: Vec<Transport>,
     /// Whether the room was told that media is up.
     pub(super) active: bool,
+    /// Whether the room was told that nothing comes from it.
+    pub(super) lost: bool,
     /// Whether the room was told that it goes.
     pub(super) leaving: bool,
     /// Oldest first.
@@ -317,6 +321,7 @@ impl Sessions {
                 id: transport,
                 role,
                 connected: None,
+                interrupted: false,
             });
             self.by_transport.insert(transport, id);
         }

@@ -265,6 +265,7 @@ impl<'a> Play<'a> {
         self.world
             .compare(&self.model)
             .and_then(|()| self.world.compare_speakers(&self.model, self.now))
+            .and_then(|()| self.world.compare_qualities(&self.model))
             .and_then(|()| self.world.compare_layers(&self.model, false))
             .and_then(|()| self.model.compare(&self.room))
             .map_err(|what| self.failure(what))

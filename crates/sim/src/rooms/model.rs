@@ -29,6 +29,8 @@ pub(super) struct Model {
     pub(super) people: Vec<Person>,
     pub(super) pieces: Vec<Piece>,
     pub(super) metadata: String,
+    /// From whom nothing comes.
+    pub(super) lost: BTreeSet<ParticipantId>,
     inaudible: BTreeMap<ParticipantId, Instant>,
 }
 
@@ -72,6 +74,7 @@ impl Model {
             people: Vec::new(),
             pieces: Vec::new(),
             metadata: String::new(),
+            lost: BTreeSet::new(),
             inaudible: BTreeMap::new(),
         }
     }
@@ -321,7 +324,8 @@ impl Model {
             Command::Data {
                 from, to, payload, ..
             } => out.data = self.recipients(from.as_ref(), to, payload.len()),
-            Command::AudioLevels(_) => {}
+            Command::AudioLevels(_) | Command::Measured(_) => {}
+            Command::ConnectionLost { participant, lost } => self.lose(participant, *lost),
             Command::Moderate(moderation) => self.moderate(moderation, out),
         }
     }
@@ -366,6 +370,7 @@ impl Model {
     fn remove(&mut self, id: &ParticipantId, reason: LeaveReason, out: &mut Outcome) {
         if self.person(id).is_some() {
             out.gone(id, reason);
+            self.lost.remove(id);
             self.people.retain(|person| person.id() != id);
             self.pieces.retain(|piece| piece.owner != *id);
         }
@@ -400,6 +405,13 @@ impl Model {
                 let track = track.clone();
                 out.tell(id, Notification::TrackUnpublished { track });
             }
+        }
+    }
+
+    fn lose(&mut self, id: &ParticipantId, lost: bool) {
+        self.lost.remove(id);
+        if lost && self.person(id).is_some() {
+            self.lost.insert(id.clone());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use umbrella_media::{Codec, Kind, Layer, Spatial, Temporal};
 use umbrella_room::Command;
@@ -13,6 +14,7 @@ use umbrella_room::model::{
     ClientFacts, Identity, LeaveReason, ParticipantId, ParticipantKind, Permission, Source,
     TrackId, TrackSettings, VideoLayer,
 };
+use umbrella_room::quality::Measured;
 
 use super::model::{Model, Person};
 use super::world::World;
@@ -115,7 +117,8 @@ impl Script {
                 change: change(random),
             },
             83..=87 => data(random, model),
-            88..=91 => Command::AudioLevels(levels(random, model)),
+            88..=90 => Command::AudioLevels(levels(random, model)),
+            91 => connection(random, model),
             92 => confirm(random, model),
             _ => Command::Moderate(moderation(random, model)),
         }
@@ -211,6 +214,23 @@ fn allow(random: &mut Random, model: &Model) -> Command {
         participant: somebody(random, model),
         allowed,
     }
+}
+
+fn connection(random: &mut Random, model: &Model) -> Command {
+    if random.one_in(2) {
+        return Command::ConnectionLost {
+            participant: somebody(random, model),
+            lost: random.one_in(2),
+        };
+    }
+    let measured = |random: &mut Random| Measured {
+        loss: random.below(30) as f32 / 100.0,
+        round_trip: (!random.one_in(4)).then(|| Duration::from_millis(random.below(900) as u64)),
+        missing: random.below(5) as f32 / 4.0,
+    };
+    let count = random.below(6);
+    let all = (0..count).map(|_| (somebody(random, model), measured(random)));
+    Command::Measured(all.collect())
 }
 
 fn confirm(random: &mut Random, model: &Model) -> Command {

@@ -10,6 +10,7 @@ use umbrella_room::effect::Snapshot;
 use umbrella_room::model::{
     LeaveReason, ParticipantId, ParticipantState, ParticipantView, RoomView, Speaker, TrackId,
 };
+use umbrella_room::quality::{Quality, QualityView};
 use umbrella_room::{Effect, Notification};
 
 use super::model::{Model, without_tracks};
@@ -45,6 +46,8 @@ struct Client {
     speakers: BTreeMap<ParticipantId, f32>,
     /// How much of its tracks it was last asked to send.
     asked: BTreeMap<TrackId, Option<Spatial>>,
+    /// How good connections are.
+    qualities: BTreeMap<ParticipantId, Quality>,
     /// What it may not have.
     forbidden: BTreeSet<TrackId>,
     /// What is not sent to it because its path does not carry it.
@@ -274,6 +277,7 @@ impl World {
                 return Ok(());
             }
             Notification::Speakers(speakers) => return client.hear(speakers, again),
+            Notification::Qualities(views) => return client.rate(to, views),
             Notification::LayersWanted { track, highest, .. } => {
                 return client.send(track, *highest, again);
             }
@@ -340,6 +344,7 @@ impl World {
             Notification::Participants(_)
             | Notification::Room(_)
             | Notification::Speakers(_)
+            | Notification::Qualities(_)
             | Notification::LayersWanted { .. }
             | Notification::SubscriptionAllowed { .. } => return Ok(()),
             Notification::TrackPublished { track, .. } => {
@@ -371,6 +376,7 @@ impl World {
             others,
             speakers: BTreeMap::new(),
             asked: BTreeMap::new(),
+            qualities: BTreeMap::new(),
             forbidden: BTreeSet::new(),
             paused: BTreeSet::new(),
             dismissed: false,
@@ -524,6 +530,24 @@ impl World {
         Ok(())
     }
 
+    /// Whether everybody has the same opinion of everybody's connection, and knows who is lost.
+    pub(super) fn compare_qualities(&self, model: &Model) -> Result<(), String> {
+        let mut opinions = BTreeMap::new();
+        for (id, client) in self.listeners() {
+            for person in model.visible_to(id) {
+                let other = person.id();
+                let belief = client.qualities.get(other).copied();
+                if (belief == Some(Quality::Lost)) != model.lost.contains(other) {
+                    return Err(format!("{id} believes that {other} is {belief:?}"));
+                }
+                if *opinions.entry(other.clone()).or_insert(belief) != belief {
+                    return Err(format!("not all believe that {other} is {belief:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether everybody believes that exactly these speak.
     pub(super) fn compare_speaking(&self, speaking: &[ParticipantId]) -> Result<(), String> {
         for (id, client) in self.listeners() {
@@ -618,6 +642,16 @@ impl Client {
             .retain(|_, other| other.identity != view.identity);
         if view.state != ParticipantState::Left {
             self.others.insert(view.id.clone(), view.clone());
+        }
+    }
+
+    fn rate(&mut self, id: &ParticipantId, views: &[QualityView]) -> Result<(), String> {
+        let views = views.iter();
+        let rated = views.map(|view| (view.participant.clone(), view.quality));
+        self.qualities.extend(rated);
+        match self.qualities.get(id) {
+            Some(Quality::Lost) => Err(format!("{id} is told that it is lost")),
+            Some(_) | None => Ok(()),
         }
     }
 

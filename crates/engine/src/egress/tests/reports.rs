@@ -119,6 +119,30 @@ fn receiver_reports_tell_loss_jitter_and_round_trip() {
     }
 }
 
+/// The peer says how many of the sound's packets it misses; and what we count as lost then.
+fn report(rig: &mut Rig, lost: i32, stream: StreamId) -> u64 {
+    let mut body = vec![0x81, 201, 0, 7, 0, 0, 0, 1];
+    body.extend_from_slice(&AUDIO.to_be_bytes());
+    body.extend_from_slice(&(lost & 0xFF_FFFF).to_be_bytes());
+    body.extend_from_slice(&[0; 16]);
+    rig.feed(&body);
+    let statistics = rig.egress.statistics(rig.now, stream);
+    statistics.map_or(0, |statistics| statistics.lost)
+}
+
+#[test]
+fn what_a_publisher_loses_is_blamed_on_its_subscribers() {
+    let mut rig = Rig::new();
+    let audio = rig.open_audio();
+    // Every third one never came.
+    for i in (0..30).filter(|i| i % 3 != 1) {
+        rig.write(audio.stream, audio.next_seq + i, 80);
+        rig.media();
+    }
+    assert_eq!(report(&mut rig, 10, audio.stream), 0);
+    assert_eq!(report(&mut rig, 14, audio.stream), 4);
+}
+
 #[test]
 fn lost_packets_are_counted_twice_or_beyond_what_was_sent() {
     let mut rig = Rig::new();
@@ -127,15 +151,6 @@ fn lost_packets_are_counted_twice_or_beyond_what_was_sent() {
         rig.write(first.stream, first.next_seq + i, 80);
         rig.media();
     }
-    let report = |rig: &mut Rig, lost: i32, stream: StreamId| {
-        let mut body = vec![0x81, 201, 0, 7, 0, 0, 0, 1];
-        body.extend_from_slice(&AUDIO.to_be_bytes());
-        body.extend_from_slice(&(lost & 0xFF_FFFF).to_be_bytes());
-        body.extend_from_slice(&[0; 16]);
-        rig.feed(&body);
-        let statistics = rig.egress.statistics(rig.now, stream);
-        statistics.map_or(0, |statistics| statistics.lost)
-    };
     let counts = [3, 3, -2, 2, 5].map(|lost| report(&mut rig, lost, first.stream));
     assert_eq!(counts, [3, 3, 3, 3, 5]);
     rig.egress.close_stream(first.stream);

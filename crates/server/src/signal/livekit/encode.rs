@@ -10,8 +10,10 @@ use umbrella_room::model::{
     LeaveReason, ParticipantId, ParticipantKind, ParticipantState, ParticipantView, Permission,
     RoomView, Source, Speaker, TrackId, TrackView, VideoLayer,
 };
+use umbrella_room::quality::{Quality, QualityView};
 use umbrella_wire::client::{
-    self as wire, AddTrackRequest, DisconnectReason, JoinResponse, LeaveRequest,
+    self as wire, AddTrackRequest, ConnectionQuality, ConnectionQualityInfo,
+    ConnectionQualityUpdate, DisconnectReason, JoinResponse, LeaveRequest,
     MediaSectionsRequirement, MuteTrackRequest, ParticipantInfo, ParticipantPermission,
     ParticipantUpdate, Ping, Pong, ReconnectResponse, RequestResponse, RoomUpdate, ServerInfo,
     SessionDescription, SimulcastCodecInfo, SpeakerInfo, SpeakersChanged, StreamState,
@@ -124,6 +126,9 @@ pub(super) fn notification(notification: &Notification, links: Links) -> Option<
         Notification::Speakers(speakers) => Message::SpeakersChanged(SpeakersChanged {
             speakers: speakers.iter().map(speaker).collect(),
         }),
+        Notification::Qualities(views) => Message::ConnectionQuality(ConnectionQualityUpdate {
+            updates: views.iter().map(quality).collect(),
+        }),
         Notification::Response { request, result } => Message::RequestResponse(RequestResponse {
             request_id: *request,
             reason: reason(*result).into(),
@@ -131,6 +136,20 @@ pub(super) fn notification(notification: &Notification, links: Links) -> Option<
         }),
         Notification::Leave(_) => return None,
     })
+}
+
+fn quality(view: &QualityView) -> ConnectionQualityInfo {
+    let quality = match view.quality {
+        Quality::Lost => ConnectionQuality::Lost,
+        Quality::Poor => ConnectionQuality::Poor,
+        Quality::Good => ConnectionQuality::Good,
+        Quality::Excellent => ConnectionQuality::Excellent,
+    };
+    ConnectionQualityInfo {
+        participant_sid: view.participant.to_string(),
+        quality: quality.into(),
+        score: view.score,
+    }
 }
 
 /// The client has to go, to stay away or to come anew.
