@@ -210,6 +210,13 @@ pub enum Request {
         /// Paused or running.
         paused: bool,
     },
+    /// While quiet, what arrives is measured and not forwarded: others are louder.
+    QuietProducer {
+        /// Which producer.
+        producer: ProducerId,
+        /// Quiet or heard.
+        quiet: bool,
+    },
     /// Sends a producer to a subscriber, who lives on this worker.
     OpenConsumer {
         /// Its name from now on.

@@ -197,6 +197,10 @@ impl Rig {
                 delivery: Delivery::FULL,
             },
             11 => Request::CloseProducer { producer },
+            12 if whom.is_multiple_of(3) => Request::QuietProducer {
+                producer,
+                quiet: whom.is_multiple_of(2),
+            },
             12 => Request::CloseConsumer { consumer },
             13 => Request::CloseTransport { transport },
             14 => Request::RestartIce { transport },

@@ -35,6 +35,8 @@ pub(crate) struct Producer {
     pub(crate) kind: Kind,
     pub(crate) stereo: bool,
     pub(crate) paused: bool,
+    /// What arrives is measured and goes no further.
+    pub(crate) quiet: bool,
     /// What it sends; `None` before the first packet.
     pub(crate) codec: Option<Codec>,
     /// Who gets it.
@@ -128,6 +130,7 @@ impl Producer {
             kind,
             stereo,
             paused: false,
+            quiet: false,
             codec: None,
             routes: Vec::new(),
             burst: Vec::new(),

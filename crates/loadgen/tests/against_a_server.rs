@@ -60,6 +60,7 @@ async fn start(threads: usize) -> (SocketAddr, control::Handle) {
             auto_create: true,
             empty_timeout: Duration::from_secs(60),
             departure_timeout: Duration::from_secs(60),
+            loudest: 50,
         },
         max_rooms: limits.rooms,
         limits: umbrella_room::Limits::default(),

@@ -17,7 +17,12 @@ const LARGE: (u32, u32) = (960, 540);
 ///   follow within a moment and a large picture for a thumbnail would crowd the link.
 /// - The rates of a 30 fps picture in three temporal layers decide how many of these are dropped.
 ///   A track with fewer layers keeps more frames than were asked for.
-pub fn delivery(track: &TrackView, settings: Option<&TrackSettings>, adaptive: bool) -> Delivery {
+pub fn delivery(
+    track: &TrackView,
+    settings: Option<&TrackSettings>,
+    adaptive: bool,
+    speaks: bool,
+) -> Delivery {
     let paused = settings.is_some_and(|s| s.disabled);
     let layer = match (track.kind, settings) {
         (Kind::Audio, _) => Layer::TOP,
@@ -31,12 +36,12 @@ pub fn delivery(track: &TrackView, settings: Option<&TrackSettings>, adaptive: b
     Delivery {
         paused,
         layer,
-        priority: priority(track, settings),
+        priority: priority(track, settings, speaks),
     }
 }
 
 /// What a picture is worth beside others, where the path does not carry all of them.
-fn priority(track: &TrackView, settings: Option<&TrackSettings>) -> Priority {
+fn priority(track: &TrackView, settings: Option<&TrackSettings>, speaks: bool) -> Priority {
     let large = |s: &TrackSettings| s.width >= LARGE.0 || s.height >= LARGE.1;
     match (track.kind, track.source) {
         (Kind::Audio, _) => Priority::Normal,
@@ -46,6 +51,7 @@ fn priority(track: &TrackView, settings: Option<&TrackSettings>) -> Priority {
             Source::Unknown | Source::Camera | Source::Microphone | Source::ScreenShareAudio,
         ) => match settings {
             Some(settings) if large(settings) => Priority::Large,
+            Some(_) | None if speaks => Priority::Speaker,
             Some(_) | None => Priority::Normal,
         },
     }
@@ -140,7 +146,9 @@ mod tests {
             height,
             ..settings()
         };
-        delivery(&camera(), Some(&settings), true).layer.spatial
+        delivery(&camera(), Some(&settings), true, false)
+            .layer
+            .spatial
     }
 
     #[test]
@@ -180,7 +188,7 @@ mod tests {
             ..settings()
         };
         assert_eq!(
-            delivery(&track, Some(&settings), true).layer.spatial,
+            delivery(&track, Some(&settings), true, false).layer.spatial,
             Spatial::LOW
         );
     }
@@ -205,7 +213,10 @@ mod tests {
             height: 10,
             ..settings()
         };
-        assert_eq!(delivery(&track, Some(&settings), true), Delivery::FULL);
+        assert_eq!(
+            delivery(&track, Some(&settings), true, false),
+            Delivery::FULL
+        );
     }
 
     #[test]
@@ -218,19 +229,25 @@ mod tests {
             quality: Some(low),
             ..settings()
         };
-        assert_eq!(delivery(&camera(), Some(&wished), false).layer, low);
+        assert_eq!(delivery(&camera(), Some(&wished), false, false).layer, low);
         let sized = TrackSettings {
             width: 1280,
             height: 720,
             ..wished
         };
-        assert_eq!(delivery(&camera(), Some(&sized), false).layer, Layer::TOP);
+        assert_eq!(
+            delivery(&camera(), Some(&sized), false, false).layer,
+            Layer::TOP
+        );
     }
 
     #[test]
     fn adaptive_client_starts_small_and_a_plain_one_with_everything() {
-        assert_eq!(delivery(&camera(), None, true).layer.spatial, Spatial::LOW);
-        assert_eq!(delivery(&camera(), None, false), Delivery::FULL);
+        assert_eq!(
+            delivery(&camera(), None, true, false).layer.spatial,
+            Spatial::LOW
+        );
+        assert_eq!(delivery(&camera(), None, false, false), Delivery::FULL);
     }
 
     #[test]
@@ -243,8 +260,8 @@ mod tests {
             frame_rate: 1,
             ..settings()
         };
-        assert_eq!(delivery(&track, Some(&tiny), true), Delivery::FULL);
-        assert_eq!(delivery(&track, None, true), Delivery::FULL);
+        assert_eq!(delivery(&track, Some(&tiny), true, false), Delivery::FULL);
+        assert_eq!(delivery(&track, None, true, false), Delivery::FULL);
     }
 
     #[test]
@@ -253,7 +270,7 @@ mod tests {
             disabled: true,
             ..settings()
         };
-        assert!(delivery(&camera(), Some(&off), true).paused);
+        assert!(delivery(&camera(), Some(&off), true, false).paused);
     }
 
     #[test]
@@ -264,7 +281,7 @@ mod tests {
             ..settings()
         };
         let worth = |track: &TrackView, settings: TrackSettings| {
-            delivery(track, Some(&settings), true).priority
+            delivery(track, Some(&settings), true, false).priority
         };
         let screen = TrackView {
             source: Source::ScreenShare,
@@ -274,7 +291,7 @@ mod tests {
         let large = worth(&camera(), sized(1280, 720));
         let shared = worth(&screen, sized(320, 180));
         assert!(small < large && large < shared);
-        assert_eq!(delivery(&camera(), None, true).priority, small);
+        assert_eq!(delivery(&camera(), None, true, false).priority, small);
     }
 
     #[test]
@@ -284,7 +301,9 @@ mod tests {
                 frame_rate,
                 ..settings()
             };
-            delivery(&camera(), Some(&settings), true).layer.temporal
+            delivery(&camera(), Some(&settings), true, false)
+                .layer
+                .temporal
         };
         assert_eq!(rate(0), Temporal::ALL);
         assert_eq!(rate(30), Temporal::ALL);

@@ -61,6 +61,14 @@ pub enum Effect {
         /// Drop or not.
         paused: bool,
     },
+    /// Measure what arrives of a track and forward nothing, as others are louder; or forward it
+    /// again.
+    QuietProducer {
+        /// What.
+        track: TrackId,
+        /// Quiet or heard.
+        quiet: bool,
+    },
     /// A track has ended.
     CloseProducer {
         /// What.

@@ -16,6 +16,7 @@
 //! | how much of it its publisher has to send | `dynacast.rs` |
 //! | what somebody may have missed who comes back | `resume.rs` |
 //! | who speaks | `speakers.rs` |
+//! | whose picture comes first, whose sound is forwarded in a crowd | `floor.rs` |
 //! | how good connections are | `quality.rs` |
 //! | who gets a data message | `data.rs` |
 //! | what moderators can do | `moderation.rs` |
@@ -27,6 +28,7 @@ mod data;
 pub mod delivery;
 mod dynacast;
 pub mod effect;
+mod floor;
 pub mod limits;
 pub mod model;
 mod moderation;

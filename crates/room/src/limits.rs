@@ -12,6 +12,8 @@ pub struct Limits {
     /// Participants in a room, hidden ones included; 0 is unbounded. A room can have a lower
     /// bound of its own in [`RoomConfig`](crate::RoomConfig).
     pub participants: u32,
+    /// Participants whose sound is forwarded at a time, the loudest; 0 is all.
+    pub heard: usize,
     /// Tracks that one participant publishes at a time.
     pub tracks: usize,
     /// Bytes of a participant's or a room's metadata.
@@ -30,6 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             participants: 1000,
+            heard: 50,
             tracks: 32,
             metadata: 64 * 1024,
             attributes: 64 * 1024,

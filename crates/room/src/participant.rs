@@ -180,6 +180,7 @@ impl Room {
             self.end_track(now, track);
         }
         self.speakers.leave(key);
+        self.floor.leave(key);
         let mut participant = self.roster.remove(key)?;
         let id = participant.view.id.clone();
         match reason {

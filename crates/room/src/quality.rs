@@ -147,7 +147,7 @@ impl Room {
     }
 
     /// [`Command::ConnectionLost`](crate::Command::ConnectionLost).
-    pub(crate) fn connection_lost(&mut self, id: &ParticipantId, lost: bool) {
+    pub(crate) fn lost(&mut self, id: &ParticipantId, lost: bool) {
         let Some((key, participant)) = self.roster.find(id) else {
             return;
         };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::command::Command;
 use crate::dynacast::Demand;
 use crate::effect::{Effect, Notification, Refusal};
+use crate::floor::Floor;
 use crate::limits::Limits;
 use crate::model::{
     Identity, ParticipantId, ParticipantView, RoomName, RoomView, TrackId, TrackView,
@@ -57,6 +58,7 @@ pub struct Room {
     pub(crate) config: RoomConfig,
     pub(crate) roster: Roster,
     pub(crate) speakers: Speakers,
+    pub(crate) floor: Floor,
     pub(crate) demand: Demand,
     pub(crate) departures: Departures,
     pub(crate) effects: VecDeque<Effect>,
@@ -93,6 +95,7 @@ impl Room {
             config,
             roster: Roster::default(),
             speakers: Speakers::default(),
+            floor: Floor::default(),
             demand: Demand::default(),
             departures: Departures::default(),
             effects: VecDeque::new(),
@@ -103,6 +106,7 @@ impl Room {
     /// Applies a command.
     pub fn handle(&mut self, now: Instant, command: Command) {
         self.apply(now, command);
+        self.settle_floor(now);
         self.settle_layers(now);
     }
 
@@ -115,8 +119,9 @@ impl Room {
     pub fn next_timeout(&self) -> Option<(Instant, Reason)> {
         let room = self.room_due.map(|at| (at, Reason::RoomChanged));
         let speakers = self.speakers.due().map(|at| (at, Reason::Speakers));
+        let floor = self.floor.due().map(|at| (at, Reason::Speakers));
         let layers = self.demand.due().map(|at| (at, Reason::Layers));
-        let all = [room, speakers, layers];
+        let all = [room, speakers, floor, layers];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -128,6 +133,8 @@ impl Room {
         if self.speakers.due().is_some_and(|at| at <= now) {
             self.speakers_due(now);
         }
+        self.settle_floor(now);
+        self.settle_layers(now);
         self.layers_due(now);
     }
 
@@ -228,7 +235,7 @@ impl Room {
                 codec,
             } => self.subscription_failed(&participant, &track, codec),
             Command::SubscriptionStarted { participant, track } => {
-                self.subscription_started(&participant, &track)
+                self.started(&participant, &track)
             }
             Command::SubscriptionStarved {
                 participant,
@@ -248,9 +255,7 @@ impl Room {
             } => self.relay(from.as_ref(), &to, reliability, payload),
             Command::AudioLevels(levels) => self.audio_levels(now, &levels),
             Command::Measured(all) => self.measured(all),
-            Command::ConnectionLost { participant, lost } => {
-                self.connection_lost(&participant, lost);
-            }
+            Command::ConnectionLost { participant, lost } => self.lost(&participant, lost),
             Command::Moderate(moderation) => self.moderate(now, moderation),
         }
     }

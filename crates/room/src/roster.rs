@@ -30,6 +30,14 @@ pub(crate) struct Roster {
     next: u64,
 }
 
+impl ParticipantKey {
+    /// One that no roster has given out.
+    #[cfg(test)]
+    pub(crate) fn for_tests(number: u64) -> ParticipantKey {
+        ParticipantKey(number)
+    }
+}
+
 impl Roster {
     /// The key of a stay.
     pub(crate) fn by_id(&self, id: &ParticipantId) -> Option<ParticipantKey> {

@@ -5,7 +5,7 @@
 //! not end a speech), compared with a threshold that is higher for starting than for stopping, and
 //! told in coarse steps: a client is told when something is worth drawing, not for noise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,15 @@ pub(crate) struct Speakers {
     told: Option<Instant>,
 }
 
+/// How somebody is heard now.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Loudness {
+    /// 0 (silent) to 1 (loudest), smoothed.
+    pub(crate) level: f32,
+    /// Whether that is speech.
+    pub(crate) speaks: bool,
+}
+
 #[derive(Debug)]
 struct Voice {
     participant: ParticipantId,
@@ -64,12 +73,14 @@ impl Room {
                 .then(|| (track.publisher, &track.publisher_id, level_of(loudness)))
         });
         self.speakers.hear(now, heard);
+        self.floor.changed = true;
         self.tell_speakers(now);
     }
 
     /// What is due of [`Reason::Speakers`](crate::Reason::Speakers).
     pub(crate) fn speakers_due(&mut self, now: Instant) {
         self.speakers.rest(now);
+        self.floor.changed = true;
         self.tell_speakers(now);
     }
 
@@ -102,6 +113,21 @@ impl Speakers {
     pub(crate) fn current(&self) -> Option<Arc<[Speaker]>> {
         let told = self.voices.values().filter(|voice| voice.told.is_some());
         ranked(told.map(Voice::speaker).collect())
+    }
+
+    /// Everybody who speaks now.
+    pub(crate) fn speaking(&self) -> BTreeSet<ParticipantKey> {
+        let voices = self.voices.iter().filter(|(_, voice)| voice.active);
+        voices.map(|(key, _)| *key).collect()
+    }
+
+    /// How somebody is heard now.
+    pub(crate) fn loudness(&self, key: ParticipantKey) -> Loudness {
+        let voice = self.voices.get(&key);
+        voice.map_or(Loudness::default(), |voice| Loudness {
+            level: voice.level,
+            speaks: voice.active,
+        })
     }
 
     /// When [`Room::speakers_due`] has something to do.

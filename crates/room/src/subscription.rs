@@ -135,7 +135,7 @@ impl Room {
 
     /// [`Command::SubscriptionStarted`](crate::Command::SubscriptionStarted): the publisher is
     /// told once that somebody is there.
-    pub(crate) fn subscription_started(&mut self, id: &ParticipantId, track_id: &TrackId) {
+    pub(crate) fn started(&mut self, id: &ParticipantId, track_id: &TrackId) {
         let Some(key) = self.roster.by_id(id) else {
             return;
         };
@@ -203,8 +203,14 @@ impl Room {
             return;
         };
         for (track_key, track) in &mut self.roster.tracks {
+            let speaks = self.floor.is_speaker(track.publisher);
             let (demand, effects) = (&mut self.demand, &mut self.effects);
-            settle(key, participant, *track_key, track, demand, effects);
+            settle(
+                (key, participant),
+                (*track_key, track, speaks),
+                demand,
+                effects,
+            );
         }
     }
 
@@ -213,9 +219,15 @@ impl Room {
         let Some(track) = self.roster.tracks.get_mut(&track_key) else {
             return;
         };
+        let speaks = self.floor.is_speaker(track.publisher);
         for (key, participant) in &mut self.roster.participants {
             let (demand, effects) = (&mut self.demand, &mut self.effects);
-            settle(*key, participant, track_key, track, demand, effects);
+            settle(
+                (*key, participant),
+                (track_key, track, speaks),
+                demand,
+                effects,
+            );
         }
     }
 
@@ -276,18 +288,23 @@ impl Room {
                 continue;
             }
             change(participant.subscriptions.entry(track_key).or_default());
+            let speaks = self.floor.is_speaker(track.publisher);
             let (demand, effects) = (&mut self.demand, &mut self.effects);
-            settle(key, participant, track_key, track, demand, effects);
+            settle(
+                (key, participant),
+                (track_key, track, speaks),
+                demand,
+                effects,
+            );
         }
     }
 }
 
-/// Makes what a subscriber receives of a track what it should receive.
+/// Makes what a subscriber receives of a track, whose publisher speaks or does not, what it should
+/// receive.
 fn settle(
-    key: ParticipantKey,
-    participant: &mut Participant,
-    track_key: TrackKey,
-    track: &mut Track,
+    (key, participant): (ParticipantKey, &mut Participant),
+    (track_key, track, speaks): (TrackKey, &mut Track, bool),
     demand: &mut Demand,
     effects: &mut VecDeque<Effect>,
 ) {
@@ -305,6 +322,7 @@ fn settle(
         &track.view,
         subscription.settings.as_ref(),
         participant.adaptive_stream,
+        speaks,
     );
     let subscriber = || participant.view.id.clone();
     match (&subscription.state, wanted) {

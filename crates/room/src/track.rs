@@ -31,6 +31,8 @@ pub(crate) struct Track {
     pub(crate) access: Arc<Access>,
     /// Where it is in its life.
     pub(crate) state: TrackState,
+    /// Its sound is not forwarded, as others are louder.
+    pub(crate) quiet: bool,
     client_id: String,
     announced: Announced,
 }
@@ -138,6 +140,7 @@ impl Room {
             view: view.clone(),
             access,
             state: TrackState::Pending,
+            quiet: false,
         });
         let track = Box::new(view);
         self.notify(
@@ -165,6 +168,7 @@ impl Room {
             self.demand.insert(key, &track.view.layers);
         }
         let (publisher, muted) = (track.publisher, track.view.muted);
+        self.floor.changed = true;
         if muted {
             self.effects.push_back(Effect::PauseProducer {
                 track: id.clone(),
@@ -263,6 +267,7 @@ impl Room {
     pub(crate) fn end_track(&mut self, now: Instant, key: TrackKey) -> Option<Track> {
         let track = self.roster.remove_track(key)?;
         self.demand.remove(key);
+        self.floor.changed = true;
         match &track.state {
             TrackState::Pending => {}
             TrackState::Open { subscribers, .. } => {
@@ -289,6 +294,7 @@ impl Room {
             return;
         };
         track.view.muted = muted;
+        self.floor.changed = true;
         if track.is_open() {
             let (publisher, track) = (track.publisher, track.view.id.clone());
             self.effects.push_back(Effect::PauseProducer {

@@ -68,6 +68,7 @@ impl Worker {
         let Some(arrival) = producer.receive(now, &packet) else {
             return;
         };
+        let quiet = producer.quiet;
         let audible = packet.audio_level.is_some() && producer.kind == Kind::Audio;
         if audible && !std::mem::replace(&mut producer.heard, true) {
             self.heard.push(source.producer);
@@ -87,6 +88,9 @@ impl Worker {
         if let Some(live) = arrival.live {
             self.forward_burst(now, source.producer);
             self.set_live(now, source.producer, live);
+        }
+        if quiet {
+            return;
         }
         self.enqueue(now, source.producer, packet);
     }

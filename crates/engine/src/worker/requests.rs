@@ -64,6 +64,7 @@ impl Worker {
             Request::PauseProducer { producer, paused } => {
                 self.pause_producer(now, producer, paused);
             }
+            Request::QuietProducer { producer, quiet } => self.quiet_producer(now, producer, quiet),
             Request::OpenConsumer {
                 consumer,
                 transport,
@@ -389,16 +390,34 @@ impl Worker {
     }
 
     fn pause_producer(&mut self, now: Instant, id: ProducerId, paused: bool) {
+        self.interrupt(now, id, |producer| {
+            std::mem::replace(&mut producer.paused, paused) != paused
+        });
+    }
+
+    fn quiet_producer(&mut self, now: Instant, id: ProducerId, quiet: bool) {
+        self.interrupt(now, id, |producer| {
+            std::mem::replace(&mut producer.quiet, quiet) != quiet
+        });
+    }
+
+    /// Lets less or more through of a producer, if that is a change: what comes next does not go
+    /// on where the last went.
+    fn interrupt(
+        &mut self,
+        now: Instant,
+        id: ProducerId,
+        change: impl FnOnce(&mut Producer) -> bool,
+    ) {
         let Some(key) = self.producer_keys.get(&id).copied() else {
             return;
         };
         let Some(producer) = self.producers.get_mut(key) else {
             return;
         };
-        if producer.paused == paused {
+        if !change(producer) {
             return;
         }
-        producer.paused = paused;
         for consumer in producer.routes.clone() {
             if let Some(consumer) = self.consumers.get_mut(consumer) {
                 consumer.restart();

@@ -345,3 +345,32 @@ fn figures_do_not_add_up() {
     assert!((24_000..28_000).contains(&figures.producers[0].encodings[0].bitrate));
     assert!(figures.datagrams.0 > 500 && figures.datagrams.1 > 500);
 }
+
+#[test]
+fn one_of_a_crowd_who_is_not_forwarded_is_never_noticed_again() {
+    let mut net = Network::new(39);
+    let speaker = net.join(&[Publish::Audio], 0, 0);
+    let listener = net.join(&[], 1, 0);
+    connect(&mut net);
+    let mic = track(&mut net, speaker, 0);
+    let consumer = net.consume(listener, &mic, Delivery::FULL);
+    assert!(net.until(5 * SECOND, |net| started(net, consumer)));
+    let producer = mic.producer;
+    let quiet = true;
+    net.request(Request::QuietProducer { producer, quiet });
+    net.run(SECOND / 2);
+    let from = net.now;
+    let reports = net.reports.len();
+    net.run(SECOND);
+    assert!(since(&net.peers[listener], from).is_empty());
+    let heard =
+        |report: &Report| matches!(report, Report::AudioLevels(levels) if !levels.is_empty());
+    assert!(net.reports[reports..].iter().filter(|it| heard(it)).count() >= 4);
+    let from = net.now;
+    let quiet = false;
+    net.request(Request::QuietProducer { producer, quiet });
+    net.run(SECOND);
+    let got = since(&net.peers[listener], from);
+    assert!(got.len() > 45, "{}", got.len());
+    assert_seamless(&net.peers[listener].got);
+}

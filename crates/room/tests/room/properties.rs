@@ -58,7 +58,7 @@ proptest! {
         (width, height) in (1u32..5000, 1u32..5000),
         (more, higher) in (0u32..5000, 0u32..5000),
     ) {
-        let layer = |width, height| delivery(&track, Some(&tile(width, height)), true).layer;
+        let layer = |width, height| delivery(&track, Some(&tile(width, height)), true, false).layer;
         prop_assert!(layer(width, height) <= layer(width + more, height + higher));
     }
 
@@ -69,7 +69,7 @@ proptest! {
         disabled in any::<bool>(),
     ) {
         let settings = TrackSettings { disabled, width, height, quality: None, frame_rate };
-        prop_assert_eq!(delivery(&track, Some(&settings), true).paused, disabled);
+        prop_assert_eq!(delivery(&track, Some(&settings), true, false).paused, disabled);
     }
 
     #[test]

@@ -1,5 +1,6 @@
+use umbrella_media::Priority;
 use umbrella_room::model::Speaker;
-use umbrella_room::{Command, Effect, Notification, Reason};
+use umbrella_room::{Command, Effect, Limits, Notification, Reason};
 
 use crate::harness::*;
 
@@ -180,4 +181,65 @@ fn levels_of_unknown_or_silly_tracks_are_ignored() {
     ]);
     assert!(speakers(&effects, "a").is_empty());
     assert!(room.handle(Command::AudioLevels(Vec::new())).is_empty());
+}
+
+#[test]
+fn who_speaks_is_as_blurred_as_who_does_not() {
+    let mut room = Harness::with(&["a", "b", "c"]);
+    room.live("a", microphone("m"));
+    room.live("a", camera("cam"));
+    room.live("b", camera("other"));
+    room.wait(1000);
+    let priority = |effects: &[Effect]| {
+        let changed = configured(effects).into_iter();
+        changed
+            .map(|(who, delivery)| (who, delivery.priority))
+            .collect::<Vec<_>>()
+    };
+    let effects = hear_for(&mut room, 3, "m", 20, 1.0);
+    let first = [(pa("b"), Priority::Speaker), (pa("c"), Priority::Speaker)];
+    assert_eq!(priority(&effects), first);
+    // A pause of some seconds changes nothing.
+    assert!(priority(&room.wait(4_000)).is_empty());
+    assert!(priority(&hear_for(&mut room, 3, "m", 20, 1.0)).is_empty());
+    let effects = room.wait(8_000);
+    let usual = [(pa("b"), Priority::Normal), (pa("c"), Priority::Normal)];
+    assert_eq!(priority(&effects), usual);
+    assert_eq!(room.next_reason(), None, "it wakes for ever");
+}
+
+#[test]
+fn crowd_with_open_microphones_costs_everybody_all_of_them() {
+    let limits = Limits {
+        heard: 2,
+        ..Limits::default()
+    };
+    let mut room = Harness::limited(0, limits);
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        room.join(newcomer(name));
+    }
+    let quieted = |effects: &[Effect]| {
+        let changes = effects.iter().filter_map(|effect| {
+            let Effect::QuietProducer { track, quiet } = effect else {
+                return None;
+            };
+            Some((track.to_string(), *quiet))
+        });
+        changes.collect::<Vec<_>>()
+    };
+    let effects: Vec<_> = names
+        .iter()
+        .flat_map(|name| room.live(name, microphone(name)))
+        .collect();
+    let late = [("TR_c".to_owned(), true), ("TR_d".to_owned(), true)];
+    assert_eq!(quieted(&effects), late);
+    // Whoever speaks takes the place of somebody who does not.
+    let effects = hear_for(&mut room, 2, "d", 20, 1.0);
+    let swap = [("TR_d".to_owned(), false), ("TR_b".to_owned(), true)];
+    assert_eq!(quieted(&effects), swap);
+    // And a place that is free is taken.
+    let effects = room.mute("a", "a", true);
+    assert_eq!(quieted(&effects).len(), 1);
+    assert!(!quieted(&effects)[0].1);
 }

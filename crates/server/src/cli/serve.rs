@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::greeting::{media_lines, push};
 use super::local::{Local, admin_link};
 use crate::auth::{Accounts, Invites, Keys};
-use crate::config::{Config, LimitsConfig};
+use crate::config::{Config, LimitsConfig, RoomsConfig};
 use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
 use crate::net::{PageAddresses, interface_addresses};
@@ -225,13 +225,14 @@ fn start_media(config: &Config) -> anyhow::Result<control::Handle> {
     let settings = control::Settings {
         rooms: config.rooms.clone(),
         max_rooms: limits.rooms,
-        limits: room_limits(limits),
+        limits: room_limits(limits, &config.rooms),
     };
     Ok(control::start(settings, workers))
 }
 
-fn room_limits(limits: &LimitsConfig) -> umbrella_room::Limits {
+fn room_limits(limits: &LimitsConfig, rooms: &RoomsConfig) -> umbrella_room::Limits {
     umbrella_room::Limits {
+        heard: rooms.loudest,
         participants: limits.participants_per_room,
         tracks: limits.tracks_per_participant as usize,
         data_message: limits.data_message_bytes as usize,

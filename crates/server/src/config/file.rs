@@ -97,6 +97,7 @@ pub(super) struct Rooms {
     pub(super) auto_create: bool,
     pub(super) empty_timeout_s: u32,
     pub(super) departure_timeout_s: u32,
+    pub(super) loudest: u32,
 }
 
 impl Default for Rooms {
@@ -105,6 +106,7 @@ impl Default for Rooms {
             auto_create: true,
             empty_timeout_s: 300,
             departure_timeout_s: 20,
+            loudest: 50,
         }
     }
 }

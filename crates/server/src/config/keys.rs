@@ -239,6 +239,13 @@ const ROOMS: &[Key] = &[
         Number,
         "Seconds after which a room is gone when the last participant has left.",
     ),
+    key(
+        "loudest",
+        "UMBRELLA_ROOMS_LOUDEST",
+        Number,
+        "Participants of one room whose sound is forwarded at a time. Of more, the loudest are \
+         heard; whoever begins to speak is heard after a fraction of a second. 0: all of them.",
+    ),
 ];
 
 const AUTH: &[Key] = &[key(

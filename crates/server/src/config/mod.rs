@@ -154,6 +154,8 @@ pub struct RoomsConfig {
     pub empty_timeout: Duration,
     /// How long a room lives after the last participant has left.
     pub departure_timeout: Duration,
+    /// Participants of one room whose sound is forwarded at a time; 0 is all.
+    pub loudest: usize,
 }
 
 /// An API key from file or environment.

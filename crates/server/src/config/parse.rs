@@ -329,6 +329,7 @@ fn check_rooms(rooms: &Rooms) -> RoomsConfig {
         auto_create: rooms.auto_create,
         empty_timeout: Duration::from_secs(rooms.empty_timeout_s.into()),
         departure_timeout: Duration::from_secs(rooms.departure_timeout_s.into()),
+        loudest: rooms.loudest as usize,
     }
 }
 

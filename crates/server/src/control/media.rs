@@ -261,6 +261,13 @@ impl Control {
         }
     }
 
+    pub(super) fn quiet_producer(&mut self, track: &TrackId, quiet: bool) {
+        if let (Some(producer), Some(worker)) = (self.names.producer(track), self.worker_of(track))
+        {
+            self.request(worker, Request::QuietProducer { producer, quiet });
+        }
+    }
+
     pub(super) fn close_producer(&mut self, track: &TrackId) {
         let worker = self.worker_of(track);
         if let (Some(producer), Some(worker)) = (self.forget_track(track), worker) {

@@ -573,6 +573,7 @@ impl Control {
                 self.close_consumer(&subscriber, &track);
             }
             Effect::PauseProducer { track, paused } => self.pause_producer(&track, paused),
+            Effect::QuietProducer { track, quiet } => self.quiet_producer(&track, quiet),
             Effect::CloseProducer { track } => self.close_producer(&track),
             Effect::SendData {
                 to,

@@ -77,6 +77,7 @@ impl Server {
                     auto_create: options.auto_create,
                     empty_timeout: Duration::from_secs(60),
                     departure_timeout: Duration::from_secs(60),
+                    loudest: 50,
                 },
                 max_rooms: options.limits.rooms,
                 limits: umbrella_room::Limits {

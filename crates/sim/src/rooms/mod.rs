@@ -25,6 +25,10 @@ pub use mutation::Mutation;
 use script::Script;
 use world::World;
 
+/// Somebody who loses its network for longer than this does not come back: a room need not know
+/// any more who has left since.
+const LONGEST_NIGHT: Duration = Duration::from_secs(50);
+
 /// What to play.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -91,8 +95,8 @@ struct Play<'a> {
     model: Model,
     room: Room,
     world: World,
-    /// Who hears nothing.
-    dark: Option<ParticipantId>,
+    /// Who hears nothing, and since when.
+    dark: Option<(Instant, ParticipantId)>,
     now: Instant,
     step: usize,
     command: String,
@@ -104,6 +108,7 @@ impl<'a> Play<'a> {
         let mut random = Random::new(plan.seed);
         let limits = Limits {
             participants: 4 + random.below(40) as u32,
+            heard: random.below(6),
             tracks: 1 + random.below(6),
             metadata: 40,
             attributes: 60,
@@ -169,10 +174,13 @@ impl<'a> Play<'a> {
         }
         match &self.dark {
             None if self.random.one_in(20) => {
-                self.dark = self.random.pick(&self.model.ids()).cloned();
-                self.dark.iter().for_each(|id| self.world.lose(id.clone()));
+                let somebody = self.random.pick(&self.model.ids()).cloned();
+                self.dark = somebody.map(|id| (self.now, id));
+                let dark = self.dark.iter();
+                dark.for_each(|(_, id)| self.world.lose(id.clone()));
                 Ok(())
             }
+            Some((since, _)) if *since + LONGEST_NIGHT < self.now => self.dawn(),
             Some(_) if self.random.one_in(20) => self.dawn(),
             None | Some(_) => Ok(()),
         }
@@ -180,7 +188,7 @@ impl<'a> Play<'a> {
 
     /// Who is in the dark is back, and has to know everything.
     fn dawn(&mut self) -> Result<(), Failure> {
-        let Some(participant) = self.dark.take() else {
+        let Some((_, participant)) = self.dark.take() else {
             return Ok(());
         };
         self.world.begin_resume(&participant);
@@ -266,6 +274,7 @@ impl<'a> Play<'a> {
             .compare(&self.model)
             .and_then(|()| self.world.compare_speakers(&self.model, self.now))
             .and_then(|()| self.world.compare_qualities(&self.model))
+            .and_then(|()| self.world.compare_heard(&self.model))
             .and_then(|()| self.world.compare_layers(&self.model, false))
             .and_then(|()| self.model.compare(&self.room))
             .map_err(|what| self.failure(what))
@@ -273,7 +282,11 @@ impl<'a> Play<'a> {
 
     /// Somebody talks for a while: everybody has to notice, and to notice that it ends.
     fn speech(&mut self) -> Result<(), Failure> {
-        self.wait(Duration::from_secs(5))?;
+        // Longer than anybody's picture comes first who has spoken before.
+        self.wait(Duration::from_secs(9))?;
+        self.world
+            .compare_layers(&self.model, true)
+            .map_err(|what| self.failure(what))?;
         let Some((track, talker)) = self.model.audible(Kind::Audio) else {
             return self.check();
         };
@@ -287,7 +300,8 @@ impl<'a> Play<'a> {
             self.play(Command::AudioLevels(vec![loud]))?;
         }
         self.world
-            .compare_speaking(&[talker])
+            .compare_speaking(std::slice::from_ref(&talker))
+            .and_then(|()| self.world.compare_speaker(&self.model, Some(&talker)))
             .map_err(|what| self.failure(what))?;
         self.check()
     }
@@ -332,6 +346,7 @@ impl<'a> Play<'a> {
         self.wait(Duration::from_secs(10))?;
         self.world
             .compare_speaking(&[])
+            .and_then(|()| self.world.compare_speaker(&self.model, None))
             .and_then(|()| self.world.compare_room(&self.model))
             .and_then(|()| self.world.compare_layers(&self.model, true))
             .map_err(|what| self.failure(what))?;

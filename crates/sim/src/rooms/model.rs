@@ -145,6 +145,34 @@ impl Model {
         })
     }
 
+    /// Everybody who can be heard.
+    pub(super) fn audible_people(&self) -> BTreeSet<ParticipantId> {
+        let people = self.people.iter().map(Person::id);
+        people.filter(|id| self.is_audible(id)).cloned().collect()
+    }
+
+    /// How many may be heard at a time; 0 is all.
+    pub(super) fn heard(&self) -> usize {
+        self.limits.heard
+    }
+
+    /// The tracks by which somebody can be heard.
+    pub(super) fn sounds_of(&self, id: &ParticipantId) -> impl Iterator<Item = &TrackId> {
+        let pieces = self.pieces.iter().filter(move |piece| piece.owner == *id);
+        let sounds = pieces.filter(|it| it.open && it.view.kind == Kind::Audio && !it.view.muted);
+        sounds.map(|piece| &piece.view.id)
+    }
+
+    /// Whose a track is.
+    pub(super) fn owner(&self, track: &TrackId) -> Option<&ParticipantId> {
+        self.piece(track).map(|piece| &piece.owner)
+    }
+
+    pub(super) fn is_picture(&self, track: &TrackId) -> bool {
+        self.piece(track)
+            .is_some_and(|piece| piece.view.kind == Kind::Video)
+    }
+
     /// Producers, and whether they should be paused.
     pub(super) fn producers(&self) -> BTreeMap<TrackId, bool> {
         let open = self.pieces.iter().filter(|piece| piece.open);

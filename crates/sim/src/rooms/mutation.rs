@@ -94,6 +94,7 @@ impl Mutation {
             | Effect::ConfigureConsumer { .. }
             | Effect::CloseConsumer { .. }
             | Effect::PauseProducer { .. }
+            | Effect::QuietProducer { .. }
             | Effect::CloseProducer { .. }
             | Effect::SendData { .. }
             | Effect::Empty => None,

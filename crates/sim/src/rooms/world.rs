@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use umbrella_media::{Delivery, Spatial};
+use umbrella_media::{Delivery, Priority, Spatial};
 use umbrella_room::effect::Snapshot;
 use umbrella_room::model::{
     LeaveReason, ParticipantId, ParticipantState, ParticipantView, RoomView, Speaker, TrackId,
@@ -29,6 +29,8 @@ pub(super) struct World {
     published: BTreeSet<TrackId>,
     /// Those of them that have media, and whether they are paused.
     producers: BTreeMap<TrackId, bool>,
+    /// Tracks whose sound is not forwarded, as others are louder.
+    quiet: BTreeSet<TrackId>,
     /// Flows of which it was last said whether the path carries them.
     starved: BTreeMap<(ParticipantId, TrackId), bool>,
     /// Who hears nothing, and does not know it.
@@ -214,7 +216,19 @@ impl World {
                 *producer = *paused;
                 Ok(())
             }
+            Effect::QuietProducer { track, quiet } => {
+                if !self.producers.contains_key(track) {
+                    return Err("no such producer".to_owned());
+                }
+                let changed = match quiet {
+                    true => self.quiet.insert(track.clone()),
+                    false => self.quiet.remove(track),
+                };
+                let nothing = || "quietens what is quiet, or the other way round".to_owned();
+                changed.then_some(()).ok_or_else(nothing)
+            }
             Effect::CloseProducer { track } => {
+                self.quiet.remove(track);
                 self.producers.remove(track);
                 if !self.published.remove(track) {
                     return Err("ends a track that has ended or never began".to_owned());
@@ -446,7 +460,7 @@ impl World {
         let (flows, producers) = (model.flows(), model.producers());
         for (flow, delivery) in &flows {
             match self.flows.get(flow) {
-                Some(is) if is == delivery => {}
+                Some(is) if without_speech(*is) == *delivery => {}
                 other => return Err(format!("{flow:?} is {other:?}, not {delivery:?}")),
             }
         }
@@ -546,6 +560,51 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether as many are heard as may be, and those who can be.
+    pub(super) fn compare_heard(&self, model: &Model) -> Result<(), String> {
+        let audible = model.audible_people();
+        let heard = |id: &&ParticipantId| {
+            let mut sounds = model.sounds_of(id);
+            sounds.all(|track| !self.quiet.contains(track))
+        };
+        let count = audible.iter().filter(heard).count();
+        let expected = match model.heard() {
+            0 => audible.len(),
+            most => audible.len().min(most),
+        };
+        if count == expected {
+            Ok(())
+        } else {
+            Err(format!("{count} of {audible:?} are heard, not {expected}"))
+        }
+    }
+
+    /// Whether exactly somebody's pictures come before others that are not large, and it is heard.
+    pub(super) fn compare_speaker(
+        &self,
+        model: &Model,
+        speaker: Option<&ParticipantId>,
+    ) -> Result<(), String> {
+        for ((subscriber, track), delivery) in &self.flows {
+            let first = delivery.priority == Priority::Speaker;
+            let owner = model.owner(track);
+            if first && owner != speaker {
+                return Err(format!("{track} of {owner:?} comes first to {subscriber}"));
+            }
+            let usual = delivery.priority == Priority::Normal && model.is_picture(track);
+            if usual && owner == speaker {
+                return Err(format!(
+                    "{track} of {owner:?} does not come first to {subscriber}"
+                ));
+            }
+        }
+        let mut sounds = speaker.into_iter().flat_map(|id| model.sounds_of(id));
+        match sounds.find(|track| self.quiet.contains(*track)) {
+            Some(track) => Err(format!("{track} of a speaker is not heard")),
+            None => Ok(()),
+        }
     }
 
     /// Whether everybody believes that exactly these speak.
@@ -754,6 +813,18 @@ impl Client {
                 self.others.keys()
             ))
         }
+    }
+}
+
+/// What a subscriber gets while nobody speaks: who does is not known to the model.
+fn without_speech(delivery: Delivery) -> Delivery {
+    let priority = match delivery.priority {
+        Priority::Speaker => Priority::Normal,
+        other @ (Priority::Normal | Priority::Large | Priority::Screen) => other,
+    };
+    Delivery {
+        priority,
+        ..delivery
     }
 }
 
