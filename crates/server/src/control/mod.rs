@@ -8,6 +8,7 @@ mod admin;
 pub(crate) mod data;
 mod handle;
 mod media;
+mod metrics;
 mod rooms;
 mod service;
 mod session;
@@ -26,6 +27,7 @@ use umbrella_room::{Command, Effect, Limits, Notification, RoomConfig};
 
 use self::data::PendingData;
 use self::handle::Message;
+use self::metrics::Metrics;
 use self::rooms::{Due, Rooms, Stay};
 use self::session::{Role, Session, Sessions};
 use self::statistics::Statistics;
@@ -71,6 +73,7 @@ pub fn start(settings: Settings, workers: Workers) -> Handle {
         sessions: Sessions::default(),
         names: media::Names::default(),
         statistics: Statistics::new(links.len()),
+        metrics: Metrics::new(links.len()),
         workers: links,
         commands: VecDeque::new(),
         closing: VecDeque::new(),
@@ -114,6 +117,7 @@ struct Control {
     sessions: Sessions,
     names: media::Names,
     statistics: Statistics,
+    metrics: Metrics,
     workers: Vec<Link>,
     /// Commands that follow from what was just done; empty when the task waits.
     commands: VecDeque<(RoomName, Command)>,
@@ -160,6 +164,7 @@ impl Control {
             Message::Input { session, input } => self.input(session, input),
             Message::Hangup { session, reason } => self.give_up(session, reason),
             Message::Admin(request) => self.admin(now, request),
+            Message::Metrics(reply) => self.scrape(now, reply),
             Message::Service(room, request) => self.serve(now, &room, request),
             Message::Shutdown(reply) => {
                 self.shut_down(now, reply);
@@ -199,6 +204,7 @@ impl Control {
             self.closing.pop_front();
             self.give_up(id, LeaveReason::ConnectionLost);
         }
+        self.answer_scrapes(now);
         if self.statistics.due(now) {
             for worker in 0..self.workers.len() {
                 self.request(worker, Request::Statistics);
@@ -212,7 +218,7 @@ impl Control {
         let retry = behind.then(|| Instant::now() + RETRY);
         let closing = self.closing.front().map(|(at, _)| *at);
         let (rooms, statistics) = (self.rooms.next_deadline(), self.statistics.deadline());
-        let all = [rooms, statistics, closing, retry];
+        let all = [rooms, statistics, closing, retry, self.metrics.deadline()];
         all.into_iter().flatten().min()
     }
 }
@@ -267,6 +273,7 @@ impl Control {
             stream_names: joining.stream_names,
             outbox: joining.outbox,
             transports: Vec::new(),
+            joined: now,
             active: false,
             leaving: false,
             announced: VecDeque::new(),
@@ -286,6 +293,7 @@ impl Control {
             self.emptied(now, &room);
             return;
         }
+        self.metrics.joined();
         // What the client needs from the start, also when there is nothing to receive yet.
         match joining.links {
             Links::One => self.transport(id, Role::Single),
@@ -433,6 +441,7 @@ impl Control {
         };
         tracing::info!(room = %session.room, identity = %session.identity,
             participant = %session.participant, ?reason, "left");
+        self.metrics.left(reason);
         self.close_media(&session);
         // If it is full the client does not read; with the sender gone the socket is closed.
         let _ = session.outbox.try_send(Event::End(reason));
@@ -581,6 +590,7 @@ impl Control {
             return;
         };
         if let Err(mpsc::error::TrySendError::Full(_)) = session.outbox.try_send(event) {
+            self.metrics.events_dropped += 1;
             if !session.leaving {
                 tracing::warn!(room = %session.room, identity = %session.identity,
                     "client does not read what it is sent");

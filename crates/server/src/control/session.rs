@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use umbrella_engine::{
@@ -152,6 +153,8 @@ pub(super) struct Session {
     pub(super) stream_names: bool,
     pub(super) outbox: Outbox,
     pub(super) transports: Vec<Transport>,
+    /// When it came in.
+    pub(super) joined: Instant,
     /// Whether the room was told that media is up.
     pub(super) active: bool,
     /// Whether the room was told that it goes.
