@@ -113,7 +113,7 @@ pub struct Sent {
     pub resent: u64,
     /// Packets that were never sent, because the queue was full or they came too late.
     pub dropped: u64,
-    /// Packets lost on the way, as receiver reports say.
+    /// Packets lost on the way, as receiver reports say; with those that never came here.
     pub lost: u64,
 }
 

@@ -168,7 +168,7 @@ sections! {
     LOST = counter(
         "umbrella_rtp_lost_packets_total",
         "Packets that did not arrive, resends included: here (in), and at subscribers as they \
-         report (out). A packet that comes late was lost and no longer is: the count stands still \
+         report (out), who miss what never came here as well. A packet that comes late was lost and no longer is: the count stands still \
          until others are lost.",
         &["direction", "kind"],
     );
