@@ -576,9 +576,10 @@ pub struct ConsumerStatistics {
     /// Packets sent again.
     pub resent: u64,
     /// Packets lost on the way, as all receiver reports together say; what was sent again and
-    /// arrived does not count.
+    /// arrived does not count, as far as the receiver knows. What the publisher's network has lost
+    /// for good is missing here too: its numbers are left out.
     pub lost: u64,
-    /// Fraction lost in the last receiver report, 0 to 1.
+    /// Fraction lost in the last receiver report, 0 to 1, with what the publisher's network lost.
     pub loss: f32,
     /// Jitter, as the last receiver report says.
     pub jitter: Option<Duration>,

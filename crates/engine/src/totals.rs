@@ -18,6 +18,17 @@ pub struct ByKind<T> {
     pub video: T,
 }
 
+impl<T: Add<Output = T>> Add for ByKind<T> {
+    type Output = ByKind<T>;
+
+    fn add(self, other: ByKind<T>) -> ByKind<T> {
+        ByKind {
+            audio: self.audio + other.audio,
+            video: self.video + other.video,
+        }
+    }
+}
+
 impl<T> ByKind<T> {
     /// That of one kind.
     pub fn of_mut(&mut self, kind: Kind) -> &mut T {
@@ -57,6 +68,27 @@ pub struct Totals {
     pub present: Present,
 }
 
+impl Add for Totals {
+    type Output = Totals;
+
+    fn add(self, other: Totals) -> Totals {
+        let both = |a: (u64, u64), b: (u64, u64)| (a.0 + b.0, a.1 + b.1);
+        Totals {
+            datagrams: both(self.datagrams, other.datagrams),
+            bytes: both(self.bytes, other.bytes),
+            strays: self.strays + other.strays,
+            received: self.received + other.received,
+            sent: self.sent + other.sent,
+            asked_by_peers: self.asked_by_peers + other.asked_by_peers,
+            nacks_ignored: self.nacks_ignored + other.nacks_ignored,
+            asked_of_peers: self.asked_of_peers + other.asked_of_peers,
+            layer_switches: self.layer_switches + other.layer_switches,
+            pauses: self.pauses + other.pauses,
+            present: self.present + other.present,
+        }
+    }
+}
+
 /// Media that has arrived.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Received {
@@ -81,7 +113,7 @@ pub struct Sent {
     pub resent: u64,
     /// Packets that were never sent, because the queue was full or they came too late.
     pub dropped: u64,
-    /// Packets lost on the way, as receiver reports say.
+    /// Packets lost on the way, as receiver reports say; with those that never came here.
     pub lost: u64,
 }
 
@@ -116,6 +148,30 @@ pub struct Present {
     pub shown: [u64; 4],
     /// The paths of subscribers.
     pub paths: Paths,
+}
+
+impl Add for Present {
+    type Output = Present;
+
+    fn add(self, other: Present) -> Present {
+        Present {
+            connecting: self.connecting + other.connecting,
+            udp: self.udp + other.udp,
+            tcp: self.tcp + other.tcp,
+            producers: self.producers + other.producers,
+            consumers: self.consumers + other.consumers,
+            paused: self.paused + other.paused,
+            shown: add_each(self.shown, other.shown),
+            paths: Paths {
+                unknown: self.paths.unknown + other.paths.unknown,
+                bands: add_each(self.paths.bands, other.paths.bands),
+            },
+        }
+    }
+}
+
+fn add_each<const N: usize>(a: [u64; N], b: [u64; N]) -> [u64; N] {
+    std::array::from_fn(|index| a[index] + b[index])
 }
 
 /// Upper ends of [`Paths::bands`], in bits per second.

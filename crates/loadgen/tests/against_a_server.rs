@@ -5,9 +5,10 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use umbrella_loadgen::loss::Loss;
 use umbrella_loadgen::media::VideoCodec;
@@ -17,7 +18,7 @@ use umbrella_loadgen::token::Key;
 use umbrella_loadgen::{Plan, Quality, Scenario};
 use umbrella_server::auth::Authority;
 use umbrella_server::config::{ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig};
-use umbrella_server::{control, signal, worker};
+use umbrella_server::{control, metrics, signal, worker};
 
 const KEY: &str = "loadkey";
 const SECRET: &str = "the secret of a load generator, long enough";
@@ -224,4 +225,96 @@ async fn one_core_carries_a_large_room_while_the_others_rest() {
     );
     let most = most.await.unwrap();
     assert!(most[0].abs_diff(most[1]) <= 12, "connections: {most:?}");
+}
+
+/// Every series of the figures.
+async fn figures(control: &control::Handle) -> BTreeMap<String, f64> {
+    let text = metrics::scrape(control, SystemTime::now()).await.unwrap();
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples
+        .map(|line| {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            (series.to_owned(), value.parse().unwrap())
+        })
+        .collect()
+}
+
+/// The largest value of every series until so many have come to one room and left again. What only
+/// counts must not fall meanwhile.
+async fn most_until_all_have_left(
+    control: control::Handle,
+    expected: f64,
+) -> BTreeMap<String, f64> {
+    let mut most: BTreeMap<String, f64> = BTreeMap::new();
+    loop {
+        for (series, value) in figures(&control).await {
+            let old = most.entry(series.clone()).or_insert(value);
+            let fell = only_counts(&series) && value < *old;
+            assert!(!fell, "{series} falls from {old} to {value}");
+            *old = old.max(value);
+        }
+        let rooms = control.rooms().await;
+        let left = rooms.iter().all(|room| room.participants == 0);
+        if left && rooms.len() == 1 && most["umbrella_participants"] == expected {
+            return most;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn only_counts(series: &str) -> bool {
+    series.contains("_total") || series.contains("_duration_seconds")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_fall_or_lack_what_went_through_the_server() {
+    let (address, control) = start(2).await;
+    let watcher = tokio::spawn(most_until_all_have_left(control.clone(), 4.0));
+    let report = measure_at(address, plan(Scenario::Broadcast, 1, 3), Loss::default()).await;
+    assert_eq!(report.failures, Vec::<String>::new());
+    let most = watcher.await.unwrap();
+    let packets = |way: &str, kind: &str| {
+        most[&format!("umbrella_rtp_packets_total{{direction=\"{way}\",kind=\"{kind}\"}}")]
+    };
+    for kind in ["audio", "video"] {
+        let (arrived, left) = (packets("in", kind), packets("out", kind));
+        assert!(arrived > 50.0, "{arrived} {kind} in");
+        // Subscribers join while the publisher sends, and nobody gets more than there is.
+        assert!(
+            left > arrived && left <= 3.0 * arrived,
+            "{arrived} in, {left} out"
+        );
+        assert_eq!(most[&format!("umbrella_tracks{{kind=\"{kind}\"}}")], 1.0);
+        assert_eq!(
+            most[&format!("umbrella_subscriptions{{kind=\"{kind}\"}}")],
+            3.0
+        );
+    }
+    assert!(most["umbrella_key_frames_received_total"] >= 1.0);
+    assert!(most["umbrella_peer_connections{protocol=\"udp\"}"] >= 4.0);
+    let joins = "umbrella_join_duration_seconds";
+    assert_eq!(
+        (
+            most["umbrella_joins_total"],
+            most[&format!("{joins}_count")]
+        ),
+        (4.0, 4.0)
+    );
+    assert!(most[&format!("{joins}_sum")] > 0.0);
+    // Nothing is left of them, but what was counted.
+    let after = loop {
+        let after = figures(&control).await;
+        if after["umbrella_participants"] == 0.0 {
+            break after;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    for (series, value) in &most {
+        let fell = only_counts(series) && after[series] < *value;
+        assert!(!fell, "{series} falls at the end");
+    }
+    let leaves = after
+        .iter()
+        .filter(|it| it.0.starts_with("umbrella_leaves_total"));
+    assert_eq!(leaves.map(|(_, count)| count).sum::<f64>(), 4.0);
 }

@@ -8,6 +8,7 @@ pub mod control;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod http;
+pub mod metrics;
 pub mod net;
 mod protobuf;
 pub mod signal;

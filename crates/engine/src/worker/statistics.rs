@@ -149,9 +149,7 @@ impl Worker {
 /// What those add who end, and those who live.
 impl Totals {
     pub(super) fn add_transport(&mut self, transport: &Transport) {
-        let sent = transport.egress.sent();
-        self.sent.audio += sent.audio;
-        self.sent.video += sent.video;
+        self.sent = self.sent + transport.egress.sent();
         let counters = transport.egress.counters();
         self.asked_by_peers += counters.asked();
         self.nacks_ignored += counters.nacks_ignored;

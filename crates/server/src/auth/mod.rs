@@ -13,4 +13,5 @@ pub use claims::{Claims, Grants};
 pub use invites::{InviteError, Invites, NewInvite, room_grants, stable_identity};
 pub use keys::{KeyError, Keys};
 pub use rate::{CallLimit, TooMany, group};
+pub(crate) use secret::same;
 pub use token::{Authority, INTERNAL_KEY_PREFIX, TokenError};

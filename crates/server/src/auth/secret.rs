@@ -30,7 +30,7 @@ pub(super) fn derive(purpose: &str, secret: &str) -> String {
 }
 
 /// Whether two secrets are equal, in a time that does not tell where they differ.
-pub(super) fn same(a: &str, b: &str) -> bool {
+pub(crate) fn same(a: &str, b: &str) -> bool {
     use subtle::ConstantTimeEq as _;
     a.as_bytes().ct_eq(b.as_bytes()).into()
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,7 +54,7 @@ struct Server {
 
 impl Server {
     async fn start(config: Config) -> anyhow::Result<Self> {
-        let started = Instant::now();
+        let (started, started_at) = (Instant::now(), SystemTime::now());
         let data_dir = DataDir::claim(&config.data_dir)?;
         let store = Store::open(&data_dir)?;
         let keys = Keys::load(store.clone(), &config.keys).await?;
@@ -85,6 +85,7 @@ impl Server {
             control,
             phase: phases.clone(),
             started,
+            started_at,
         };
         let local = Local::open(
             data_dir.path(),
@@ -203,6 +204,7 @@ fn service(app: &App, tls: Option<&Tls>) -> http::Service {
         tls: tls.map(Tls::server_config),
         max_connections: app.config.http.max_connections,
         trusted: app.config.http.trusted_proxies.clone(),
+        control: app.control.clone(),
     }
 }
 

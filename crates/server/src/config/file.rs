@@ -13,6 +13,7 @@ pub(super) struct FileConfig {
     pub(super) media: Media,
     pub(super) rooms: Rooms,
     pub(super) auth: Auth,
+    pub(super) metrics: Metrics,
     pub(super) limits: Limits,
 }
 
@@ -115,6 +116,12 @@ impl Default for Rooms {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Auth {
     pub(super) keys: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Metrics {
+    pub(super) token: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

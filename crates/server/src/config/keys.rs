@@ -91,6 +91,11 @@ pub(super) const SECTIONS: &[Section] = &[
         keys: AUTH,
     },
     Section {
+        name: "metrics",
+        doc: "Figures for Prometheus at /metrics. See docs/metrics.md.",
+        keys: METRICS,
+    },
+    Section {
         name: "limits",
         doc: "What one client, or all of them, may ask for. 0 is unbounded only where it is said.",
         keys: LIMITS,
@@ -254,6 +259,14 @@ const AUTH: &[Key] = &[key(
     Pairs,
     "API keys and their secrets, besides those made on the page. A secret has 16 characters at \
      least; 32 random ones are better.",
+)];
+
+const METRICS: &[Key] = &[key(
+    "token",
+    "UMBRELLA_METRICS_TOKEN",
+    Text,
+    "Who gives this as bearer token may read /metrics; at least 16 characters, better 32 random \
+     ones. Empty: only the admin may.",
 )];
 
 const LIMITS: &[Key] = &[

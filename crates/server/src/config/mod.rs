@@ -43,6 +43,8 @@ pub struct Config {
     pub rooms: RoomsConfig,
     /// API keys from file and environment.
     pub keys: Vec<ConfiguredKey>,
+    /// Who may read figures.
+    pub metrics: MetricsConfig,
     /// What clients may ask for.
     pub limits: LimitsConfig,
 }
@@ -170,6 +172,22 @@ pub struct ConfiguredKey {
 impl std::fmt::Debug for ConfiguredKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ConfiguredKey({})", self.key)
+    }
+}
+
+/// Who may read figures, besides the admin.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// A bearer token, secret.
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for MetricsConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let token = self.token.as_ref().map(|_| "…");
+        f.debug_struct("MetricsConfig")
+            .field("token", &token)
+            .finish()
     }
 }
 

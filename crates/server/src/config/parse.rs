@@ -4,16 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::file::{Auth, FileConfig, Http, Limits, Media, Rooms, Server, Tls};
+use super::file::{Auth, FileConfig, Http, Limits, Media, Metrics, Rooms, Server, Tls};
 use super::keys::SECTIONS;
 use super::read::Written;
 use super::{
     CertificateFiles, Config, ConfigError, ConfiguredKey, Environment, HttpConfig, LimitsConfig,
-    Listen, MediaConfig, PublicHost, RoomsConfig, TlsConfig,
+    Listen, MediaConfig, MetricsConfig, PublicHost, RoomsConfig, TlsConfig,
 };
 use crate::net::Cidr;
 
-/// Shortest secret that is accepted for an API key: shorter ones can be guessed from a token.
+/// Shortest secret that is accepted: shorter ones of API keys can be guessed from a token.
 const MIN_SECRET_CHARS: usize = 16;
 
 pub(super) fn check(written: Written, env: &Environment) -> Result<Config, ConfigError> {
@@ -26,6 +26,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         media,
         rooms,
         auth,
+        metrics,
         limits,
     } = values;
     let (name, data_dir, log) = check_server(&server, &blame)?;
@@ -39,6 +40,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         media: check_media(&media, &blame)?,
         rooms: check_rooms(&rooms),
         keys: check_auth(&auth, &blame)?,
+        metrics: check_metrics(&metrics, &blame)?,
         limits: check_limits(&limits, &blame)?,
     })
 }
@@ -367,6 +369,24 @@ fn check_auth(auth: &Auth, blame: &Blame<'_>) -> Result<Vec<ConfiguredKey>, Conf
         });
     }
     Ok(keys)
+}
+
+fn check_metrics(metrics: &Metrics, blame: &Blame<'_>) -> Result<MetricsConfig, ConfigError> {
+    let token = metrics.token.trim();
+    if token.is_empty() {
+        return Ok(MetricsConfig::default());
+    }
+    let fits = token.len() >= MIN_SECRET_CHARS && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits {
+        return Err(blame.error(
+            "metrics",
+            "token",
+            format!("a token has at least {MIN_SECRET_CHARS} visible ASCII characters and no space; make one with `openssl rand -hex 32`"),
+        ));
+    }
+    Ok(MetricsConfig {
+        token: Some(token.to_owned()),
+    })
 }
 
 fn check_limits(limits: &Limits, blame: &Blame<'_>) -> Result<LimitsConfig, ConfigError> {

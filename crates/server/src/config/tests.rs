@@ -138,6 +138,10 @@ fn bad_values_name_their_key_and_what_is_expected() {
             "[auth]\nkeys = { a = \"short\" }\n",
             "the secret of `a` is shorter than 16",
         ),
+        (
+            "[metrics]\ntoken = \"short\"\n",
+            "metrics.token: a token has at least 16",
+        ),
         ("[server]\nlog = \"a=b=c\"\n", "is not a log filter"),
         (
             "[tls]\ncertificate = \"x\"\n",
@@ -210,6 +214,15 @@ fn secrets_appear_in_no_message_and_in_no_debug_output() {
     );
     let config = load_text("", &env(&[("UMBRELLA_KEYS", "a: 0123456789abcdef0123")])).unwrap();
     assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    let error = refuse_env("UMBRELLA_METRICS_TOKEN", "secret with spaces in it");
+    assert!(
+        error.contains("UMBRELLA_METRICS_TOKEN") && !error.contains("secret"),
+        "{error}"
+    );
+    let token = "0123456789abcdef0123";
+    let config = load_text("", &env(&[("UMBRELLA_METRICS_TOKEN", token)])).unwrap();
+    assert_eq!(config.metrics.token.as_deref(), Some(token));
+    assert!(!format!("{config:?}").contains(token));
 }
 
 #[test]

@@ -259,16 +259,19 @@ impl PendingData {
         self.received
     }
 
-    /// Keeps a reliable message for later.
-    pub(super) fn keep(&mut self, payload: Arc<[u8]>) {
+    /// Keeps a reliable message for later. Says how many found no room, the oldest ones.
+    pub(super) fn keep(&mut self, payload: Arc<[u8]>) -> u64 {
+        let mut lost = 0;
         self.bytes += payload.len();
         self.waiting.push_back(payload);
         while self.waiting.len() > PENDING_MESSAGES || self.bytes > PENDING_BYTES {
             let Some(dropped) = self.waiting.pop_front() else {
-                return;
+                break;
             };
             self.bytes -= dropped.len();
+            lost += 1;
         }
+        lost
     }
 
     /// Notes that a channel is open, and yields what waited for it.

@@ -12,6 +12,7 @@ use super::resume::Resuming;
 use super::service::Service;
 use super::session::Outbox;
 use crate::http::api::{Held, RoomDetail, RoomSummary, WorkerStatus};
+use crate::metrics::{Doors, Snapshot};
 
 /// How many messages wait for the owner of the rooms. When it is full, who sends waits: a
 /// session then reads nothing from its socket, so that a flood slows down its own source.
@@ -25,6 +26,7 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
 pub struct Handle {
     inbox: mpsc::Sender<Message>,
     media_addresses: Arc<[String]>,
+    doors: Arc<Doors>,
 }
 
 /// Names a signalling connection; never used twice.
@@ -182,6 +184,7 @@ pub(super) enum Message {
         heard: Instant,
     },
     Admin(Admin),
+    Metrics(oneshot::Sender<Snapshot>),
     Service(RoomName, Service),
     Shutdown(oneshot::Sender<()>),
 }
@@ -218,6 +221,7 @@ impl Handle {
         Handle {
             inbox,
             media_addresses: media_addresses.into(),
+            doors: Arc::default(),
         }
     }
 
@@ -331,6 +335,16 @@ impl Handle {
         self.ask(|reply| Message::Admin(Admin::Held(reply)))
             .await
             .unwrap_or_default()
+    }
+
+    /// Figures of now, of all workers; `None` if too many ask at once, or the server is going down.
+    pub(crate) async fn metrics(&self) -> Option<Snapshot> {
+        self.ask(Message::Metrics).await
+    }
+
+    /// Counts of who is turned away.
+    pub(crate) fn doors(&self) -> &Arc<Doors> {
+        &self.doors
     }
 
     /// Tells every client to come back later, lets nobody in any more, and stops the workers.

@@ -15,6 +15,7 @@ use umbrella_room::model::{LeaveReason, ParticipantId, RoomName, TrackId, TrackV
 use super::Control;
 use super::data::{self, Sender};
 use super::handle::{Links, SessionId};
+use super::metrics::waited;
 use super::session::{Announced, Event, OpenSection, Role, Session};
 
 /// Sections that a client sends in and that no track was announced for.
@@ -134,7 +135,7 @@ impl Control {
         }
     }
 
-    fn connected(&mut self, transport: TransportId, protocol: Protocol) {
+    fn connected(&mut self, now: Instant, transport: TransportId, protocol: Protocol) {
         let Some(session) = self.sessions.with_transport(transport) else {
             return;
         };
@@ -147,6 +148,7 @@ impl Control {
             self.note_lost(id);
             return;
         }
+        self.metrics.connected(waited(now, session));
         let participant = session.participant.clone();
         let room = session.room.clone();
         tracing::info!(%room, identity = %session.identity, ?protocol, "media is up");
@@ -520,7 +522,7 @@ impl Control {
             Report::Connected {
                 transport,
                 protocol,
-            } => self.connected(transport, protocol),
+            } => self.connected(now, transport, protocol),
             Report::Interrupted { transport } => self.interrupted(transport),
             Report::ProducerCodec { producer, codec } => self.producer_codec(producer, codec),
             Report::ConsumerStarted { consumer } => self.consumer_started(consumer),
@@ -539,8 +541,7 @@ impl Control {
                 self.measure_qualities(worker, &statistics);
                 self.statistics.take(now, worker, *statistics);
             }
-            // Nobody asks for them yet.
-            Report::Totals(_) => {}
+            Report::Totals(totals) => self.gathered(now, worker, *totals),
         }
     }
 
@@ -677,7 +678,9 @@ impl Control {
                         },
                     );
                 }
-                (_, _, Reliability::Reliable) => session.data.keep(payload.clone()),
+                (_, _, Reliability::Reliable) => {
+                    self.metrics.data_dropped += session.data.keep(payload.clone());
+                }
                 (_, _, Reliability::Lossy) => {}
             }
         }

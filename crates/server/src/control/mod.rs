@@ -8,6 +8,7 @@ mod admin;
 pub(crate) mod data;
 mod handle;
 mod media;
+mod metrics;
 mod quality;
 mod resume;
 mod rooms;
@@ -28,6 +29,7 @@ use umbrella_room::{Command, Effect, Limits, Notification, RoomConfig};
 
 use self::data::PendingData;
 use self::handle::Message;
+use self::metrics::Metrics;
 use self::quality::Qualities;
 use self::rooms::{Due, Rooms, Stay};
 use self::session::{Role, Session, Sessions, Signal};
@@ -78,6 +80,7 @@ pub fn start(settings: Settings, workers: Workers) -> Handle {
         names: media::Names::default(),
         statistics: Statistics::new(links.len()),
         qualities: Qualities::new(links.len()),
+        metrics: Metrics::new(links.len()),
         workers: links,
         commands: VecDeque::new(),
         closing: VecDeque::new(),
@@ -123,6 +126,7 @@ struct Control {
     names: media::Names,
     statistics: Statistics,
     qualities: Qualities,
+    metrics: Metrics,
     workers: Vec<Link>,
     /// Commands that follow from what was just done; empty when the task waits.
     commands: VecDeque<(RoomName, Command)>,
@@ -179,6 +183,7 @@ impl Control {
             }
             Message::Lost { socket, heard } => self.lost(now, socket, heard),
             Message::Admin(request) => self.admin(now, request),
+            Message::Metrics(reply) => self.scrape(now, reply),
             Message::Service(room, request) => self.serve(now, &room, request),
             Message::Shutdown(reply) => {
                 self.shut_down(now, reply);
@@ -220,6 +225,7 @@ impl Control {
         }
         self.give_up_lost(now);
         self.look_at_qualities(now);
+        self.answer_scrapes(now);
         if self.statistics.due(now) {
             for worker in 0..self.workers.len() {
                 self.request(worker, Request::Statistics);
@@ -234,8 +240,10 @@ impl Control {
         let closing = self.closing.front().map(|(at, _)| *at);
         let (rooms, statistics) = (self.rooms.next_deadline(), self.statistics.deadline());
         let waiting = self.waiting.first().map(|(until, _)| *until);
-        let qualities = self.qualities.deadline();
-        let all = [rooms, statistics, qualities, closing, waiting, retry];
+        let (qualities, metrics) = (self.qualities.deadline(), self.metrics.deadline());
+        let all = [
+            rooms, statistics, metrics, qualities, closing, waiting, retry,
+        ];
         all.into_iter().flatten().min()
     }
 }
@@ -293,6 +301,7 @@ impl Control {
             },
             sockets: 0,
             transports: Vec::new(),
+            joined: now,
             active: false,
             lost: false,
             leaving: false,
@@ -314,6 +323,7 @@ impl Control {
             self.emptied(now, &room);
             return;
         }
+        self.metrics.joined();
         // What the client needs from the start, also when there is nothing to receive yet.
         match joining.links {
             Links::One => self.transport(id, Role::Single),
@@ -462,6 +472,7 @@ impl Control {
         };
         tracing::info!(room = %session.room, identity = %session.identity,
             participant = %session.participant, ?reason, "left");
+        self.metrics.left(reason);
         self.close_media(&session);
         // If it is full the client does not read; with the sender gone the socket is closed.
         match session.signal {
@@ -618,6 +629,7 @@ impl Control {
             return;
         };
         if let Err(mpsc::error::TrySendError::Full(_)) = outbox.try_send(event) {
+            self.metrics.events_dropped += 1;
             if !session.leaving {
                 tracing::warn!(room = %session.room, identity = %session.identity,
                     "client does not read what it is sent");

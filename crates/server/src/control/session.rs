@@ -178,6 +178,8 @@ pub(super) struct Session {
     /// The number of its present socket, or of its last one.
     pub(super) sockets: u32,
     pub(super) transports: Vec<Transport>,
+    /// When it came in.
+    pub(super) joined: Instant,
     /// Whether the room was told that media is up.
     pub(super) active: bool,
     /// Whether the room was told that nothing comes from it.

@@ -100,6 +100,11 @@ impl Connections {
         }
     }
 
+    /// Counts a connection that got no [`Place`].
+    pub(super) fn refused(&self) {
+        self.service.control.doors().refuse_connection();
+    }
+
     fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.by_address
             .lock()

@@ -8,6 +8,7 @@ mod client;
 mod connection;
 mod error;
 mod guest;
+mod metrics;
 mod router;
 mod serve;
 mod session;

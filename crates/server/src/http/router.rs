@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use super::body::MAX_BODY_BYTES;
 use super::error::Refusal;
 use super::state::{App, Phase};
-use super::{admin, assets, client, guest, session, trust};
+use super::{admin, assets, client, guest, metrics, session, trust};
 use crate::net::Cidr;
 
 /// Everything below the configured prefix. `signalling` brings its own paths.
@@ -20,6 +20,7 @@ pub fn router(app: App, signalling: Router) -> Router {
     let prefix = app.config.http.prefix.clone();
     let trusted: Arc<[Cidr]> = app.config.http.trusted_proxies.clone().into();
     let policy = policy(app.config.cloud);
+    let doors = Arc::clone(app.control.doors());
     let inner = Router::new()
         .route("/sfu", get(assets::page))
         .route("/sfu/", get(assets::page))
@@ -27,6 +28,7 @@ pub fn router(app: App, signalling: Router) -> Router {
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
         .route("/status", get(status))
+        .route("/metrics", get(metrics::show))
         .route("/trust", get(trust::guide))
         .route("/ca.crt", get(trust::certificate))
         .route("/ca.mobileconfig", get(trust::profile))
@@ -44,6 +46,7 @@ pub fn router(app: App, signalling: Router) -> Router {
             .nest(&prefix, inner)
     };
     all.fallback(nothing_here)
+        .layer(from_fn_with_state(doors, metrics::count))
         .layer(from_fn_with_state(policy, headers))
         .layer(from_fn_with_state(trusted, client::attach))
 }

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use super::connection::{Connections, Place};
 use super::state::{Phase, stopping};
 use crate::config::Listen;
+use crate::control;
 use crate::net::Cidr;
 
 /// How long to pause when the system refuses a connection, usually for want of file descriptors.
@@ -86,6 +87,8 @@ pub struct Service {
     pub max_connections: usize,
     /// Proxies, which may have as many connections as they like.
     pub trusted: Vec<Cidr>,
+    /// Whose doors these are.
+    pub control: control::Handle,
 }
 
 /// Serves until the phase is [`Phase::Stopping`]; then no connection is accepted any more, and
@@ -106,6 +109,7 @@ pub async fn serve(listener: TcpListener, service: Service, mut phase: watch::Re
         };
         let Some(place) = Place::take(&connections, peer.ip()) else {
             tracing::debug!(%peer, "too many connections from one address");
+            connections.refused();
             continue;
         };
         let connections = Arc::clone(&connections);

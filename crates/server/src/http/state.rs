@@ -1,7 +1,7 @@
 //! What the handlers of HTTP share.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
@@ -49,6 +49,8 @@ pub struct App {
     pub phase: watch::Receiver<Phase>,
     /// When the server started.
     pub started: Instant,
+    /// The same as the time of day.
+    pub started_at: SystemTime,
 }
 
 /// Waits until the server goes down.

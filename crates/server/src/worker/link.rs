@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use umbrella_engine::{Channel, Request};
 
-use super::load::{Load, Reading};
+use super::load::{Counts, Load, Reading};
 
 /// Requests between the two threads. More wait at the owner's end.
 pub(super) const REQUESTS: usize = 4096;
@@ -28,6 +28,8 @@ pub(crate) struct Link {
     load: Arc<Load>,
     port: u16,
     dead: bool,
+    /// Data messages that found no room.
+    dropped: u64,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -46,6 +48,7 @@ impl Link {
             load,
             port,
             dead: false,
+            dropped: 0,
             thread: Some(thread),
         }
     }
@@ -61,6 +64,7 @@ impl Link {
                 Channel::Lossy | Channel::DataTrack => LOSSY_BACKLOG,
             };
             if self.backlog.len() >= bound {
+                self.dropped += 1;
                 return;
             }
         }
@@ -107,6 +111,16 @@ impl Link {
     /// How busy the worker is.
     pub(crate) fn load(&self) -> Reading {
         self.load.read()
+    }
+
+    /// What the thread had counted when it last gave its totals.
+    pub(crate) fn counts(&self) -> Counts {
+        self.load.counts()
+    }
+
+    /// Data messages to the worker that were dropped here since the start.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// The worker's UDP and TCP port.

@@ -23,6 +23,7 @@ use crate::config::MediaConfig;
 use crate::net::media_addresses;
 
 pub(crate) use self::link::Link;
+pub(crate) use self::load::{Counts, Reading};
 use self::relays::Relays;
 use self::thread::Seat;
 

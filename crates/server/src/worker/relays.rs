@@ -26,6 +26,8 @@ pub(super) struct Relays {
     /// Whose they are.
     index: usize,
     ways: Vec<Way>,
+    /// Bursts of media that found no room.
+    pub(super) dropped: u64,
 }
 
 #[derive(Debug)]
@@ -52,14 +54,17 @@ impl Relays {
         Relays {
             index,
             ways: ways.collect(),
+            dropped: 0,
         }
     }
 
     /// Tells a worker something, soon: [`Relays::flush`] wakes it. Media that finds no room is
     /// dropped, and dealt with as if the network had lost it.
     pub(super) fn push(&mut self, to: usize, relay: Relay) {
-        if let Some(way) = self.ways.get_mut(to) {
-            way.push(self.index, relay);
+        if let Some(way) = self.ways.get_mut(to)
+            && !way.push(self.index, relay)
+        {
+            self.dropped += 1;
         }
     }
 
@@ -85,16 +90,20 @@ impl Relays {
 }
 
 impl Way {
-    fn push(&mut self, from: usize, relay: Relay) {
+    /// False if it found no room and was dropped.
+    fn push(&mut self, from: usize, relay: Relay) -> bool {
         let refused = match self.backlog.is_empty() {
             true => self.send(from, relay).err(),
             // What comes later must not overtake what waits.
             false => Some(relay),
         };
-        if let Some(relay) = refused
-            && !relay.is_media()
-        {
-            self.backlog.push_back(relay);
+        match refused {
+            None => true,
+            Some(relay) if relay.is_media() => false,
+            Some(relay) => {
+                self.backlog.push_back(relay);
+                true
+            }
         }
     }
 

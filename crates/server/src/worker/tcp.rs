@@ -39,6 +39,10 @@ pub(super) struct Connections {
     by_address: HashMap<IpAddr, usize>,
     next: usize,
     scratch: Vec<u8>,
+    /// Frames for peers that do not read.
+    pub(super) dropped: u64,
+    /// Connections that were one too many.
+    pub(super) refused: u64,
 }
 
 #[derive(Debug)]
@@ -82,6 +86,8 @@ impl Connections {
             by_address: HashMap::new(),
             next: first.0,
             scratch: vec![0; 16 * 1024],
+            dropped: 0,
+            refused: 0,
         }
     }
 
@@ -116,6 +122,7 @@ impl Connections {
         let of_address = self.by_address.get(&remote.ip()).copied().unwrap_or(0);
         if self.by_token.len() >= self.limits.connections || of_address >= self.limits.per_address {
             // Dropping closes it.
+            self.refused += 1;
             return Ok(());
         }
         stream.set_nodelay(true)?;
@@ -178,8 +185,9 @@ impl Connections {
         let Some(connection) = self.by_token.get_mut(&token) else {
             return;
         };
-        if connection.send(data).is_err() {
-            self.close(token);
+        match connection.send(data) {
+            Ok(taken) => self.dropped += u64::from(!taken),
+            Err(_) => self.close(token),
         }
     }
 
@@ -260,12 +268,14 @@ impl Connection {
         }
     }
 
-    fn send(&mut self, data: &[u8]) -> io::Result<()> {
+    /// False if there is no room for it.
+    fn send(&mut self, data: &[u8]) -> io::Result<bool> {
         let waiting = self.outgoing.len() - self.written;
         if waiting + 2 + data.len() > WRITE_BUFFER || !framing::put(&mut self.outgoing, data) {
-            return Ok(());
+            return Ok(false);
         }
-        self.flush()
+        self.flush()?;
+        Ok(true)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -411,7 +421,7 @@ mod tests {
         };
         let (mut rig, now) = (rig(limits), Instant::now());
         let _peers: Vec<_> = (0..5).map(|_| rig.connect(now)).collect();
-        assert_eq!(rig.connections.len(), 2);
+        assert_eq!((rig.connections.len(), rig.connections.refused), (2, 3));
     }
 
     #[test]
@@ -426,6 +436,7 @@ mod tests {
         }
         let connection = &rig.connections.by_token[&token];
         assert!(connection.outgoing.len() <= 2 * WRITE_BUFFER);
+        assert!(rig.connections.dropped > 10_000, "nobody would know");
         // What it reads in the end is still a sequence of whole frames.
         let mut head = [0; 2 + 1200 + 2];
         peer.read_exact(&mut head).unwrap();

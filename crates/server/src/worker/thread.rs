@@ -14,7 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use umbrella_engine::{Channel, Input, Output, Protocol, Report, Request, Transmit, Worker};
 
 use super::link::{Link, REQUESTS};
-use super::load::{Load, Meter};
+use super::load::{Counts, Load, Meter};
 use super::ports::{Pair, Sockets};
 use super::relays::{self, Address, Inbox, Relays};
 use super::tcp::{Connections, Progress};
@@ -123,6 +123,7 @@ pub(super) fn spawn(
             relays_wait: false,
             reports,
             backlog: VecDeque::new(),
+            reports_dropped: 0,
             meter: Meter::new(now),
             load: own_load,
             _waker: own_waker,
@@ -192,6 +193,7 @@ struct State {
     relays_wait: bool,
     reports: mpsc::Sender<FromWorker>,
     backlog: VecDeque<Report>,
+    reports_dropped: u64,
     meter: Meter,
     load: Arc<Load>,
     /// A wake-up is lost when the last of its owners is gone before it is noticed.
@@ -452,6 +454,9 @@ impl State {
     }
 
     fn report(&mut self, report: Report) {
+        if let Report::Totals(_) = report {
+            self.load.publish(self.counts());
+        }
         if self.backlog.is_empty() {
             let worker = self.index;
             // Without an owner the thread is about to end.
@@ -485,8 +490,21 @@ impl State {
             | Report::ConsumerFailed { .. }
             | Report::ChannelOpen { .. } => false,
         };
-        if !stale_soon {
+        if stale_soon {
+            self.reports_dropped += 1;
+        } else {
             self.backlog.push_back(report);
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            busy_us: self.meter.busy_us(),
+            udp_dropped: self.families.iter().map(|it| it.udp.dropped).sum(),
+            tcp_dropped: self.connections.dropped,
+            tcp_refused: self.connections.refused,
+            relays_dropped: self.relays.dropped,
+            reports_dropped: self.reports_dropped,
         }
     }
 

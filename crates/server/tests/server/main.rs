@@ -4,5 +4,6 @@
 
 mod api;
 mod harness;
+mod metrics;
 mod startup;
 mod tls;

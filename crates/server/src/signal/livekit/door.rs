@@ -21,6 +21,7 @@ use super::limits::Counted;
 use super::{Shared, session};
 use crate::auth::{Authority, Claims, Grants, TokenError};
 use crate::control::{Admission, random_name};
+use crate::metrics::JoinRefusal;
 
 /// Bytes of a room's name and of an identity.
 pub(super) const NAME: usize = 256;
@@ -87,6 +88,27 @@ impl Refused {
                 Admission::TooManyRooms | Admission::ShuttingDown => {
                     StatusCode::SERVICE_UNAVAILABLE
                 }
+            },
+        }
+    }
+}
+
+impl Refused {
+    /// For figures, which tell fewer reasons apart.
+    fn reason(&self) -> JoinRefusal {
+        match self {
+            Refused::NoToken => JoinRefusal::NoToken,
+            Refused::Token(_) | Refused::NoIdentity => JoinRefusal::BadToken,
+            Refused::NoJoinGrant | Refused::NoRoom | Refused::OtherRoom => JoinRefusal::NotAllowed,
+            Refused::LongName | Refused::Hello(_) => JoinRefusal::BadRequest,
+            Refused::TooManySockets => JoinRefusal::TooManyConnections,
+            Refused::Admission(admission) => match admission {
+                Admission::NoSuchRoom => JoinRefusal::NoSuchRoom,
+                Admission::RoomFull => JoinRefusal::RoomFull,
+                Admission::TooManyRooms => JoinRefusal::TooManyRooms,
+                Admission::LimitExceeded => JoinRefusal::BadRequest,
+                Admission::NotAllowed => JoinRefusal::NotAllowed,
+                Admission::ShuttingDown => JoinRefusal::ShuttingDown,
             },
         }
     }
@@ -173,12 +195,15 @@ async fn connect(
     );
     let Some(counted) = shared.sockets.count(address) else {
         tracing::warn!(%address, "too many signalling connections");
-        return Refused::TooManySockets.into_response();
+        let refused = Refused::TooManySockets;
+        shared.control.doors().refuse_join(refused.reason());
+        return refused.into_response();
     };
     let guest = match admit(&shared, read, query, headers).await {
         Ok(guest) => guest,
         Err(refused) => {
             tracing::info!(%address, reason = %refused, "refused to join");
+            shared.control.doors().refuse_join(refused.reason());
             return refused.into_response();
         }
     };
