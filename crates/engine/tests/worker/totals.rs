@@ -81,9 +81,10 @@ fn call(seed: u64) -> (Network, usize, [usize; 2]) {
 fn counters_fall_when_somebody_leaves_or_begins_anew() {
     let (mut net, speaker, viewers) = call(70);
     net.loss = 0.03;
-    net.run(5 * SECOND);
+    // Peers report on sound every five seconds; most pictures are repaired.
+    net.run(12 * SECOND);
     let mut before = totals(&mut net);
-    assert!(before.sent.video.lost > 0 && before.received.video.lost > 0);
+    assert!(before.sent.audio.lost > 0 && before.received.audio.lost > 0);
     assert!(before.asked_by_peers.packets > 0 && before.asked_of_peers.packets > 0);
     net.loss = 0.0;
     // An encoding under another SSRC, with other numbers.
@@ -120,7 +121,7 @@ fn late_packet_makes_a_count_of_lost_ones_fall() {
         assert_no_fall(&before, &after);
         before = after;
     }
-    assert!(before.received.video.lost > 0, "{before:?}");
+    assert!(before.received.audio.lost > 0, "{before:?}");
 }
 
 #[test]

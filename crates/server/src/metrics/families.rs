@@ -168,8 +168,8 @@ sections! {
     LOST = counter(
         "umbrella_rtp_lost_packets_total",
         "Packets that did not arrive, resends included: here (in), and at subscribers as they \
-         report (out), who miss what never came here as well. A packet that comes late was lost and no longer is: the count stands still \
-         until others are lost.",
+         report (out), without those that never came here. A packet that comes late was lost and \
+         no longer is: the count stands still until others are lost.",
         &["direction", "kind"],
     );
     RESENT = counter(
