@@ -93,3 +93,37 @@ describe('a link that carries next to nothing', { skip: missing('chromium') }, (
     await bob.seesMoving('ann');
   });
 });
+
+describe('nine pictures behind a link for some of them', { skip: missing('chromium') }, () => {
+  test('each moves or is said to be paused, sound goes on, and all move afterwards', async (t) => {
+    const room = things.newRoom();
+    const names = Array.from({ length: 9 }, (_, index) => `guest${index}`);
+    const guests = await Promise.all(names.map((name) => things.clients.join('chromium', room, name, { autoSubscribe: false })));
+    await Promise.all(guests.map((guest, index) => guest.publish({
+      camera: true, microphone: index === 0, width: 320, height: 180, maxBitrate: 150_000,
+    })));
+    const [bob, cable] = await joinByCable(room, 'bob', WIDE);
+    const all = () => Promise.all(names.map((name) => bob.seesMoving(name)));
+    await Promise.all([all(), bob.hears('guest0')]);
+    cable.set({ down: { rate: 1_000_000 } });
+    await sleep(8_000);
+    const look = async () => {
+      const { participants } = await bob.snapshot();
+      return names.map((name) => participants[name].tracks.camera);
+    };
+    const [before, heard] = [await look(), bob.watch({ identity: 'guest0', source: 'microphone', seconds: 5 })];
+    const { concealedSamples, silentConcealedSamples, totalSamplesReceived } = await heard;
+    const after = await look();
+    const moves = after.map(({ frames }, index) => frames > before[index].frames + 5);
+    const paused = after.map((track, index) => track.paused && before[index].paused);
+    const madeUp = (concealedSamples - silentConcealedSamples) / totalSamplesReceived;
+    const count = (list) => list.filter(Boolean).length;
+    t.diagnostic(`${count(moves)} move, ${count(paused)} are paused, ${(madeUp * 100).toFixed(1)} % of the sound made up`);
+    assert.ok(moves.every((move, index) => move || paused[index]), 'a picture stands still and nobody says why');
+    assert.ok(count(moves) >= 3, 'the link carries more than that');
+    assert.ok(madeUp < 0.05, 'the sound suffers for pictures');
+    cable.set({ down: { rate: WIDE } });
+    await until('no picture is paused', async () => (await look()).every((track) => !track.paused), { ms: 90_000 });
+    await all();
+  });
+});
