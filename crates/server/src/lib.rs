@@ -12,5 +12,7 @@ pub mod net;
 mod protobuf;
 pub mod signal;
 pub mod store;
+mod tally;
 pub mod tls;
+pub mod webhook;
 pub mod worker;

@@ -13,6 +13,7 @@ pub(super) struct FileConfig {
     pub(super) media: Media,
     pub(super) rooms: Rooms,
     pub(super) auth: Auth,
+    pub(super) webhook: Webhook,
     pub(super) limits: Limits,
 }
 
@@ -113,6 +114,13 @@ impl Default for Rooms {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Auth {
     pub(super) keys: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Webhook {
+    pub(super) urls: Vec<String>,
+    pub(super) api_key: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -91,6 +91,11 @@ pub(super) const SECTIONS: &[Section] = &[
         keys: AUTH,
     },
     Section {
+        name: "webhook",
+        doc: "Applications that are told what happens in rooms. See docs/webhooks.md.",
+        keys: WEBHOOK,
+    },
+    Section {
         name: "limits",
         doc: "What one client, or all of them, may ask for. 0 is unbounded only where it is said.",
         keys: LIMITS,
@@ -248,6 +253,22 @@ const AUTH: &[Key] = &[key(
     "API keys and their secrets, besides those made on the page. A secret has 16 characters at \
      least; 32 random ones are better.",
 )];
+
+const WEBHOOK: &[Key] = &[
+    key(
+        "urls",
+        "UMBRELLA_WEBHOOK_URLS",
+        List,
+        "Addresses, http:// or https://, that every event is posted to. At most 16.",
+    ),
+    key(
+        "api_key",
+        "UMBRELLA_WEBHOOK_API_KEY",
+        Text,
+        "The API key whose secret signs events: one of auth.keys, or one made on the page. Empty: \
+         the only one of auth.keys.",
+    ),
+];
 
 const LIMITS: &[Key] = &[
     key(
