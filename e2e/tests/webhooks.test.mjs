@@ -1,8 +1,9 @@
-// What applications are told of real calls, read by the SDK that they use.
+// What applications are told of real calls, read by the SDKs that they use.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { RoomServiceClient } from 'livekit-server-sdk';
+import { runPython } from '../lib/python.mjs';
 import { startReceiver } from '../lib/receiver.mjs';
 import { API_KEY, API_SECRET } from '../lib/server.mjs';
 import { missing } from '../lib/settings.mjs';
@@ -73,6 +74,11 @@ describe('an application', { skip: missing('chromium', 'python') }, () => {
     await assert.rejects(receiver.check(body.replace(room, 'another'), authorization), /checksum/);
     await assert.rejects(receiver.check(body, `${authorization.slice(0, -8)}AAAAAAAA`));
     await assert.rejects(receiver.check(body));
+
+    const read = (input) => runPython('webhook.py', { body, authorization, key: API_KEY, secret: API_SECRET, ...input });
+    assert.deepEqual(await read({}), { event: 'room_started', room });
+    assert.deepEqual(await read({ body: body.replace(room, 'another') }), { error: 'hash mismatch' });
+    assert.match((await read({ secret: 'not the secret, but as long as one' })).error, /verification failed/);
     await rooms.deleteRoom(room);
   });
 
