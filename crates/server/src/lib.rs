@@ -13,5 +13,7 @@ pub mod net;
 mod protobuf;
 pub mod signal;
 pub mod store;
+mod tally;
 pub mod tls;
+pub mod webhook;
 pub mod worker;

@@ -114,10 +114,23 @@ impl Authority {
         if claims.iss.is_empty() {
             claims.iss.clone_from(&self.internal);
         }
+        self.sign(&claims.iss, &claims)
+    }
+
+    /// Signs any claims with a key.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::UnknownKey`] if the key does not exist any more.
+    pub(crate) fn sign<T: serde::Serialize>(
+        &self,
+        key: &str,
+        claims: &T,
+    ) -> Result<String, TokenError> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let secret = keys.get(&claims.iss).ok_or(TokenError::UnknownKey)?;
+        let secret = keys.get(key).ok_or(TokenError::UnknownKey)?;
         let header = Header::new(Algorithm::HS256);
-        jsonwebtoken::encode(&header, &claims, &secret.encoding).map_err(|_| TokenError::Malformed)
+        jsonwebtoken::encode(&header, claims, &secret.encoding).map_err(|_| TokenError::Malformed)
     }
 
     /// Whether a key exists.

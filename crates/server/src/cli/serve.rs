@@ -19,6 +19,7 @@ use crate::http::{self, App, Page, Phase};
 use crate::net::{PageAddresses, interface_addresses};
 use crate::store::{self, DataDir, Store};
 use crate::tls::Tls;
+use crate::webhook::Webhooks;
 use crate::worker;
 
 /// How long connections have to end after clients were told; the whole end takes 5 s at most.
@@ -49,6 +50,7 @@ struct Server {
     certificate: String,
     http: JoinHandle<()>,
     local: JoinHandle<()>,
+    webhooks: Option<Webhooks>,
     data_dir: DataDir,
 }
 
@@ -58,6 +60,7 @@ impl Server {
         let data_dir = DataDir::claim(&config.data_dir)?;
         let store = Store::open(&data_dir)?;
         let keys = Keys::load(store.clone(), &config.keys).await?;
+        let (news, webhooks) = Webhooks::start(&config.webhook, keys.authority())?.unzip();
         let listener = http::bind(config.http.listen).await?;
         let port = listener
             .local_addr()
@@ -65,7 +68,7 @@ impl Server {
             .port();
         let addresses = Arc::new(PageAddresses::new(&config, port));
         let tls = start_tls(&config, data_dir.path(), &addresses)?;
-        let control = start_media(&config)?;
+        let control = start_media(&config, news)?;
         for room in store::rooms::list(&store).await? {
             match control.create_room(&room, true).await {
                 Ok(_) | Err(AdminError::RoomExists) => {}
@@ -106,6 +109,7 @@ impl Server {
             phase,
             certificate,
             http,
+            webhooks,
             data_dir,
         })
     }
@@ -127,10 +131,15 @@ impl Server {
     async fn stop(self) {
         self.phase.send_replace(Phase::Stopping);
         self.app.control.shutdown().await;
-        if tokio::time::timeout(LAST_REQUESTS, self.http)
-            .await
-            .is_err()
-        {
+        let requests = tokio::time::timeout(LAST_REQUESTS, self.http);
+        let webhooks = async {
+            if let Some(webhooks) = self.webhooks {
+                webhooks.finish().await;
+            }
+        };
+        // Rooms ended before clients were told: most of the time for this is over by now.
+        let (requests, ()) = tokio::join!(requests, webhooks);
+        if requests.is_err() {
             tracing::debug!("some connections were cut");
         }
         self.local.abort();
@@ -208,7 +217,10 @@ fn service(app: &App, tls: Option<&Tls>) -> http::Service {
     }
 }
 
-fn start_media(config: &Config) -> anyhow::Result<control::Handle> {
+fn start_media(
+    config: &Config,
+    news: Option<control::NewsSender>,
+) -> anyhow::Result<control::Handle> {
     let limits = &config.limits;
     let interfaces = interface_addresses().context("cannot list this machine's addresses")?;
     let workers = worker::start(&worker::Settings {
@@ -228,6 +240,7 @@ fn start_media(config: &Config) -> anyhow::Result<control::Handle> {
         rooms: config.rooms.clone(),
         max_rooms: limits.rooms,
         limits: room_limits(limits, &config.rooms),
+        news,
     };
     Ok(control::start(settings, workers))
 }

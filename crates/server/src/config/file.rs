@@ -14,6 +14,7 @@ pub(super) struct FileConfig {
     pub(super) rooms: Rooms,
     pub(super) auth: Auth,
     pub(super) metrics: Metrics,
+    pub(super) webhook: Webhook,
     pub(super) limits: Limits,
 }
 
@@ -122,6 +123,13 @@ pub(super) struct Auth {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Metrics {
     pub(super) token: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Webhook {
+    pub(super) urls: Vec<String>,
+    pub(super) api_key: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

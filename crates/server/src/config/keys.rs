@@ -96,6 +96,11 @@ pub(super) const SECTIONS: &[Section] = &[
         keys: METRICS,
     },
     Section {
+        name: "webhook",
+        doc: "Applications that are told what happens in rooms. See docs/webhooks.md.",
+        keys: WEBHOOK,
+    },
+    Section {
         name: "limits",
         doc: "What one client, or all of them, may ask for. 0 is unbounded only where it is said.",
         keys: LIMITS,
@@ -268,6 +273,22 @@ const METRICS: &[Key] = &[key(
     "Who gives this as bearer token may read /metrics; at least 16 characters, better 32 random \
      ones. Empty: only the admin may.",
 )];
+
+const WEBHOOK: &[Key] = &[
+    key(
+        "urls",
+        "UMBRELLA_WEBHOOK_URLS",
+        List,
+        "Addresses, http:// or https://, that every event is posted to. At most 16.",
+    ),
+    key(
+        "api_key",
+        "UMBRELLA_WEBHOOK_API_KEY",
+        Text,
+        "The API key whose secret signs events: one of auth.keys, or one made on the page. Empty: \
+         the only one of auth.keys.",
+    ),
+];
 
 const LIMITS: &[Key] = &[
     key(

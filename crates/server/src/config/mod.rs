@@ -5,6 +5,7 @@ mod keys;
 mod parse;
 mod print;
 mod read;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,6 +16,7 @@ use crate::net::Cidr;
 
 pub use print::{default_toml, reference};
 pub use read::unknown_variables;
+pub use webhook::{WebhookConfig, WebhookUrl};
 
 /// The name of the file that is read from the working directory when no other is named.
 pub const FILE_NAME: &str = "umbrella.toml";
@@ -45,6 +47,8 @@ pub struct Config {
     pub keys: Vec<ConfiguredKey>,
     /// Who may read figures.
     pub metrics: MetricsConfig,
+    /// Who is told what happens in rooms.
+    pub webhook: WebhookConfig,
     /// What clients may ask for.
     pub limits: LimitsConfig,
 }

@@ -4,12 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::file::{Auth, FileConfig, Http, Limits, Media, Metrics, Rooms, Server, Tls};
+use super::file::{Auth, FileConfig, Http, Limits, Media, Metrics, Rooms, Server, Tls, Webhook};
 use super::keys::SECTIONS;
 use super::read::Written;
+use super::webhook::MAX_URLS;
 use super::{
     CertificateFiles, Config, ConfigError, ConfiguredKey, Environment, HttpConfig, LimitsConfig,
-    Listen, MediaConfig, MetricsConfig, PublicHost, RoomsConfig, TlsConfig,
+    Listen, MediaConfig, MetricsConfig, PublicHost, RoomsConfig, TlsConfig, WebhookConfig,
+    WebhookUrl,
 };
 use crate::net::Cidr;
 
@@ -27,9 +29,12 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         rooms,
         auth,
         metrics,
+        webhook,
         limits,
     } = values;
     let (name, data_dir, log) = check_server(&server, &blame)?;
+    let keys = check_auth(&auth, &blame)?;
+    let webhook = check_webhook(&webhook, &keys, &blame)?;
     Ok(Config {
         name,
         data_dir,
@@ -39,8 +44,9 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         tls: check_tls(&tls, &blame)?,
         media: check_media(&media, &blame)?,
         rooms: check_rooms(&rooms),
-        keys: check_auth(&auth, &blame)?,
+        keys,
         metrics: check_metrics(&metrics, &blame)?,
+        webhook,
         limits: check_limits(&limits, &blame)?,
     })
 }
@@ -387,6 +393,43 @@ fn check_metrics(metrics: &Metrics, blame: &Blame<'_>) -> Result<MetricsConfig, 
     Ok(MetricsConfig {
         token: Some(token.to_owned()),
     })
+}
+
+/// Whether a key that is named here exists is known only with the database.
+fn check_webhook(
+    webhook: &Webhook,
+    keys: &[ConfiguredKey],
+    blame: &Blame<'_>,
+) -> Result<WebhookConfig, ConfigError> {
+    if webhook.urls.len() > MAX_URLS {
+        let problem = format!("there are more than {MAX_URLS}");
+        return Err(blame.error("webhook", "urls", problem));
+    }
+    let mut urls = Vec::new();
+    for (index, text) in webhook.urls.iter().enumerate() {
+        // The address itself is not shown: it may hold a secret.
+        let url = WebhookUrl::parse(text).map_err(|problem| {
+            blame.error("webhook", "urls", format!("entry {} {problem}", index + 1))
+        })?;
+        if !urls.contains(&url) {
+            urls.push(url);
+        }
+    }
+    let api_key = match (webhook.api_key.trim(), keys) {
+        (_, _) if urls.is_empty() => String::new(),
+        ("", [only]) => only.key.clone(),
+        ("", _) => {
+            let problem =
+                "is missing: say which API key signs, as auth.keys does not have just one";
+            return Err(blame.error("webhook", "api_key", problem));
+        }
+        (name, _) if name.starts_with(crate::auth::INTERNAL_KEY_PREFIX) => {
+            let problem = "is the server's own key, which nobody could check";
+            return Err(blame.error("webhook", "api_key", problem));
+        }
+        (name, _) => name.to_owned(),
+    };
+    Ok(WebhookConfig { urls, api_key })
 }
 
 fn check_limits(limits: &Limits, blame: &Blame<'_>) -> Result<LimitsConfig, ConfigError> {

@@ -160,6 +160,61 @@ fn bad_values_name_their_key_and_what_is_expected() {
 }
 
 #[test]
+fn bad_webhooks_are_refused_without_their_secrets() {
+    for (text, part) in [
+        (
+            "urls = [\"http://a\", \"ftp://user:topsecret@b/topsecret\"]\n",
+            "FILE: webhook.urls: entry 2 begins with neither http:// nor https://",
+        ),
+        ("urls = [\"b/topsecret\"]\n", "entry 1 is not an address"),
+        (
+            "urls = [\"http://user:topsecret@b\"]\n",
+            "entry 1 has a user or a password",
+        ),
+        (
+            "urls = [\"http://b\"]\n",
+            "webhook.api_key: is missing: say which API key signs",
+        ),
+        (
+            "urls = [\"http://b\"]\napi_key = \"umbrella-page\"\n",
+            "webhook.api_key: is the server's own key",
+        ),
+    ] {
+        let error = refuse(&format!("[webhook]\n{text}"));
+        assert!(error.contains(part), "{text:?} gave {error:?}");
+        assert!(!error.contains("topsecret"), "{error:?}");
+    }
+}
+
+#[test]
+fn webhooks_are_signed_by_the_only_key_unless_another_is_named() {
+    let keys = ("UMBRELLA_KEYS", "a: 0123456789abcdef0123");
+    let urls = (
+        "UMBRELLA_WEBHOOK_URLS",
+        "http://[::1]:80/x https://b/?topsecret",
+    );
+    let webhook = load_text("", &env(&[keys, urls])).unwrap().webhook;
+    assert_eq!(webhook.api_key, "a");
+    let name = ("UMBRELLA_WEBHOOK_API_KEY", "of-the-page");
+    let named = load_text("", &env(&[keys, urls, name])).unwrap().webhook;
+    assert_eq!(named.api_key, "of-the-page");
+    let none = load_text("", &env(&[])).unwrap().webhook;
+    assert!(none.urls.is_empty());
+
+    let [first, second] = &webhook.urls[..] else {
+        panic!("{webhook:?}");
+    };
+    let read = |url: &WebhookUrl| (url.host().to_owned(), url.port(), url.host_header());
+    assert_eq!(read(first), ("::1".into(), 80, "[::1]".into()));
+    assert_eq!(read(second), ("b".into(), 443, "b".into()));
+    assert_eq!(second.path_and_query(), "/?topsecret");
+    assert_eq!(
+        format!("{:?}", webhook.urls),
+        "[http://[::1]:80, https://b:443]"
+    );
+}
+
+#[test]
 fn bad_variables_are_named() {
     for (name, value, part) in [
         (

@@ -99,7 +99,7 @@ impl Control {
         let close = Command::Moderate(Moderation::Close { reason });
         self.commands.push_back((room.clone(), close));
         self.pump(now);
-        self.rooms.remove(room);
+        self.remove_room(room);
         tracing::info!(%room, "room deleted");
         Ok(())
     }

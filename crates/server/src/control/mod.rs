@@ -5,6 +5,7 @@
 //! the engine's requests, the engine's reports become a room's commands.
 
 mod admin;
+mod chronicle;
 pub(crate) mod data;
 mod handle;
 mod media;
@@ -27,6 +28,7 @@ use umbrella_room::effect::Refusal;
 use umbrella_room::model::{LeaveReason, ParticipantId, RoomName};
 use umbrella_room::{Command, Effect, Limits, Notification, RoomConfig};
 
+use self::chronicle::Chronicle;
 use self::data::PendingData;
 use self::handle::Message;
 use self::metrics::Metrics;
@@ -38,6 +40,7 @@ use crate::clock::unix_seconds;
 use crate::config::RoomsConfig;
 use crate::worker::{FromWorker, Link, Workers};
 
+pub use self::chronicle::{Happening, News, NewsSender, news};
 pub(crate) use self::data::Budget;
 pub use self::handle::{
     AdminError, Admission, Handle, Joining, Links, SessionId, SessionInput, SocketId,
@@ -64,16 +67,19 @@ pub struct Settings {
     pub max_rooms: u32,
     /// Bounds on participants.
     pub limits: Limits,
+    /// Who is told what happens in rooms, if anybody.
+    pub news: Option<NewsSender>,
 }
 
 /// Starts the owner of the rooms. It runs until [`Handle::shutdown`].
 ///
 /// Must be called within a tokio runtime.
-pub fn start(settings: Settings, workers: Workers) -> Handle {
+pub fn start(mut settings: Settings, workers: Workers) -> Handle {
     let (sender, inbox) = mpsc::channel(handle::INBOX);
     let addresses = workers.addresses();
     let (links, reports) = workers.split();
     let control = Control {
+        chronicle: Chronicle::new(settings.news.take()),
         settings,
         rooms: Rooms::default(),
         sessions: Sessions::default(),
@@ -127,6 +133,7 @@ struct Control {
     statistics: Statistics,
     qualities: Qualities,
     metrics: Metrics,
+    chronicle: Chronicle,
     workers: Vec<Link>,
     /// Commands that follow from what was just done; empty when the task waits.
     commands: VecDeque<(RoomName, Command)>,
@@ -213,7 +220,7 @@ impl Control {
                 }
                 Due::Expired(room) => {
                     tracing::info!(%room, "room ends: nobody is in");
-                    self.rooms.remove(&room);
+                    self.remove_room(&room);
                 }
             }
         }
@@ -352,6 +359,16 @@ impl Control {
             departure: self.settings.rooms.departure_timeout,
         };
         self.rooms.insert(now, config, worker, permanent, stay);
+        if let Some(entry) = self.rooms.get(name) {
+            self.chronicle.begun(name, entry);
+        }
+    }
+
+    /// Forgets a room in which nobody is any more.
+    fn remove_room(&mut self, name: &RoomName) {
+        if let Some(entry) = self.rooms.remove(name) {
+            self.chronicle.ended(name, &entry);
+        }
     }
 
     /// The worker for one more session in a room. A room stays on one worker while it is small,
@@ -486,13 +503,17 @@ impl Control {
         let outboxes = self.sessions.iter().filter_map(Session::outbox);
         let outboxes: Vec<Outbox> = outboxes.cloned().collect();
         let rooms: Vec<RoomName> = self.rooms.iter().map(|(name, _)| name.clone()).collect();
-        for room in rooms {
+        for room in &rooms {
             let reason = LeaveReason::ServerShutdown;
-            self.commands
-                .push_back((room, Command::Moderate(Moderation::Close { reason })));
+            let close = Command::Moderate(Moderation::Close { reason });
+            self.commands.push_back((room.clone(), close));
         }
         self.pump(now);
         self.flush_workers();
+        for room in &rooms {
+            self.remove_room(room);
+        }
+        self.chronicle.close();
         tokio::spawn(async move {
             for outbox in outboxes {
                 outbox.closed().await;
@@ -559,6 +580,9 @@ impl Control {
         while let Some(effect) = self.rooms.get_mut(room).and_then(|e| e.room.poll_effect()) {
             self.effect(now, room, effect);
         }
+        if let Some(entry) = self.rooms.get(room) {
+            self.chronicle.changed(room, entry);
+        }
         self.rooms.schedule(room);
     }
 
@@ -568,7 +592,12 @@ impl Control {
             Effect::Disconnect {
                 participant,
                 reason,
-            } => self.disconnect(&participant, reason),
+            } => {
+                if let Some(entry) = self.rooms.get(room) {
+                    self.chronicle.gone(room, entry, &participant, reason);
+                }
+                self.disconnect(&participant, reason);
+            }
             Effect::OpenConsumer {
                 subscriber,
                 publisher,

@@ -340,7 +340,7 @@ impl Control {
         let reason = LeaveReason::RoomDeleted;
         self.moderate(now, room, Moderation::Close { reason });
         if !permanent {
-            self.rooms.remove(room);
+            self.remove_room(room);
         }
         tracing::info!(%room, permanent, "room ended by an application");
         Ok(())
@@ -454,7 +454,7 @@ impl From<Refusal> for AdminError {
     }
 }
 
-fn state(entry: &Entry) -> RoomState {
+pub(super) fn state(entry: &Entry) -> RoomState {
     RoomState {
         view: entry.room.view(),
         empty_timeout: entry.stay.empty,

@@ -54,6 +54,21 @@ fn a_bad_variable_is_named() {
 }
 
 #[test]
+fn a_key_that_is_to_sign_webhooks_and_does_not_exist_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = refusal(
+        umbrella(dir.path())
+            .env("UMBRELLA_WEBHOOK_URLS", "http://127.0.0.1:9/topsecret")
+            .env("UMBRELLA_WEBHOOK_API_KEY", "nobodys"),
+    );
+    let named = "webhook.api_key: there is no API key `nobodys`";
+    assert!(
+        text.contains(named) && !text.contains("topsecret"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_directory_that_cannot_be_used_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let text = refusal(umbrella(dir.path()).env("UMBRELLA_DATA_DIR", "/proc/none/such"));

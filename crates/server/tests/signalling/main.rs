@@ -15,3 +15,4 @@ mod bad_input;
 mod joining;
 mod service;
 mod talking;
+mod webhooks;

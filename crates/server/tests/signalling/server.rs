@@ -6,17 +6,23 @@ use std::time::Duration;
 
 use umbrella_server::auth::{Authority, Claims, Grants};
 use umbrella_server::clock::unix_seconds;
-use umbrella_server::config::{ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig};
+use umbrella_server::config::{
+    ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig, WebhookConfig, WebhookUrl,
+};
 use umbrella_server::control::{self, Handle};
+use umbrella_server::webhook::Webhooks;
 use umbrella_server::{signal, worker};
 
 pub(crate) const KEY: &str = "devkey";
+pub(crate) const SECRET: &str = "a secret of a developer, long enough";
 
 /// What a test may want otherwise.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) auto_create: bool,
     pub(crate) limits: LimitsConfig,
+    /// Where events go.
+    pub(crate) webhooks: Vec<String>,
 }
 
 impl Default for Options {
@@ -36,6 +42,7 @@ impl Default for Options {
                 tcp_connections: 16,
                 tcp_connections_per_address: 16,
             },
+            webhooks: Vec::new(),
         }
     }
 }
@@ -43,6 +50,7 @@ impl Default for Options {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) control: Handle,
+    pub(crate) webhooks: Option<Webhooks>,
     authority: Arc<Authority>,
 }
 
@@ -71,6 +79,21 @@ impl Server {
             },
         })
         .unwrap();
+        let key = |key: &str, secret: &str| ConfiguredKey {
+            key: key.to_owned(),
+            secret: secret.to_owned(),
+        };
+        let authority = Arc::new(Authority::new(
+            &key("umbrella-page", "the page's own secret, long enough"),
+            &[key(KEY, SECRET)],
+        ));
+        let urls = options.webhooks.iter();
+        let webhook = WebhookConfig {
+            urls: urls.map(|url| WebhookUrl::parse(url).unwrap()).collect(),
+            api_key: KEY.to_owned(),
+        };
+        let webhooks = Webhooks::start(&webhook, &authority).unwrap();
+        let (news, webhooks) = webhooks.unzip();
         let control = control::start(
             control::Settings {
                 rooms: RoomsConfig {
@@ -85,17 +108,10 @@ impl Server {
                     tracks: options.limits.tracks_per_participant as usize,
                     ..umbrella_room::Limits::default()
                 },
+                news,
             },
             workers,
         );
-        let key = |key: &str, secret: &str| ConfiguredKey {
-            key: key.to_owned(),
-            secret: secret.to_owned(),
-        };
-        let authority = Arc::new(Authority::new(
-            &key("umbrella-page", "the page's own secret, long enough"),
-            &[key(KEY, "a secret of a developer, long enough")],
-        ));
         let router = signal::livekit::router(control.clone(), authority.clone(), options.limits);
         let listener = tokio::net::TcpListener::bind((loopback, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -103,6 +119,7 @@ impl Server {
         Server {
             address,
             control,
+            webhooks,
             authority,
         }
     }

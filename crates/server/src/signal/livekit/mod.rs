@@ -18,6 +18,7 @@ use axum::routing::get;
 use tower_http::cors::{Any, CorsLayer};
 
 use self::limits::Sockets;
+pub(crate) use self::service::{participant_json, room_json, track_json};
 use crate::auth::Authority;
 use crate::config::LimitsConfig;
 use crate::control::Handle;

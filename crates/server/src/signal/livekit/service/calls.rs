@@ -236,7 +236,7 @@ fn check_name(field: &str, name: &str) -> Result<(), Failure> {
     )))
 }
 
-fn room(state: &RoomState) -> Room {
+pub(super) fn room(state: &RoomState) -> Room {
     let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     Room {
         empty_timeout: seconds(state.empty_timeout),

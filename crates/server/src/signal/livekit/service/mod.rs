@@ -15,12 +15,16 @@ use axum::extract::{ConnectInfo, Extension, Path, Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
+use serde_json::Value;
+use umbrella_room::model::{ParticipantView, TrackView};
 
 use self::calls::Call;
 use self::failure::{Code, Failure};
+use self::json::ToJson as _;
 use self::messages::Format;
+use super::encode;
 use crate::auth::{Authority, CallLimit, Claims};
-use crate::control::Handle;
+use crate::control::{Handle, RoomState};
 
 /// Bytes of the largest body: the largest metadata and attributes as JSON, and some.
 const MAX_BODY_BYTES: usize = 512 * 1024;
@@ -36,6 +40,21 @@ struct Api {
     control: Handle,
     authority: Arc<Authority>,
     limit: CallLimit,
+}
+
+/// A room in the JSON form of protobuf.
+pub(crate) fn room_json(state: &RoomState) -> Value {
+    calls::room(state).to_json()
+}
+
+/// A participant in the JSON form of protobuf.
+pub(crate) fn participant_json(view: &ParticipantView) -> Value {
+    encode::participant(view).to_json()
+}
+
+/// A track in the JSON form of protobuf.
+pub(crate) fn track_json(view: &TrackView) -> Value {
+    encode::track_info(view, "").to_json()
 }
 
 /// The routes below `/twirp/`.
