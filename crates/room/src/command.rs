@@ -110,30 +110,14 @@ pub enum Command {
         /// Who.
         allowed: AllowedSubscribers,
     },
-    /// The engine could not serve a subscriber.
-    SubscriptionFailed {
-        /// Who.
+    /// What has become of a subscription.
+    Subscription {
+        /// Whose.
         participant: ParticipantId,
-        /// Which track.
+        /// To which track.
         track: TrackId,
-        /// What the subscriber cannot decode; `None` for any other reason.
-        codec: Option<Codec>,
-    },
-    /// Media of a subscription is on its way.
-    SubscriptionStarted {
-        /// Who.
-        participant: ParticipantId,
-        /// Which track.
-        track: TrackId,
-    },
-    /// A subscriber's path no longer carries even the least of a track, or does so again.
-    SubscriptionStarved {
-        /// Who.
-        participant: ParticipantId,
-        /// Which track.
-        track: TrackId,
-        /// Whether nothing is sent.
-        starved: bool,
+        /// What has become of it.
+        report: SubscriptionReport,
     },
     /// A participant changes what others see of it; needs
     /// [`Permission::update_own_metadata`].
@@ -169,6 +153,21 @@ pub enum Command {
     },
     /// A moderator or the operator does something.
     Moderate(Moderation),
+}
+
+/// What the engine says of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscriptionReport {
+    /// Media is on its way.
+    Started,
+    /// The subscriber's path no longer carries even the least of the track (true), or does so
+    /// again.
+    Starved(bool),
+    /// The engine could not serve it, and has given it up.
+    Failed {
+        /// What the subscriber cannot decode; `None` for any other reason.
+        codec: Option<Codec>,
+    },
 }
 
 /// Somebody with a valid token is at the door.

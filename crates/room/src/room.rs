@@ -229,19 +229,11 @@ impl Room {
                 participant,
                 allowed,
             } => self.allow_subscribers(&participant, allowed),
-            Command::SubscriptionFailed {
+            Command::Subscription {
                 participant,
                 track,
-                codec,
-            } => self.subscription_failed(&participant, &track, codec),
-            Command::SubscriptionStarted { participant, track } => {
-                self.started(&participant, &track)
-            }
-            Command::SubscriptionStarved {
-                participant,
-                track,
-                starved,
-            } => self.subscription_starved(&participant, &track, starved),
+                report,
+            } => self.subscription_report(&participant, &track, report),
             Command::UpdateSelf {
                 participant,
                 request,

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use umbrella_media::{Codec, Delivery};
 
+use crate::command::SubscriptionReport;
 use crate::delivery::delivery;
 use crate::dynacast::Demand;
 use crate::effect::{Effect, Notification};
@@ -101,14 +102,22 @@ impl Room {
         });
     }
 
-    /// [`Command::SubscriptionFailed`](crate::Command::SubscriptionFailed): the engine has closed
-    /// the consumer already.
-    pub(crate) fn subscription_failed(
+    /// [`Command::Subscription`](crate::Command::Subscription).
+    pub(crate) fn subscription_report(
         &mut self,
         id: &ParticipantId,
-        track_id: &TrackId,
-        codec: Option<Codec>,
+        track: &TrackId,
+        report: SubscriptionReport,
     ) {
+        match report {
+            SubscriptionReport::Started => self.started(id, track),
+            SubscriptionReport::Starved(starved) => self.starved(id, track, starved),
+            SubscriptionReport::Failed { codec } => self.failed(id, track, codec),
+        }
+    }
+
+    /// The engine has closed the consumer already.
+    fn failed(&mut self, id: &ParticipantId, track_id: &TrackId, codec: Option<Codec>) {
         let Some(track_key) = self.roster.by_track(track_id) else {
             return;
         };
@@ -133,9 +142,8 @@ impl Room {
         );
     }
 
-    /// [`Command::SubscriptionStarted`](crate::Command::SubscriptionStarted): the publisher is
-    /// told once that somebody is there.
-    pub(crate) fn started(&mut self, id: &ParticipantId, track_id: &TrackId) {
+    /// The publisher is told once that somebody is there.
+    fn started(&mut self, id: &ParticipantId, track_id: &TrackId) {
         let Some(key) = self.roster.by_id(id) else {
             return;
         };
@@ -166,14 +174,8 @@ impl Room {
         );
     }
 
-    /// [`Command::SubscriptionStarved`](crate::Command::SubscriptionStarved): only the subscriber
-    /// is told, who could take a picture that stands still for a fault.
-    pub(crate) fn subscription_starved(
-        &mut self,
-        id: &ParticipantId,
-        track_id: &TrackId,
-        starved: bool,
-    ) {
+    /// Only the subscriber is told, who could take a picture that stands still for a fault.
+    fn starved(&mut self, id: &ParticipantId, track_id: &TrackId, starved: bool) {
         let Some(track_key) = self.roster.by_track(track_id) else {
             return;
         };

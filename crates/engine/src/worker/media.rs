@@ -68,15 +68,13 @@ impl Worker {
         let Some(arrival) = producer.receive(now, &packet) else {
             return;
         };
-        let quiet = producer.quiet;
+        let (id, quiet) = (producer.id, producer.quiet);
         let audible = packet.audio_level.is_some() && producer.kind == Kind::Audio;
         if audible && !std::mem::replace(&mut producer.heard, true) {
-            self.heard.push(source.producer);
-            let interval = self.config.limits.level_interval;
-            self.levels_at = self.levels_at.or(Some(now + interval));
+            self.note_heard(now, source.producer);
         }
         if let Some(codec) = arrival.codec {
-            let producer = producer.id;
+            let producer = id;
             self.reports
                 .push_back(Report::ProducerCodec { producer, codec });
             self.relay_state(source.producer);
@@ -89,10 +87,16 @@ impl Worker {
             self.forward_burst(now, source.producer);
             self.set_live(now, source.producer, live);
         }
-        if quiet {
-            return;
+        if !quiet {
+            self.enqueue(now, source.producer, packet);
         }
-        self.enqueue(now, source.producer, packet);
+    }
+
+    /// Something is heard of a producer for the first time in this interval.
+    fn note_heard(&mut self, now: Instant, key: Key<Producer>) {
+        self.heard.push(key);
+        let interval = self.config.limits.level_interval;
+        self.levels_at = self.levels_at.or(Some(now + interval));
     }
 
     /// A sender report of a publisher.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use umbrella_media::{Codec, Delivery, Kind};
-use umbrella_room::command::{Join, Moderation, NewTrack, ParticipantChange, TrackLoudness};
+use umbrella_room::command::{
+    Join, Moderation, NewTrack, ParticipantChange, SubscriptionReport, TrackLoudness,
+};
 use umbrella_room::model::{
     ClientFacts, Identity, LeaveReason, ParticipantId, ParticipantKind, ParticipantView,
     Permission, RoomName, Source, TrackId, TrackSettings, VideoLayer,
@@ -235,10 +237,10 @@ impl Harness {
     }
 
     pub(crate) fn fail(&mut self, name: &str, track: &str, codec: Option<Codec>) -> Vec<Effect> {
-        self.handle(Command::SubscriptionFailed {
+        self.handle(Command::Subscription {
             participant: pa(name),
             track: tr(track),
-            codec,
+            report: SubscriptionReport::Failed { codec },
         })
     }
 

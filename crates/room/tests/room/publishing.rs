@@ -318,9 +318,10 @@ fn resized_screen_moves_the_layers_that_tiles_choose_from() {
 fn publisher_learns_once_that_somebody_is_there() {
     let mut room = Harness::with(&["a", "b", "c"]);
     room.live("a", microphone("m"));
-    let started = |name| Command::SubscriptionStarted {
+    let started = |name| Command::Subscription {
         participant: pa(name),
         track: tr("m"),
+        report: umbrella_room::command::SubscriptionReport::Started,
     };
     let effects = room.handle(started("b"));
     assert_eq!(

@@ -1,4 +1,4 @@
-use umbrella_room::command::Moderation;
+use umbrella_room::command::{Moderation, SubscriptionReport};
 use umbrella_room::model::{Identity, LeaveReason, ParticipantState};
 use umbrella_room::{Command, Effect, Notification};
 
@@ -92,10 +92,10 @@ fn muted_by_a_moderator_and_unmuted_by_coming_back() {
 fn paused_picture_looks_like_a_fault_after_coming_back() {
     let mut harness = Harness::with(&["ann", "bob"]);
     harness.live("ann", camera("cam"));
-    harness.handle(Command::SubscriptionStarved {
+    harness.handle(Command::Subscription {
         participant: pa("bob"),
         track: tr("cam"),
-        starved: true,
+        report: SubscriptionReport::Starved(true),
     });
     let effects = resume(&mut harness, "bob");
     let paused =

@@ -9,7 +9,7 @@ use umbrella_engine::{
 };
 use umbrella_media::{Codec, Delivery, Kind};
 use umbrella_room::Command;
-use umbrella_room::command::{Reliability, TrackLoudness};
+use umbrella_room::command::{Reliability, SubscriptionReport, TrackLoudness};
 use umbrella_room::model::{LeaveReason, ParticipantId, RoomName, TrackId, TrackView};
 
 use super::Control;
@@ -414,27 +414,16 @@ impl Control {
         }
     }
 
-    fn consumer_started(&mut self, consumer: ConsumerId) {
+    fn consumer_report(&mut self, consumer: ConsumerId, report: SubscriptionReport) {
         let Some((participant, track)) = self.names.consumers.get(&consumer).cloned() else {
             return;
         };
         if let Some(session) = self.sessions.of(&participant) {
             let room = session.room.clone();
-            self.commands
-                .push_back((room, Command::SubscriptionStarted { participant, track }));
-        }
-    }
-
-    fn consumer_starved(&mut self, consumer: ConsumerId, starved: bool) {
-        let Some((participant, track)) = self.names.consumers.get(&consumer).cloned() else {
-            return;
-        };
-        if let Some(session) = self.sessions.of(&participant) {
-            let room = session.room.clone();
-            let command = Command::SubscriptionStarved {
+            let command = Command::Subscription {
                 participant,
                 track,
-                starved,
+                report,
             };
             self.commands.push_back((room, command));
         }
@@ -454,10 +443,10 @@ impl Control {
         session.consumers.remove(&track);
         let room = session.room.clone();
         tracing::info!(%room, identity = %session.identity, %track, ?error, "cannot subscribe");
-        let command = Command::SubscriptionFailed {
+        let command = Command::Subscription {
             participant,
             track,
-            codec,
+            report: SubscriptionReport::Failed { codec },
         };
         self.commands.push_back((room, command));
     }
@@ -525,9 +514,11 @@ impl Control {
             } => self.connected(now, transport, protocol),
             Report::Interrupted { transport } => self.interrupted(transport),
             Report::ProducerCodec { producer, codec } => self.producer_codec(producer, codec),
-            Report::ConsumerStarted { consumer } => self.consumer_started(consumer),
+            Report::ConsumerStarted { consumer } => {
+                self.consumer_report(consumer, SubscriptionReport::Started);
+            }
             Report::ConsumerStarved { consumer, starved } => {
-                self.consumer_starved(consumer, starved);
+                self.consumer_report(consumer, SubscriptionReport::Starved(starved));
             }
             Report::ConsumerFailed { consumer, error } => self.consumer_failed(consumer, error),
             Report::Data {

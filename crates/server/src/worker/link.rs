@@ -22,7 +22,8 @@ const DATA_BACKLOG: usize = 65_536;
 /// A running worker thread, from outside.
 #[derive(Debug)]
 pub(crate) struct Link {
-    requests: SyncSender<Request>,
+    /// `None` once the worker is to end.
+    requests: Option<SyncSender<Request>>,
     backlog: VecDeque<Request>,
     waker: Arc<mio::Waker>,
     load: Arc<Load>,
@@ -42,7 +43,7 @@ impl Link {
         thread: JoinHandle<()>,
     ) -> Link {
         Link {
-            requests,
+            requests: Some(requests),
             backlog: VecDeque::new(),
             waker,
             load,
@@ -73,9 +74,12 @@ impl Link {
 
     /// Hands over what fits, and wakes the worker.
     pub(crate) fn flush(&mut self) {
+        let Some(requests) = &self.requests else {
+            return;
+        };
         let mut handed_over = false;
         while let Some(request) = self.backlog.pop_front() {
-            match self.requests.try_send(request) {
+            match requests.try_send(request) {
                 Ok(()) => handed_over = true,
                 Err(TrySendError::Full(request)) => {
                     self.backlog.push_front(request);
@@ -131,11 +135,23 @@ impl Link {
     /// Lets the worker end once it has done what it was told.
     pub(crate) fn stop(mut self) -> Option<JoinHandle<()>> {
         self.flush();
-        let thread = self.thread.take();
-        let waker = self.waker.clone();
-        drop(self);
-        // The worker sees that its queue has no other end any more.
-        let _ = waker.wake();
-        thread
+        self.end();
+        self.thread.take()
+    }
+
+    /// The worker sees that its queue has no other end any more.
+    fn end(&mut self) {
+        self.requests = None;
+        let _ = self.waker.wake();
+    }
+}
+
+impl Drop for Link {
+    /// A thread that is still at work while the process ends finds its libraries gone.
+    fn drop(&mut self) {
+        self.end();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }

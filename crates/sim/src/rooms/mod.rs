@@ -2,10 +2,11 @@
 //!
 //! - `script` thinks of the next command, sensible or not.
 //! - `model` knows from plain facts who should see whom, receive what and be told what.
-//! - `world` is everybody outside the room: clients that believe what they are told, and an
-//!   engine that forwards what it is asked to. It objects to effects that make no sense.
+//! - `world` is everybody outside the room: clients that believe what they are told (`client`),
+//!   and an engine that forwards what it is asked to. It objects to effects that make no sense.
 //! - [`run`] plays them against a real room, and compares beliefs with facts.
 
+mod client;
 mod model;
 mod mutation;
 mod script;
@@ -15,7 +16,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use umbrella_media::Kind;
-use umbrella_room::command::TrackLoudness;
+use umbrella_room::command::{SubscriptionReport, TrackLoudness};
 use umbrella_room::model::{LeaveReason, ParticipantId, RoomName, TrackSettings};
 use umbrella_room::{Command, Effect, Limits, Room, RoomConfig};
 
@@ -205,8 +206,10 @@ impl<'a> Play<'a> {
         {
             self.world.producer_opened(track);
         }
-        if let Command::SubscriptionFailed {
-            participant, track, ..
+        if let Command::Subscription {
+            participant,
+            track,
+            report: SubscriptionReport::Failed { .. },
         } = &command
         {
             self.world.consumer_failed(participant, track);

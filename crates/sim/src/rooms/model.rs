@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use umbrella_media::{Codec, Kind};
 use umbrella_room::command::{
-    Allowance, Join, Moderation, NewTrack, ParticipantChange, TrackChange,
+    Allowance, Join, Moderation, NewTrack, ParticipantChange, SubscriptionReport, TrackChange,
 };
 use umbrella_room::effect::Refusal;
 use umbrella_room::model::{
@@ -331,19 +331,11 @@ impl Model {
                 participant,
                 allowed,
             } => self.allow(participant, allowed),
-            Command::SubscriptionFailed {
+            Command::Subscription {
                 participant,
                 track,
-                codec,
-            } => self.fail(participant, track, *codec, out),
-            Command::SubscriptionStarted { participant, track } => {
-                self.started(participant, track, out)
-            }
-            Command::SubscriptionStarved {
-                participant,
-                track,
-                starved,
-            } => self.starved(participant, track, *starved, out),
+                report,
+            } => self.subscription_report(participant, track, *report, out),
             Command::UpdateSelf {
                 participant,
                 request,
@@ -433,6 +425,20 @@ impl Model {
                 let track = track.clone();
                 out.tell(id, Notification::TrackUnpublished { track });
             }
+        }
+    }
+
+    fn subscription_report(
+        &mut self,
+        id: &ParticipantId,
+        track: &TrackId,
+        report: SubscriptionReport,
+        out: &mut Outcome,
+    ) {
+        match report {
+            SubscriptionReport::Started => self.started(id, track, out),
+            SubscriptionReport::Starved(starved) => self.starved(id, track, starved, out),
+            SubscriptionReport::Failed { codec } => self.fail(id, track, codec, out),
         }
     }
 

@@ -8,7 +8,7 @@ use umbrella_media::{Codec, Kind, Layer, Spatial, Temporal};
 use umbrella_room::Command;
 use umbrella_room::command::{
     Allowance, AllowedSubscribers, Join, Moderation, NewTrack, ParticipantChange, Reliability,
-    TrackChange, TrackLoudness,
+    SubscriptionReport, TrackChange, TrackLoudness,
 };
 use umbrella_room::model::{
     ClientFacts, Identity, LeaveReason, ParticipantId, ParticipantKind, Permission, Source,
@@ -247,22 +247,17 @@ fn engine_report(random: &mut Random, model: &Model, world: &World) -> Command {
         Some(flow) if !random.one_in(5) => flow.clone(),
         _ => (somebody(random, model), some_track(random, model)),
     };
-    if random.one_in(2) {
-        return Command::SubscriptionStarted { participant, track };
-    }
-    if random.one_in(3) {
-        let starved = random.one_in(2);
-        return Command::SubscriptionStarved {
-            participant,
-            track,
-            starved,
-        };
-    }
-    let codec = random.one_in(2).then(|| one_of(random, &CODECS));
-    Command::SubscriptionFailed {
+    let report = match random.below(6) {
+        0..=2 => SubscriptionReport::Started,
+        3 => SubscriptionReport::Starved(random.one_in(2)),
+        _ => SubscriptionReport::Failed {
+            codec: random.one_in(2).then(|| one_of(random, &CODECS)),
+        },
+    };
+    Command::Subscription {
         participant,
         track,
-        codec,
+        report,
     }
 }
 

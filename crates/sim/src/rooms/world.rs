@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use umbrella_media::{Delivery, Priority, Spatial};
+use umbrella_media::{Delivery, Priority};
 use umbrella_room::effect::Snapshot;
 use umbrella_room::model::{
-    LeaveReason, ParticipantId, ParticipantState, ParticipantView, RoomView, Speaker, TrackId,
+    LeaveReason, ParticipantId, ParticipantState, ParticipantView, RoomView, TrackId,
 };
-use umbrella_room::quality::{Quality, QualityView};
+use umbrella_room::quality::Quality;
 use umbrella_room::{Effect, Notification};
 
-use super::model::{Model, without_tracks};
+use super::client::Client;
+use super::model::Model;
 
 /// Who can no longer be heard may be shown as speaking for so long.
 const SPEAKING_LAG: Duration = Duration::from_millis(700);
@@ -37,24 +38,6 @@ pub(super) struct World {
     dark: BTreeSet<ParticipantId>,
     /// Who is told again what it may know already.
     resuming: Option<ParticipantId>,
-}
-
-/// What a client believes.
-#[derive(Debug)]
-struct Client {
-    room: Arc<RoomView>,
-    me: Arc<ParticipantView>,
-    others: BTreeMap<ParticipantId, Arc<ParticipantView>>,
-    speakers: BTreeMap<ParticipantId, f32>,
-    /// How much of its tracks it was last asked to send.
-    asked: BTreeMap<TrackId, Option<Spatial>>,
-    /// How good connections are.
-    qualities: BTreeMap<ParticipantId, Quality>,
-    /// What it may not have.
-    forbidden: BTreeSet<TrackId>,
-    /// What is not sent to it because its path does not carry it.
-    paused: BTreeSet<TrackId>,
-    dismissed: bool,
 }
 
 /// What single participants were told by one command.
@@ -208,36 +191,9 @@ impl World {
                 flow.map(|_| ())
                     .ok_or_else(|| "closes a consumer that is not open".to_owned())
             }
-            Effect::PauseProducer { track, paused } => {
-                let producer = self.producers.get_mut(track).ok_or("no such producer")?;
-                if *producer == *paused {
-                    return Err("pauses what is paused, or lets run what runs".to_owned());
-                }
-                *producer = *paused;
-                Ok(())
-            }
-            Effect::QuietProducer { track, quiet } => {
-                if !self.producers.contains_key(track) {
-                    return Err("no such producer".to_owned());
-                }
-                let changed = match quiet {
-                    true => self.quiet.insert(track.clone()),
-                    false => self.quiet.remove(track),
-                };
-                let nothing = || "quietens what is quiet, or the other way round".to_owned();
-                changed.then_some(()).ok_or_else(nothing)
-            }
-            Effect::CloseProducer { track } => {
-                self.quiet.remove(track);
-                self.producers.remove(track);
-                if !self.published.remove(track) {
-                    return Err("ends a track that has ended or never began".to_owned());
-                }
-                if self.flows.keys().any(|(_, flow)| flow == track) {
-                    return Err("a producer ends before its consumers".to_owned());
-                }
-                Ok(())
-            }
+            Effect::PauseProducer { track, paused } => self.pause(track, *paused),
+            Effect::QuietProducer { track, quiet } => self.quieten(track, *quiet),
+            Effect::CloseProducer { track } => self.end(track),
             Effect::SendData { to, .. } => {
                 let set: BTreeSet<_> = to.iter().cloned().collect();
                 if set.len() != to.len() || set.iter().any(|id| !self.clients.contains_key(id)) {
@@ -251,6 +207,39 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    fn pause(&mut self, track: &TrackId, paused: bool) -> Result<(), String> {
+        let producer = self.producers.get_mut(track).ok_or("no such producer")?;
+        if *producer == paused {
+            return Err("pauses what is paused, or lets run what runs".to_owned());
+        }
+        *producer = paused;
+        Ok(())
+    }
+
+    fn quieten(&mut self, track: &TrackId, quiet: bool) -> Result<(), String> {
+        if !self.producers.contains_key(track) {
+            return Err("no such producer".to_owned());
+        }
+        let changed = match quiet {
+            true => self.quiet.insert(track.clone()),
+            false => self.quiet.remove(track),
+        };
+        let nothing = || "quietens what is quiet, or the other way round".to_owned();
+        changed.then_some(()).ok_or_else(nothing)
+    }
+
+    fn end(&mut self, track: &TrackId) -> Result<(), String> {
+        self.quiet.remove(track);
+        self.producers.remove(track);
+        if !self.published.remove(track) {
+            return Err("ends a track that has ended or never began".to_owned());
+        }
+        if self.flows.keys().any(|(_, flow)| flow == track) {
+            return Err("a producer ends before its consumers".to_owned());
+        }
+        Ok(())
     }
 
     fn notify(
@@ -653,169 +642,6 @@ impl World {
     }
 }
 
-impl Client {
-    fn learn(
-        &mut self,
-        id: &ParticipantId,
-        view: &Arc<ParticipantView>,
-        departed: &BTreeMap<ParticipantId, u32>,
-    ) -> Result<(), String> {
-        if view.id == *id {
-            let newer = view.version > self.me.version;
-            self.me = view.clone();
-            return if newer {
-                Ok(())
-            } else {
-                Err(format!("{id} gets old news of itself"))
-            };
-        }
-        let known = self.others.get(&view.id).map(|view| view.version);
-        // All are told of the same departure; after it only a newer version counts.
-        let newest = known.or_else(|| {
-            departed
-                .get(&view.id)
-                .copied()
-                .filter(|_| view.state != ParticipantState::Left)
-        });
-        if newest.is_some_and(|newest| view.version <= newest) {
-            return Err(format!("{id} gets old news of {}", view.id));
-        }
-        if view.state != ParticipantState::Left {
-            self.others.insert(view.id.clone(), view.clone());
-            return Ok(());
-        }
-        match self.others.remove(&view.id) {
-            Some(_) if view.left.is_some() => Ok(()),
-            Some(_) => Err(format!("{} has left for no reason", view.id)),
-            None => Err(format!("{} has left and was not there", view.id)),
-        }
-    }
-
-    /// Takes in how somebody is, known before or not.
-    fn recall(&mut self, id: &ParticipantId, view: &Arc<ParticipantView>) {
-        if view.id == *id {
-            self.me = view.clone();
-            return;
-        }
-        self.others
-            .retain(|_, other| other.identity != view.identity);
-        if view.state != ParticipantState::Left {
-            self.others.insert(view.id.clone(), view.clone());
-        }
-    }
-
-    fn rate(&mut self, id: &ParticipantId, views: &[QualityView]) -> Result<(), String> {
-        let views = views.iter();
-        let rated = views.map(|view| (view.participant.clone(), view.quality));
-        self.qualities.extend(rated);
-        match self.qualities.get(id) {
-            Some(Quality::Lost) => Err(format!("{id} is told that it is lost")),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn pause(&mut self, track: &TrackId, paused: bool) {
-        if paused {
-            self.paused.insert(track.clone());
-        } else {
-            self.paused.remove(track);
-        }
-    }
-
-    fn send(
-        &mut self,
-        track: &TrackId,
-        highest: Option<Spatial>,
-        again: bool,
-    ) -> Result<(), String> {
-        match self.asked.insert(track.clone(), highest) {
-            Some(before) if before == highest && !again => {
-                Err(format!("{track}: nothing new is asked"))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn permit(
-        &mut self,
-        publisher: &ParticipantId,
-        track: &TrackId,
-        allowed: bool,
-        again: bool,
-    ) -> Result<(), String> {
-        let tracks = self.others.get(publisher).map(|view| &view.tracks);
-        if tracks.is_none_or(|tracks| tracks.iter().all(|view| view.id != *track)) {
-            return Err(format!("may have {track}, or not, and does not know it"));
-        }
-        if !allowed {
-            self.forbidden.insert(track.clone());
-        } else if !self.forbidden.remove(track) && !again {
-            return Err(format!("{track} is allowed and was not forbidden"));
-        }
-        Ok(())
-    }
-
-    fn hear(&mut self, speakers: &[Speaker], again: bool) -> Result<(), String> {
-        for speaker in speakers {
-            if !(0.0..=1.0).contains(&speaker.level) {
-                return Err(format!("loudness of {speaker:?}"));
-            }
-            let before = if speaker.active {
-                self.speakers
-                    .insert(speaker.participant.clone(), speaker.level)
-            } else {
-                self.speakers.remove(&speaker.participant)
-            };
-            if before == speaker.active.then_some(speaker.level) && !again {
-                return Err(format!("{speaker:?} is no news"));
-            }
-        }
-        Ok(())
-    }
-
-    fn compare(
-        &self,
-        id: &ParticipantId,
-        model: &Model,
-        truth: &BTreeMap<ParticipantId, ParticipantView>,
-    ) -> Result<(), String> {
-        let me = truth
-            .get(id)
-            .map(|view| without_tracks(&Arc::new(view.clone())));
-        if me != Some(without_tracks(&self.me)) {
-            return Err(format!("{id} believes of itself {:?}, not {me:?}", self.me));
-        }
-        let forbidden = model.forbidden(id);
-        let present = |track: &&TrackId| model.is_open(track);
-        let believed: BTreeSet<_> = self.forbidden.iter().filter(present).cloned().collect();
-        if believed != forbidden {
-            return Err(format!(
-                "{id} believes {believed:?} forbidden, not {forbidden:?}"
-            ));
-        }
-        let mut seen = 0;
-        for person in model.visible_to(id) {
-            let (Some(belief), Some(truth)) =
-                (self.others.get(person.id()), truth.get(person.id()))
-            else {
-                return Err(format!("{id} does not see {}", person.id()));
-            };
-            if !same(belief, truth) {
-                return Err(format!("{id} believes {belief:?}, not {truth:?}"));
-            }
-            seen += 1;
-        }
-        if seen == self.others.len() {
-            Ok(())
-        } else {
-            Err(format!(
-                "{id} sees somebody whom it should not: {:?}",
-                self.others.keys()
-            ))
-        }
-    }
-}
-
 /// What a subscriber gets while nobody speaks: who does is not known to the model.
 fn without_speech(delivery: Delivery) -> Delivery {
     let priority = match delivery.priority {
@@ -826,39 +652,4 @@ fn without_speech(delivery: Delivery) -> Delivery {
         priority,
         ..delivery
     }
-}
-
-/// The same but for the version.
-fn same(belief: &ParticipantView, truth: &ParticipantView) -> bool {
-    let ParticipantView {
-        id,
-        identity,
-        name,
-        metadata,
-        attributes,
-        kind,
-        state,
-        joined_at_ms,
-        version: _,
-        permission,
-        publishing,
-        client,
-        capabilities,
-        left,
-        tracks,
-    } = belief;
-    *id == truth.id
-        && *identity == truth.identity
-        && *name == truth.name
-        && *metadata == truth.metadata
-        && *attributes == truth.attributes
-        && *kind == truth.kind
-        && *state == truth.state
-        && *joined_at_ms == truth.joined_at_ms
-        && *permission == truth.permission
-        && *publishing == truth.publishing
-        && *client == truth.client
-        && *capabilities == truth.capabilities
-        && *left == truth.left
-        && *tracks == truth.tracks
 }
