@@ -43,12 +43,26 @@ function reroute(through) {
   };
 }
 
+/** Makes a browser that cannot receive a codec, such as `AV1`, over connections on which it offers. */
+function forget(codec) {
+  const original = RTCPeerConnection.prototype.addTransceiver;
+  RTCPeerConnection.prototype.addTransceiver = function addTransceiver(what, init) {
+    const transceiver = original.call(this, what, init);
+    if (what === 'video' && init?.direction === 'recvonly') {
+      const known = RTCRtpReceiver.getCapabilities('video').codecs;
+      transceiver.setCodecPreferences(known.filter(({ mimeType }) => mimeType !== `video/${codec}`));
+    }
+    return transceiver;
+  };
+}
+
 class Client {
   events = { data: [], chat: [], spoke: new Set(), disconnected: null, left: [], reconnected: 0 };
   screens = [];
 
-  async connect({ url, token, single = true, adaptive = false, autoSubscribe = true, dynacast = false, passphrase, through }) {
+  async connect({ url, token, single = true, adaptive = false, autoSubscribe = true, dynacast = false, passphrase, through, without }) {
     if (through) reroute(through);
+    if (without) forget(without);
     const encryption = passphrase && { keyProvider: new ExternalE2EEKeyProvider(), worker: new Worker('/e2ee.worker.js', { type: 'module' }) };
     this.room = new Room({ singlePeerConnection: single, adaptiveStream: adaptive, dynacast, ...(encryption ? { encryption } : {}) });
     this.listen();
@@ -90,9 +104,9 @@ class Client {
     }
   }
 
-  async publish({ camera = false, busy = false, microphone = false, width = 640, height = 360, simulcast = false, codec = 'vp8', maxBitrate, red = true }) {
+  async publish({ camera = false, busy = false, microphone = false, width = 640, height = 360, simulcast = false, codec = 'vp8', backup = false, maxBitrate, red = true }) {
     const { localParticipant } = this.room;
-    const options = { simulcast, videoCodec: codec, backupCodec: false };
+    const options = { simulcast, videoCodec: codec, backupCodec: backup && { codec: backup } };
     if (maxBitrate) options.videoEncoding = { maxBitrate, maxFramerate: 20 };
     const wait = [];
     if (camera && busy) {

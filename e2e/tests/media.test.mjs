@@ -130,6 +130,26 @@ for (const { single, called } of TOPOLOGIES) {
       assert.ok((await eve.track('ann', 'camera')).allowed);
     });
 
+    test('who cannot decode what is sent gets another codec, and nobody else does', { skip: !single }, async (t) => {
+      const room = things.newRoom();
+      const [ann, bob, eve] = await Promise.all([
+        join('chromium', room, 'ann', { single, dynacast: true }),
+        join('chromium', room, 'bob', { single }),
+        join('chromium', room, 'eve', { single, without: 'AV1' }),
+      ]);
+      await ann.publish({ camera: true, codec: 'av1', backup: 'vp8', width: 320, height: 180 });
+      const start = Date.now();
+      const [his, hers] = await Promise.all([bob.seesMoving('ann'), eve.seesMoving('ann')]);
+      t.diagnostic(`both see her after ${Date.now() - start} ms`);
+      assert.deepEqual([his, hers].map(({ codec }) => codec), ['video/AV1', 'video/VP8']);
+      assert.equal(Object.keys((await bob.snapshot()).participants.ann.tracks).length, 1);
+      await ann.mute({ source: 'camera', muted: true });
+      await until('both know that her camera is off', async () =>
+        (await bob.track('ann', 'camera')).muted && (await eve.track('ann', 'camera')).muted);
+      await ann.mute({ source: 'camera', muted: false });
+      await Promise.all([bob.seesMoving('ann'), eve.seesMoving('ann')]);
+    });
+
     for (const codec of ['h264', 'vp9', 'av1']) {
       test(`${codec} arrives as it was sent`, async () => {
         const room = things.newRoom();

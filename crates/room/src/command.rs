@@ -218,6 +218,10 @@ pub struct NewTrack {
     pub muted: bool,
     /// Codec announced, if any.
     pub codec: Option<Codec>,
+    /// Another codec that the publisher would send for those who cannot decode the first.
+    pub backup: Option<Codec>,
+    /// It is such a codec, of this track.
+    pub backup_of: Option<TrackId>,
     /// Pixels of the largest layer.
     pub width: u32,
     /// Pixels of the largest layer.

@@ -71,7 +71,7 @@ impl Room {
     fn ask_publisher(&mut self, key: TrackKey, asked: Option<Asked>) {
         if let (Some(Asked(highest)), Some(track)) = (asked, self.roster.tracks.get(&key)) {
             let notification = Notification::LayersWanted {
-                track: track.view.id.clone(),
+                track: track.shown.clone(),
                 codec: track.announced_codec(),
                 highest,
             };

@@ -35,6 +35,8 @@ pub enum Effect {
         publisher: ParticipantId,
         /// What.
         track: TrackId,
+        /// The name under which the subscriber knows it.
+        shown: TrackId,
         /// How much of it.
         delivery: Delivery,
     },
@@ -101,6 +103,8 @@ pub enum Notification {
         client_id: String,
         /// What others will see.
         track: Box<TrackView>,
+        /// If it is a further codec: of this track, under whose name clients know it.
+        first: Option<TrackId>,
     },
     /// Its track was refused.
     TrackRefused {

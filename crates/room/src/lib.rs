@@ -12,6 +12,7 @@
 //! | what may be published, when others learn of it | `track.rs` |
 //! | who receives a track | `subscription.rs` |
 //! | whom its publisher lets have it | `access.rs` |
+//! | what they get who cannot decode it | `backup.rs` |
 //! | how much of it they receive | `delivery.rs` |
 //! | how much of it its publisher has to send | `dynacast.rs` |
 //! | what somebody may have missed who comes back | `resume.rs` |
@@ -23,6 +24,7 @@
 //! | how large anything may be | `limits.rs` |
 
 mod access;
+mod backup;
 pub mod command;
 mod data;
 pub mod delivery;

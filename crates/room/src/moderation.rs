@@ -86,6 +86,10 @@ impl Room {
             let Some(track) = self.roster.tracks.get(&track_key) else {
                 continue;
             };
+            // The other codec of one goes with it.
+            if track.first.is_some() {
+                continue;
+            }
             if permission.hidden || !permission.may_publish(track.view.source) {
                 let track = track.view.id.clone();
                 self.end_track(now, track_key);

@@ -146,7 +146,7 @@ impl Room {
             reminders.extend(track.reminders());
             let asked = self.demand.asked(*track_key);
             reminders.extend(asked.map(|highest| Notification::LayersWanted {
-                track: track.view.id.clone(),
+                track: track.shown.clone(),
                 codec: track.announced_codec(),
                 highest,
             }));
@@ -159,7 +159,7 @@ impl Room {
         let subscriptions = participant.into_iter().flat_map(|p| &p.subscriptions);
         let reminders = subscriptions.filter_map(|(track_key, subscription)| {
             let track = self.roster.tracks.get(track_key)?;
-            Some(subscription.reminders(track))
+            Some(subscription.reminders(&track.publisher_id, track.shown.clone()))
         });
         reminders.flatten().collect()
     }
@@ -168,7 +168,8 @@ impl Room {
 impl Track {
     /// What its publisher may have missed.
     fn reminders(&self) -> impl Iterator<Item = Notification> {
-        let track = || self.view.id.clone();
+        let track = || self.shown.clone();
+        let first = self.first.map(|_| track());
         let (accepted, noticed) = match &self.state {
             TrackState::Pending => (true, false),
             TrackState::Open { noticed, .. } => (false, *noticed),
@@ -176,6 +177,7 @@ impl Track {
         let accepted = accepted.then(|| Notification::TrackPublished {
             client_id: self.client_id().to_owned(),
             track: Box::new(self.view.clone()),
+            first: first.clone(),
         });
         let muted = self.view.muted.then(|| Notification::TrackMuted {
             track: track(),

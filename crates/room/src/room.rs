@@ -277,7 +277,7 @@ impl Room {
             .iter()
             .filter_map(|key| self.roster.tracks.get(key));
         let open: Vec<_> = tracks
-            .filter(|track| track.is_open())
+            .filter(|track| track.is_open() && track.first.is_none())
             .map(|track| track.view.clone())
             .collect();
         let view = Arc::make_mut(&mut participant.view);

@@ -32,7 +32,7 @@ pub(crate) struct Subscription {
 }
 
 /// The life of a subscription.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 enum SubscriptionState {
     /// Nothing is forwarded.
     #[default]
@@ -40,7 +40,10 @@ enum SubscriptionState {
     /// There is a consumer.
     Open(Delivery),
     /// The engine could not serve it. A new codec or a new wish starts it again.
-    Failed,
+    Failed {
+        /// The subscriber cannot decode it.
+        undecodable: bool,
+    },
 }
 
 impl SubscriptionState {
@@ -48,15 +51,18 @@ impl SubscriptionState {
     fn delivery(&self) -> Option<Delivery> {
         match self {
             SubscriptionState::Open(delivery) => Some(*delivery),
-            SubscriptionState::Closed | SubscriptionState::Failed => None,
+            SubscriptionState::Closed | SubscriptionState::Failed { .. } => None,
         }
     }
 }
 
 impl Subscription {
     /// What the subscriber may have missed.
-    pub(crate) fn reminders(&self, track: &Track) -> impl Iterator<Item = Notification> + use<> {
-        let (publisher, id) = (&track.publisher_id, &track.view.id);
+    pub(crate) fn reminders(
+        &self,
+        publisher: &ParticipantId,
+        id: TrackId,
+    ) -> impl Iterator<Item = Notification> + use<> {
         let allowed = self
             .allowed
             .map(|allowed| Notification::SubscriptionAllowed {
@@ -84,7 +90,7 @@ impl Room {
             if wish {
                 subscription.allowed = None;
             }
-            if wish && matches!(subscription.state, SubscriptionState::Failed) {
+            if wish && matches!(subscription.state, SubscriptionState::Failed { .. }) {
                 subscription.state = SubscriptionState::Closed;
             }
         });
@@ -130,16 +136,24 @@ impl Room {
         let SubscriptionState::Open(delivery) = subscription.state else {
             return;
         };
-        subscription.state = SubscriptionState::Failed;
+        subscription.state = SubscriptionState::Failed {
+            undecodable: codec.is_some(),
+        };
         self.demand.change(track_key, Some(delivery), None);
         if let Some(track) = self.roster.tracks.get_mut(&track_key) {
             track.remove_subscriber(key);
         }
-        let track = track_id.clone();
+        let Some(track) = self.roster.tracks.get(&track_key) else {
+            return;
+        };
+        let track = track.shown.clone();
         self.notify(
             id.clone(),
             Notification::SubscriptionFailed { track, codec },
         );
+        if let Some(codec) = codec {
+            self.ask_for_backup(track_key, codec);
+        }
     }
 
     /// The publisher is told once that somebody is there.
@@ -150,7 +164,7 @@ impl Room {
         let Some((_, track)) = self.roster.find_track(track_id) else {
             return;
         };
-        let publisher = track.publisher;
+        let (publisher, is_backup) = (track.publisher, track.first.is_some());
         let TrackState::Open {
             subscribers,
             noticed,
@@ -162,6 +176,10 @@ impl Room {
             return;
         }
         *noticed = true;
+        // Of the other codec it knows, as it was asked for it.
+        if is_backup {
+            return;
+        }
         let Some(publisher) = self.roster.participants.get(&publisher) else {
             return;
         };
@@ -182,7 +200,7 @@ impl Room {
         let Some(track) = self.roster.tracks.get(&track_key) else {
             return;
         };
-        let publisher = track.publisher_id.clone();
+        let (publisher, shown) = (track.publisher_id.clone(), track.shown.clone());
         let Some((_, participant)) = self.roster.find(id) else {
             return;
         };
@@ -192,7 +210,7 @@ impl Room {
             subscription.starved = Some(starved);
             let notification = Notification::StreamPaused {
                 publisher,
-                track: track_id.clone(),
+                track: shown,
                 paused: starved,
             };
             self.notify(id.clone(), notification);
@@ -231,13 +249,20 @@ impl Room {
                 effects,
             );
         }
+        if let Some(backup) = self.backup_of(track_key) {
+            self.settle_track(backup);
+        }
+    }
+
+    fn backup_of(&self, track_key: TrackKey) -> Option<TrackKey> {
+        self.roster.tracks.get(&track_key)?.backup.track()
     }
 
     /// A track is encoded in something else: who could not decode it may now be able to.
     pub(crate) fn retry_failed(&mut self, track_key: TrackKey) {
         for participant in self.roster.participants.values_mut() {
             if let Some(subscription) = participant.subscriptions.get_mut(&track_key)
-                && matches!(subscription.state, SubscriptionState::Failed)
+                && matches!(subscription.state, SubscriptionState::Failed { .. })
             {
                 subscription.state = SubscriptionState::Closed;
             }
@@ -279,17 +304,29 @@ impl Room {
             let Some(key) = self.roster.by_id(id) else {
                 return;
             };
-            let Some(track) = self.roster.tracks.get_mut(&track_key) else {
+            let Some(track) = self.roster.tracks.get(&track_key) else {
                 continue;
             };
             let Some(participant) = self.roster.participants.get_mut(&key) else {
                 return;
             };
-            // Nobody can know of a track that is not open, nor subscribe to itself.
-            if !track.is_open() || track.publisher == key {
+            // Nobody can know of a track that is not open, nor of a second codec, nor subscribe to
+            // itself.
+            if !track.is_open() || track.first.is_some() || track.publisher == key {
                 continue;
             }
             change(participant.subscriptions.entry(track_key).or_default());
+            self.settle_one(key, track_key);
+            if let Some(backup) = self.backup_of(track_key) {
+                self.settle_one(key, backup);
+            }
+        }
+    }
+
+    fn settle_one(&mut self, key: ParticipantKey, track_key: TrackKey) {
+        let participant = self.roster.participants.get_mut(&key);
+        let track = self.roster.tracks.get_mut(&track_key);
+        if let (Some(participant), Some(track)) = (participant, track) {
             let speaks = self.floor.is_speaker(track.publisher);
             let (demand, effects) = (&mut self.demand, &mut self.effects);
             settle(
@@ -313,22 +350,30 @@ fn settle(
     if !track.is_open() || track.publisher == key {
         return;
     }
+    let first = track.first.map(|key| participant.subscriptions.get(&key));
+    let wishes = first.map(|first| first.map(Wishes::of_backup).unwrap_or_default());
     let subscription = participant.subscriptions.entry(track_key).or_default();
-    let wanted = may_have(&participant.view, subscription, track, effects)
+    let allowed = match wishes {
+        Some(_) => track.access.allows(&participant.view, &track.view.id),
+        None => may_have(&participant.view, subscription, track, effects),
+    };
+    let wishes = wishes.unwrap_or_else(|| Wishes::of(subscription));
+    let wanted = allowed
+        && wishes.codec
         && participant.view.permission.subscribe
-        && subscription.wish.unwrap_or(participant.auto_subscribe);
+        && wishes.wish.unwrap_or(participant.auto_subscribe);
     let TrackState::Open { subscribers, .. } = &mut track.state else {
         return;
     };
     let new = delivery(
         &track.view,
-        subscription.settings.as_ref(),
+        wishes.settings.as_ref(),
         participant.adaptive_stream,
         speaks,
     );
     let subscriber = || participant.view.id.clone();
     match (&subscription.state, wanted) {
-        (SubscriptionState::Closed, false) | (SubscriptionState::Failed, true) => return,
+        (SubscriptionState::Closed, false) | (SubscriptionState::Failed { .. }, true) => return,
         (SubscriptionState::Closed, true) => {
             subscribers.insert(key);
             subscription.starved = None;
@@ -336,6 +381,7 @@ fn settle(
                 subscriber: subscriber(),
                 publisher: track.publisher_id.clone(),
                 track: track.view.id.clone(),
+                shown: track.shown.clone(),
                 delivery: new,
             });
         }
@@ -352,7 +398,7 @@ fn settle(
                 track: track.view.id.clone(),
             });
         }
-        (SubscriptionState::Failed, false) => {}
+        (SubscriptionState::Failed { .. }, false) => {}
     }
     let old = std::mem::replace(
         &mut subscription.state,
@@ -363,6 +409,35 @@ fn settle(
         },
     );
     demand.change(track_key, old.delivery(), subscription.state.delivery());
+}
+
+/// What a subscriber has asked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wishes {
+    wish: Option<bool>,
+    settings: Option<TrackSettings>,
+    /// Whether it is to have the track in this codec.
+    codec: bool,
+}
+
+impl Wishes {
+    fn of(subscription: &Subscription) -> Wishes {
+        Wishes {
+            wish: subscription.wish,
+            settings: subscription.settings,
+            codec: true,
+        }
+    }
+
+    /// What it has asked for of the first codec is meant for the other one, if it cannot decode
+    /// the first.
+    fn of_backup(first: &Subscription) -> Wishes {
+        let failed = SubscriptionState::Failed { undecodable: true };
+        Wishes {
+            codec: first.state == failed,
+            ..Wishes::of(first)
+        }
+    }
 }
 
 /// Whether the publisher lets a subscriber have a track; the subscriber is told when that changes.

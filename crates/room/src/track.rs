@@ -11,6 +11,7 @@ use std::time::Instant;
 use umbrella_media::{Codec, Kind, Spatial};
 
 use crate::access::Access;
+use crate::backup::Backup;
 use crate::command::{NewTrack, TrackChange};
 use crate::effect::{Effect, Notification, Refusal};
 use crate::model::{ParticipantId, TrackId, TrackView, VideoLayer};
@@ -31,6 +32,12 @@ pub(crate) struct Track {
     pub(crate) access: Arc<Access>,
     /// Where it is in its life.
     pub(crate) state: TrackState,
+    /// The other codec that it can be had in.
+    pub(crate) backup: Backup,
+    /// It is the other codec of this track.
+    pub(crate) first: Option<TrackKey>,
+    /// The name under which clients know it.
+    pub(crate) shown: TrackId,
     /// Its sound is not forwarded, as others are louder.
     pub(crate) quiet: bool,
     client_id: String,
@@ -116,20 +123,43 @@ impl Room {
         let Some(key) = self.roster.by_id(id) else {
             return;
         };
-        let Some(publisher) = self.roster.participants.get(&key) else {
-            return;
-        };
-        if let Err(reason) = self.may_publish(publisher, &new) {
-            let client_id = new.client_id;
-            self.notify(id.clone(), Notification::TrackRefused { client_id, reason });
-            return;
-        }
-        let access = publisher.access.clone();
         let client_id = new.client_id.clone();
+        let accepted = match new.backup_of.clone() {
+            Some(first) => self.publish_backup(key, &first, new),
+            None => self.accept(key, new, None).map(|_| ()),
+        };
+        if let Err(reason) = accepted {
+            self.notify(id.clone(), Notification::TrackRefused { client_id, reason });
+        }
+    }
+
+    /// Takes a new track in, perhaps as the other codec of one that exists.
+    pub(crate) fn accept(
+        &mut self,
+        key: ParticipantKey,
+        new: NewTrack,
+        first: Option<TrackKey>,
+    ) -> Result<TrackKey, Refusal> {
+        let publisher = self.roster.participants.get(&key);
+        let publisher = publisher.ok_or(Refusal::NotFound)?;
+        self.may_publish(publisher, &new)?;
+        let (id, access) = (publisher.view.id.clone(), publisher.access.clone());
+        let client_id = new.client_id.clone();
+        let backup = match new.backup {
+            Some(codec) if new.kind == Kind::Video && new.codec != Some(codec) => {
+                Backup::Offered(codec)
+            }
+            Some(_) | None => Backup::None,
+        };
+        let first_track = first.and_then(|first| self.roster.tracks.get(&first));
+        let shown = first_track.map(|first| first.view.id.clone());
         let view = view_of(new);
-        self.roster.insert_track(Track {
+        let track = self.roster.insert_track(Track {
             publisher: key,
             publisher_id: id.clone(),
+            backup,
+            first,
+            shown: shown.clone().unwrap_or_else(|| view.id.clone()),
             client_id: client_id.clone(),
             announced: Announced {
                 codec: view.codec,
@@ -142,11 +172,13 @@ impl Room {
             state: TrackState::Pending,
             quiet: false,
         });
-        let track = Box::new(view);
-        self.notify(
-            id.clone(),
-            Notification::TrackPublished { client_id, track },
-        );
+        let published = Notification::TrackPublished {
+            client_id,
+            track: Box::new(view),
+            first: shown,
+        };
+        self.notify(id, published);
+        Ok(track)
     }
 
     /// [`Command::TrackOpened`](crate::Command::TrackOpened).
@@ -168,6 +200,7 @@ impl Room {
             self.demand.insert(key, &track.view.layers);
         }
         let (publisher, muted) = (track.publisher, track.view.muted);
+        let is_backup = track.first.is_some();
         self.floor.changed = true;
         if muted {
             self.effects.push_back(Effect::PauseProducer {
@@ -175,7 +208,9 @@ impl Room {
                 paused: true,
             });
         }
-        self.announce(publisher, Audience::Others);
+        if !is_backup {
+            self.announce(publisher, Audience::Others);
+        }
         self.settle_track(key);
         self.census(now);
     }
@@ -190,8 +225,10 @@ impl Room {
         }
         track.view.codec = Some(codec);
         if track.is_open() {
-            let publisher = track.publisher;
-            self.announce(publisher, Audience::Others);
+            let (publisher, is_backup) = (track.publisher, track.first.is_some());
+            if !is_backup {
+                self.announce(publisher, Audience::Others);
+            }
             self.retry_failed(key);
         }
     }
@@ -204,7 +241,7 @@ impl Room {
         let Some(track) = self.end_track(now, key) else {
             return;
         };
-        if track.is_open() {
+        if track.is_open() && track.first.is_none() {
             self.announce(track.publisher, Audience::Others);
             self.census(now);
         }
@@ -285,6 +322,7 @@ impl Room {
         self.effects.push_back(Effect::CloseProducer {
             track: track.view.id.clone(),
         });
+        self.end_backup(now, &track);
         self.silence_if_mute(now, track.publisher);
         Some(track)
     }
@@ -294,6 +332,7 @@ impl Room {
             return;
         };
         track.view.muted = muted;
+        let (backup, is_backup) = (track.backup.track(), track.first.is_some());
         self.floor.changed = true;
         if track.is_open() {
             let (publisher, track) = (track.publisher, track.view.id.clone());
@@ -301,7 +340,12 @@ impl Room {
                 track,
                 paused: muted,
             });
-            self.announce(publisher, Audience::Others);
+            if let Some(backup) = backup {
+                self.set_muted(now, backup, muted);
+            }
+            if !is_backup {
+                self.announce(publisher, Audience::Others);
+            }
             self.silence_if_mute(now, publisher);
         }
     }

@@ -77,6 +77,8 @@ pub(crate) fn microphone(name: &str) -> NewTrack {
         stream: String::new(),
         muted: false,
         codec: None,
+        backup: None,
+        backup_of: None,
         width: 0,
         height: 0,
         layers: Vec::new(),

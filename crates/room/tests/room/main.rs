@@ -1,6 +1,7 @@
 //! What people in a room experience, told as the symptom that each test prevents.
 
 mod allowing;
+mod backing_up;
 mod crowd;
 mod data;
 mod harness;

@@ -338,6 +338,8 @@ mod tests {
                 stream: String::new(),
                 muted: false,
                 codec: None,
+                backup: None,
+                backup_of: None,
                 width: 0,
                 height: 0,
                 layers: Vec::new(),

@@ -338,9 +338,9 @@ impl Control {
     pub(super) fn open_consumer(
         &mut self,
         room: &RoomName,
-        subscriber: &ParticipantId,
-        publisher: &ParticipantId,
+        (subscriber, publisher): (&ParticipantId, &ParticipantId),
         track: TrackId,
+        shown: &TrackId,
         delivery: Delivery,
     ) {
         let Some(producer) = self.names.producer(&track) else {
@@ -359,7 +359,7 @@ impl Control {
             .and_then(|entry| entry.room.track(&track))
             .filter(|_| session.stream_names)
             .map(|(_, view)| view.stream.as_str());
-        let label = label(publisher, stream, &track);
+        let label = label(publisher, stream, shown);
         let Some(transport) = self.transport(id, role) else {
             return;
         };

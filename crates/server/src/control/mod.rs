@@ -602,8 +602,9 @@ impl Control {
                 subscriber,
                 publisher,
                 track,
+                shown,
                 delivery,
-            } => self.open_consumer(room, &subscriber, &publisher, track, delivery),
+            } => self.open_consumer(room, (&subscriber, &publisher), track, &shown, delivery),
             Effect::ConfigureConsumer {
                 subscriber,
                 track,
@@ -639,7 +640,10 @@ impl Control {
         let Some(session) = self.sessions.of(to).map(|session| session.id) else {
             return;
         };
-        let published = if let Notification::TrackPublished { client_id, track } = &notification {
+        let published = if let Notification::TrackPublished {
+            client_id, track, ..
+        } = &notification
+        {
             Some((client_id.clone(), track.clone()))
         } else {
             None

@@ -405,6 +405,7 @@ impl Model {
                 let published = Notification::TrackPublished {
                     client_id: piece.first.client_id.clone(),
                     track: Box::new(piece.view.clone()),
+                    first: None,
                 };
                 out.tell(id, published);
             }
@@ -511,6 +512,7 @@ impl Model {
             Notification::TrackPublished {
                 client_id,
                 track: Box::new(view.clone()),
+                first: None,
             },
         );
         self.pieces.push(Piece {

@@ -171,6 +171,8 @@ impl Script {
             stream: "camera".to_owned(),
             muted: random.one_in(4),
             codec: random.one_in(2).then(|| one_of(random, &CODECS)),
+            backup: None,
+            backup_of: None,
             width,
             height,
             layers: layers(random, width, height),

@@ -171,6 +171,7 @@ impl World {
                 subscriber,
                 publisher,
                 track,
+                shown: _,
                 delivery,
             } => self.open(subscriber, publisher, track, *delivery),
             Effect::ConfigureConsumer {

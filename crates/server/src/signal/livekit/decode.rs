@@ -106,10 +106,6 @@ pub(super) fn request(message: &[u8], me: &ParticipantId) -> Result<Request, Bad
 
 /// Reads an announced track; `None` if it is none of ours.
 pub(super) fn new_track(request: AddTrackRequest) -> Option<NewTrack> {
-    // A further codec of a track that exists: sent only when subscribers were asked for it.
-    if !request.sid.is_empty() {
-        return None;
-    }
     let kind = match request.r#type() {
         TrackType::Audio => Kind::Audio,
         TrackType::Video => Kind::Video,
@@ -123,7 +119,10 @@ pub(super) fn new_track(request: AddTrackRequest) -> Option<NewTrack> {
         TrackSource::ScreenShareAudio => Source::ScreenShareAudio,
     };
     let has = |feature: AudioTrackFeature| request.audio_features.contains(&feature.into());
+    // A request that names a track brings a further codec of it.
+    let backup_of = Some(request.sid.clone()).filter(|sid| !sid.is_empty());
     let favourite = request.simulcast_codecs.first();
+    let backup = request.simulcast_codecs.get(1);
     let layers = match favourite {
         Some(codec) if !codec.layers.is_empty() => &codec.layers,
         _ => &request.layers,
@@ -136,6 +135,10 @@ pub(super) fn new_track(request: AddTrackRequest) -> Option<NewTrack> {
         codec: favourite
             .and_then(|favourite| Codec::from_mime(&favourite.codec))
             .filter(|codec| codec.kind() == kind),
+        backup: backup
+            .and_then(|backup| Codec::from_mime(&backup.codec))
+            .filter(|codec| codec.kind() == kind),
+        backup_of: backup_of.map(TrackId::new),
         width: request.width,
         height: request.height,
         layers: layers.iter().take(LAYERS).map(video_layer).collect(),

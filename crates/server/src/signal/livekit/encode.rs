@@ -81,12 +81,11 @@ pub(super) fn notification(notification: &Notification, links: Links) -> Option<
         Notification::Participants(views) => Message::Update(ParticipantUpdate {
             participants: views.iter().map(|view| participant(view)).collect(),
         }),
-        Notification::TrackPublished { client_id, track } => {
-            Message::TrackPublished(TrackPublishedResponse {
-                cid: client_id.clone(),
-                track: Some(track_info(track, client_id)),
-            })
-        }
+        Notification::TrackPublished {
+            client_id,
+            track,
+            first,
+        } => published(client_id, track, first.as_ref()),
         Notification::TrackRefused { client_id, reason } => refused_track(client_id, *reason),
         Notification::TrackUnpublished { track } => {
             Message::TrackUnpublished(TrackUnpublishedResponse {
@@ -135,6 +134,18 @@ pub(super) fn notification(notification: &Notification, links: Links) -> Option<
             ..Default::default()
         }),
         Notification::Leave(_) => return None,
+    })
+}
+
+/// A further codec has the name of the first.
+fn published(client_id: &str, track: &TrackView, first: Option<&TrackId>) -> Message {
+    let mut info = track_info(track, client_id);
+    if let Some(first) = first {
+        info.sid = first.to_string();
+    }
+    Message::TrackPublished(TrackPublishedResponse {
+        cid: client_id.into(),
+        track: Some(info),
     })
 }
 
