@@ -1,6 +1,5 @@
 // A room in which more talk than are forwarded.
 
-import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { missing } from '../lib/settings.mjs';
 import { suite } from '../lib/suite.mjs';
@@ -35,9 +34,8 @@ describe('where one may be heard at a time', { skip: missing('chromium') }, () =
     const start = Date.now();
     const [second] = await until('another one is heard', async () => {
       const list = await heard(eve, names);
-      return list.length === 1 && list;
+      return list.length === 1 && list[0] !== first && list;
     });
-    assert.notEqual(second, first);
     t.diagnostic(`${second} instead of ${first} after ${Date.now() - start} ms at most`);
   });
 });

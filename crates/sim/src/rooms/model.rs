@@ -169,8 +169,8 @@ impl Model {
     }
 
     pub(super) fn is_picture(&self, track: &TrackId) -> bool {
-        self.piece(track)
-            .is_some_and(|piece| piece.view.kind == Kind::Video)
+        let piece = self.piece(track);
+        piece.is_some_and(|it| it.view.kind == Kind::Video)
     }
 
     /// Producers, and whether they should be paused.
@@ -182,10 +182,8 @@ impl Model {
 
     /// Tracks that were accepted and have not ended.
     pub(super) fn published(&self) -> BTreeSet<TrackId> {
-        self.pieces
-            .iter()
-            .map(|piece| piece.view.id.clone())
-            .collect()
+        let pieces = self.pieces.iter();
+        pieces.map(|piece| piece.view.id.clone()).collect()
     }
 
     /// What others should see of somebody; the version is not known here.
