@@ -316,6 +316,12 @@ async fn application_changes_somebody_who_does_not_learn_of_it() {
         })
         .await;
     assert_eq!((&*me.metadata, &*me.attributes["hand"]), ("m", "up"));
+    let fresh = alice
+        .until(|message| match message {
+            Message::RefreshToken(token) => Some(token),
+            _ => None,
+        })
+        .await;
     let room = json!({"room": "kitchen", "metadata": "party"});
     ask(&server, &token, "UpdateRoomMetadata", room).await;
     let room = alice.until(|message| match message {
@@ -323,6 +329,11 @@ async fn application_changes_somebody_who_does_not_learn_of_it() {
         _ => None,
     });
     assert_eq!(room.await.name, "kitchen");
+    // It does not get its rights back by coming anew.
+    let mut again = open(&server, &v0(&fresh)).await.unwrap();
+    let me = again.joined().await.participant.unwrap();
+    assert!(!me.permission.unwrap().can_publish);
+    assert_eq!(&*me.metadata, "m");
 }
 
 #[tokio::test]

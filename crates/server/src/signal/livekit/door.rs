@@ -321,7 +321,7 @@ fn join(claims: &Claims, hello: &Hello) -> Join {
     }
 }
 
-fn permission(grants: &Grants) -> Permission {
+pub(super) fn permission(grants: &Grants) -> Permission {
     let sources = grants.can_publish_sources.iter();
     Permission {
         subscribe: grants.can_subscribe.unwrap_or(true),

@@ -4,6 +4,7 @@
 mod decode;
 mod door;
 mod encode;
+mod follow;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod hello;

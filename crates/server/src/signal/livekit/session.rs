@@ -15,7 +15,7 @@ use umbrella_wire::client::{SignalResponse, signal_response::Message};
 use super::decode::{self, Request};
 use super::door::Guest;
 use super::limits::Rates;
-use super::{Shared, encode};
+use super::{Shared, encode, follow};
 use crate::auth::{Authority, Claims};
 use crate::clock::unix_seconds;
 use crate::control::{
@@ -270,28 +270,39 @@ impl Session {
         events: &mut mpsc::Receiver<Event>,
     ) -> Result<(), Over> {
         let mut next = Some(first);
-        for _ in 0..BATCH {
+        for left in (0..BATCH).rev() {
             let Some(event) = next.take() else { break };
-            let has_joined = matches!(
-                event,
-                Event::Notify(Notification::Joined(_)) | Event::Resumed { .. }
-            );
-            if let Some(message) = self.encode(event)? {
-                feed(socket, message).await?;
+            self.tell_one(socket, event).await?;
+            if left > 0 {
+                next = events.try_recv().ok();
             }
-            if has_joined && let Some(message) = self.fresh_token() {
-                feed(socket, message).await?;
-            }
-            next = events.try_recv().ok();
-        }
-        let rest = match next {
-            Some(event) => self.encode(event)?,
-            None => None,
-        };
-        if let Some(message) = rest {
-            feed(socket, message).await?;
         }
         flush(socket).await
+    }
+
+    async fn tell_one(&mut self, socket: &mut WebSocket, event: Event) -> Result<(), Over> {
+        let begins = matches!(
+            event,
+            Event::Notify(Notification::Joined(_)) | Event::Resumed { .. }
+        );
+        let changed = match &event {
+            Event::Notify(news) => follow::follow(&mut self.claims, &self.me, news),
+            Event::Answer { .. }
+            | Event::Offer { .. }
+            | Event::SectionsWanted { .. }
+            | Event::Resumed { .. }
+            | Event::Refused(_)
+            | Event::End(_) => false,
+        };
+        if let Some(message) = self.encode(event)? {
+            feed(socket, message).await?;
+        }
+        if (begins || changed)
+            && let Some(message) = self.fresh_token()
+        {
+            feed(socket, message).await?;
+        }
+        Ok(())
     }
 
     fn encode(&self, event: Event) -> Result<Option<Message>, Over> {
