@@ -13,5 +13,6 @@ mod server;
 
 mod bad_input;
 mod joining;
+mod moderators;
 mod service;
 mod talking;

@@ -71,6 +71,7 @@ pub(super) async fn run(mut socket: WebSocket, shared: Arc<Shared>, guest: Guest
     let joining = Box::new(Joining {
         room: guest.room,
         join: guest.join,
+        bearer: guest.bearer,
         links: guest.hello.links,
         client: guest.hello.client(),
         stream_names: guest.hello.stream_names(),
