@@ -41,6 +41,8 @@ const ROAMING_GATE = `${ROAMING_NET}.1`;
 function lay([near, nearLink, nearIp], [far, farLink, farIp]) {
   run('ip', 'link', 'add', nearLink, 'netns', near, 'type', 'veth', 'peer', 'name', farLink, 'netns', far);
   for (const [name, link, ip] of [[near, nearLink, nearIp], [far, farLink, farIp]]) {
+    // An IPv6 address that comes a second later is a change of network to a browser that is loading.
+    run('ip', '-n', name, 'link', 'set', link, 'addrgenmode', 'none');
     run('ip', '-n', name, 'addr', 'add', `${ip}/24`, 'dev', link);
     run('ip', '-n', name, 'link', 'set', link, 'up');
   }

@@ -43,12 +43,13 @@ export async function signIn(browser, server, options) {
 }
 
 /** Makes an invite on the admin page; the part of the link from `#` on. */
-export async function invite(admin, room, { watchOnly = false, uses = '' } = {}) {
+export async function invite(admin, room, { watchOnly = false, moderates = false, uses = '' } = {}) {
   await admin.getByRole('link', { name: 'Invites' }).or(admin.getByRole('tab', { name: 'Invites' })).first().click();
   const form = admin.getByRole('form', { name: 'New invite' });
   await form.getByLabel('Room').fill(room);
   if (uses) await form.getByLabel('Number of joins').fill(uses);
   if (watchOnly) await form.getByLabel('Only watch').check();
+  if (moderates) await form.getByLabel('Moderate').check();
   await form.getByRole('button', { name: 'Create invite' }).click();
   const url = await admin.getByTestId('invite-url').inputValue();
   await shot(admin, `invite-${watchOnly ? 'watch' : 'made'}`);

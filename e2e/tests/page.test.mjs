@@ -78,6 +78,49 @@ describe('the page', { skip: missing('chromium') }, () => {
     await eve.context().close();
   });
 
+  test('a moderator mutes, silences and removes somebody, and nobody else can', async () => {
+    const [forAll, forMo] = [await invite(admin, 'Workshop'), await invite(admin, 'Workshop', { moderates: true })];
+    const mo = await openPage(browser, server, forMo, PHONE);
+    await joinCall(mo, 'Mo');
+    const fay = await openPage(browser, server, forAll, DARK);
+    await joinCall(fay, 'Fay');
+    await seesOthers(mo, 1);
+    await fay.getByRole('button', { name: /^Participants/ }).click();
+    await fay.getByText('Mo (moderator)').waitFor();
+    assert.equal(await fay.getByRole('button', { name: /^Moderate/ }).count(), 0);
+
+    await mo.getByRole('button', { name: /^Participants/ }).click();
+    await mo.getByRole('button', { name: 'Mute everybody' }).waitFor();
+    await shot(mo, 'moderator-people-phone');
+    await mo.getByRole('button', { name: 'Moderate Fay' }).click();
+    const dialog = mo.getByRole('dialog', { name: 'Fay' });
+    const click = (name) => dialog.getByRole('button', { name, exact: true }).click();
+    await click('Mute the microphone');
+    await fay.getByRole('button', { name: 'Unmute microphone' }).waitFor();
+    await fay.getByText('Your microphone was switched off', { exact: false }).first().waitFor();
+    await shot(mo, 'moderate-phone');
+    await fitsItsWidth(mo);
+    await click('Switch the camera off');
+    await fay.getByRole('button', { name: 'Start camera' }).waitFor();
+    await click('Do not let them talk or share');
+    await fay.getByText('You may no longer talk or share.').first().waitFor();
+    await fay.getByRole('button', { name: 'Start camera' }).waitFor({ state: 'detached' });
+    await shot(fay, 'silenced-dark');
+    await click('Let them talk and share');
+    await fay.getByRole('button', { name: 'Start camera' }).click();
+    await dialog.getByRole('button', { name: 'Switch the camera off' }).waitFor();
+    await click('Remove from the room');
+    await mo.getByRole('dialog', { name: 'Remove Fay?' }).getByRole('button', { name: 'Remove', exact: true }).click();
+    await fay.locator('[data-testid=left][data-reason=removed]').waitFor();
+
+    await fay.getByRole('button', { name: 'Join again' }).click();
+    await fay.getByRole('button', { name: 'Join', exact: true }).click();
+    await fay.getByText('A moderator has removed you from this room.').waitFor();
+    await shot(fay, 'kept-out-dark');
+    await mo.context().close();
+    await fay.context().close();
+  });
+
   test('a link to watch shows no devices and lets in as often as it says', async () => {
     const link = await invite(admin, 'Workshop', { watchOnly: true, uses: '1' });
     const first = await openPage(browser, server, link, PHONE);

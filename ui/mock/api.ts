@@ -3,6 +3,7 @@ import type {
   ApiKey,
   Invite,
   ParticipantDetail,
+  Role,
   RoomDetail,
   RoomSummary,
   Status,
@@ -21,9 +22,9 @@ const state = {
   passwordSet: true,
   rooms: [room('Workshop', 3, 2), room('Family', 0, 0), room('Staff meeting on Tuesday', 12, 5)],
   invites: [
-    invite('1', 'Workshop', true, now + 7200, 3),
-    invite('2', 'Family', true, null, null),
-    invite('3', 'Staff meeting on Tuesday', false, now + 86_400 * 6, null),
+    invite('1', 'Workshop', 'talk', now + 7200, 3),
+    invite('2', 'Family', 'moderate', null, null),
+    invite('3', 'Staff meeting on Tuesday', 'watch', now + 86_400 * 6, null),
   ] as Invite[],
   keys: [
     { key: 'APIhq2mvW9', note: 'from configuration', createdAt: now - 86_400, configured: true },
@@ -79,7 +80,7 @@ function admin(
     const made = invite(
       String(state.invites.length + 1),
       String(body.room),
-      body.canPublish === true,
+      body.role as Role,
       expires,
       body.uses as number | null,
     );
@@ -151,13 +152,14 @@ function inviteInfo(token: string): Answer {
   return ok({
     room: 'Workshop',
     canPublish: token !== 'watch',
+    canModerate: false,
     participants: 2,
     serverName: 'Umbrella',
   });
 }
 
 function grant(room: string, name: string) {
-  return { prefix: '', token: 'mock', room, identity: name, canPublish: true };
+  return { prefix: '', token: 'mock', room, identity: name, canPublish: true, canModerate: true };
 }
 
 function room(name: string, participants: number, publishers: number): RoomSummary {
@@ -167,11 +169,11 @@ function room(name: string, participants: number, publishers: number): RoomSumma
 function invite(
   id: string,
   roomName: string,
-  canPublish: boolean,
+  role: Role,
   expiresAt: number | null,
   usesLeft: number | null,
 ): Invite {
-  return { id, room: roomName, canPublish, expiresAt, usesLeft, uses: 1, createdAt: now - 600 };
+  return { id, room: roomName, role, expiresAt, usesLeft, uses: 1, createdAt: now - 600 };
 }
 
 function detail(summary: RoomSummary): RoomDetail {

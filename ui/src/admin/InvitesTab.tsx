@@ -6,6 +6,7 @@ import { Confirm } from '../ui/Confirm.tsx';
 import { Loading } from '../ui/Loading.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
 import { expiryText, usesText } from './format.ts';
+import { roleLabel } from './inviteForm.ts';
 import { NewInvite } from './NewInvite.tsx';
 import { ShareInvite } from './ShareInvite.tsx';
 import { useAction, useData } from './useData.ts';
@@ -78,8 +79,7 @@ function InviteRow({ invite, onRevoke }: { invite: Invite; onRevoke: () => void 
         <div className="list-text">
           <strong>{invite.room}</strong>
           <span className="hint">
-            {invite.canPublish ? 'Take part' : 'Only watch'} ·{' '}
-            {expiryText(invite.expiresAt, Date.now() / 1000)} ·{' '}
+            {roleLabel(invite.role)} · {expiryText(invite.expiresAt, Date.now() / 1000)} ·{' '}
             {usesText(invite.usesLeft, invite.uses)}
           </span>
         </div>

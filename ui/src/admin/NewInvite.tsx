@@ -3,7 +3,7 @@ import { api } from '../api/client.ts';
 import type { CreatedInvite } from '../api/types.ts';
 import { Button } from '../ui/Button.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
-import { EXPIRIES, FIRST_INVITE, type InviteForm, readInviteForm } from './inviteForm.ts';
+import { EXPIRIES, FIRST_INVITE, type InviteForm, ROLES, readInviteForm } from './inviteForm.ts';
 import { useAction, useData } from './useData.ts';
 
 /** The form for a new invite link. */
@@ -76,24 +76,19 @@ export function NewInvite(props: { onMade: (created: CreatedInvite) => void }) {
       </div>
       <fieldset className="choice">
         <legend>Guests may</legend>
-        <label>
-          <input
-            type="radio"
-            name={`${id}-publish`}
-            checked={form.canPublish}
-            onChange={() => change({ canPublish: true })}
-          />
-          Take part
-        </label>
-        <label>
-          <input
-            type="radio"
-            name={`${id}-publish`}
-            checked={!form.canPublish}
-            onChange={() => change({ canPublish: false })}
-          />
-          Only watch
-        </label>
+        {ROLES.map(({ value, label, text }) => (
+          <label key={value}>
+            <input
+              type="radio"
+              name={`${id}-role`}
+              checked={form.role === value}
+              onChange={() => change({ role: value })}
+            />
+            <span>
+              {label} <span className="hint">{text}</span>
+            </span>
+          </label>
+        ))}
       </fieldset>
       {(problem ?? error) !== null && <ErrorNote>{problem ?? error}</ErrorNote>}
       <div>

@@ -10,11 +10,11 @@ describe('invite form', () => {
   it('turns empty fields into "no bound"', () => {
     expect(readInviteForm({ ...form, expiry: '', uses: '' })).toEqual({
       ok: true,
-      invite: { room: 'Tea', canPublish: true, expiresInS: null, uses: null },
+      invite: { room: 'Tea', role: 'talk', expiresInS: null, uses: null },
     });
-    expect(readInviteForm({ ...form, expiry: '3600', uses: '5', canPublish: false })).toEqual({
+    expect(readInviteForm({ ...form, expiry: '3600', uses: '5', role: 'moderate' })).toEqual({
       ok: true,
-      invite: { room: 'Tea', canPublish: false, expiresInS: 3600, uses: 5 },
+      invite: { room: 'Tea', role: 'moderate', expiresInS: 3600, uses: 5 },
     });
   });
 
@@ -37,7 +37,7 @@ describe('invite urls', () => {
     invite: {
       id: '1',
       room: 'Tea',
-      canPublish: true,
+      role: 'watch' as const,
       expiresAt: null,
       usesLeft: null,
       uses: 0,

@@ -1,16 +1,27 @@
-import type { CreateInvite } from '../api/types.ts';
+import type { CreateInvite, Role } from '../api/types.ts';
 
 /** What the form for a new invite holds: texts, as they are typed. */
 export type InviteForm = {
   room: string;
-  canPublish: boolean;
+  role: Role;
   /** Seconds, or empty for never. */
   expiry: string;
   /** A number, or empty for any number of joins. */
   uses: string;
 };
 
-export const FIRST_INVITE: InviteForm = { room: '', canPublish: true, expiry: '86400', uses: '' };
+export const FIRST_INVITE: InviteForm = { room: '', role: 'talk', expiry: '86400', uses: '' };
+
+/** What guests may do, in few words and in a sentence. */
+export const ROLES: readonly { value: Role; label: string; text: string }[] = [
+  { value: 'watch', label: 'Only watch', text: 'See, hear and chat.' },
+  { value: 'talk', label: 'Take part', text: 'Send camera, microphone and screen as well.' },
+  { value: 'moderate', label: 'Moderate', text: 'Mute, silence and remove others as well.' },
+];
+
+export function roleLabel(role: Role): string {
+  return ROLES.find(({ value }) => value === role)?.label ?? role;
+}
 
 /** Seconds as the values of a choice. */
 export const EXPIRIES: readonly { value: string; label: string }[] = [
@@ -43,7 +54,7 @@ export function readInviteForm(
     ok: true,
     invite: {
       room,
-      canPublish: form.canPublish,
+      role: form.role,
       expiresInS: form.expiry === '' ? null : Number(form.expiry),
       uses: uses === '' ? null : Number(uses),
     },

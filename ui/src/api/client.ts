@@ -75,6 +75,22 @@ export const api = {
   status: () => call<Status>('GET', '/api/admin/status'),
 };
 
+/** What moderators do, by the server API: with the token of their own call, never the admin's. */
+export async function moderate(token: string, method: string, body: unknown): Promise<void> {
+  const path = `/twirp/livekit.RoomService/${method}`;
+  const response = await send('POST', path, body, { Authorization: `Bearer ${token}` });
+  if (response.ok) return;
+  const error: unknown = await response.json().catch(() => null);
+  const message = error !== null && typeof error === 'object' && 'msg' in error ? error.msg : null;
+  const text =
+    typeof message === 'string' ? sentence(message) : `The server answered ${response.status}.`;
+  throw new CallError('internal', text, response.status);
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
 async function signIn(answer: Promise<AdminSession>): Promise<AdminSession> {
   const session = await answer;
   csrf = session.csrf;
@@ -96,8 +112,13 @@ async function call<T>(method: Method, path: string, body?: unknown): Promise<T>
   }
 }
 
-async function send(method: Method, path: string, body?: unknown): Promise<Response> {
-  const headers: Record<string, string> = { Accept: 'application/json' };
+async function send(
+  method: Method,
+  path: string,
+  body?: unknown,
+  more: Record<string, string> = {},
+): Promise<Response> {
+  const headers: Record<string, string> = { Accept: 'application/json', ...more };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (method !== 'GET' && csrf !== '') headers['X-Umbrella-CSRF'] = csrf;
   try {

@@ -71,6 +71,11 @@ export type LoginRequest = {
 };
 
 /**
+ * What an invite allows whoever comes by it.
+ */
+export   type Role = "watch" | "talk" | "moderate";;
+
+/**
  * What a guest sees before joining.
  */
 export type InviteInfo = {
@@ -82,6 +87,10 @@ export type InviteInfo = {
    * Whether the guest may send camera, microphone and screen, or only watch.
    */
   canPublish: boolean;
+  /**
+   * Whether the guest may mute, forbid and remove others.
+   */
+  canModerate: boolean;
   /**
    * Participants in the room now.
    */
@@ -132,6 +141,10 @@ export type JoinGrant = {
    * Whether camera, microphone and screen may be sent.
    */
   canPublish: boolean;
+  /**
+   * Whether others may be muted, forbidden to send, and removed.
+   */
+  canModerate: boolean;
 };
 
 /**
@@ -313,9 +326,9 @@ export type Invite = {
    */
   room: string;
   /**
-   * Or only watch.
+   * What it allows.
    */
-  canPublish: boolean;
+  role: Role;
   /**
    * Seconds since the Unix epoch; `null` is never.
    */
@@ -343,9 +356,9 @@ export type CreateInvite = {
    */
   room: string;
   /**
-   * Or only watch.
+   * What it allows.
    */
-  canPublish: boolean;
+  role: Role;
   /**
    * Seconds from now; `null` is never.
    */

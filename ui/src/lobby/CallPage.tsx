@@ -62,6 +62,7 @@ async function roomInfo(source: CallSource): Promise<InviteInfo> {
   return {
     room: detail.summary.name,
     canPublish: true,
+    canModerate: true,
     participants: detail.summary.participants,
     serverName: source.serverName,
   };

@@ -11,6 +11,7 @@ function show(changed: { canPublish?: boolean; name?: string; problem?: string }
       info={{
         room: 'Tea',
         canPublish: changed.canPublish ?? true,
+        canModerate: false,
         participants: 2,
         serverName: 'Umbrella',
       }}

@@ -97,7 +97,7 @@ export function RoomView({ call, state, choices, onChange }: Props) {
       <div className={panel === null ? 'room-body' : 'room-body with-panel'}>
         <Stage layout={layout} />
         {panel === 'chat' && <ChatPanel chat={chat} onClose={close} />}
-        {panel === 'people' && <ParticipantsPanel onClose={close} />}
+        {panel === 'people' && <ParticipantsPanel call={call} onClose={close} />}
         {panel === 'settings' && (
           <SettingsPanel
             own={own}

@@ -61,6 +61,12 @@ export class Call {
   /** For `useSyncExternalStore`. */
   readonly getState = (): CallState => this.state;
 
+  /** A token of this call that is still valid: the server sends new ones as time goes by. */
+  token(): string {
+    const { token } = this.room.engine as unknown as { token?: string };
+    return token ?? this.grant.token;
+  }
+
   /** The person leaves. */
   readonly leave = (): void => {
     this.leaving = true;

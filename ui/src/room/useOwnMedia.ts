@@ -4,7 +4,7 @@ import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore
 import { deviceProblem, pageProblem, problemText } from '../lobby/deviceProblem.ts';
 import type { Call } from './call.ts';
 import { useNotices } from './notices.tsx';
-import { maySend, type OwnKind, SOURCE_OF } from './permission.ts';
+import { maySend, type OwnKind, type Permission, SOURCE_OF } from './permission.ts';
 
 export type OwnDevice = {
   on: boolean;
@@ -118,9 +118,16 @@ function useModeratorNotice(call: Call, toggling: ReadonlySet<OwnKind>): void {
         show('Your camera was switched off by somebody who runs this room.');
       }
     };
+    const onPermission = (before: Permission | undefined, participant: Participant) => {
+      const may = participant.permissions?.canPublish;
+      if (!participant.isLocal || before === undefined || may === before.canPublish) return;
+      show(may ? 'You may talk and share again.' : 'You may no longer talk or share.');
+    };
     call.room.on(RoomEvent.TrackMuted, onMuted);
+    call.room.on(RoomEvent.ParticipantPermissionsChanged, onPermission);
     return () => {
       call.room.off(RoomEvent.TrackMuted, onMuted);
+      call.room.off(RoomEvent.ParticipantPermissionsChanged, onPermission);
     };
   }, [call, show, toggling]);
 }

@@ -35,6 +35,34 @@ pub struct Claims {
     pub video: Grants,
 }
 
+/// Who stands behind a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearer {
+    /// An application with an API key, or whom it gave the token.
+    Application,
+    /// The admin, who joins from the admin page.
+    Admin,
+    /// Somebody with an invite.
+    Guest,
+}
+
+impl Bearer {
+    /// What identities that the server gives begin with, before a hyphen.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Bearer::Application => "application",
+            Bearer::Admin => "admin",
+            Bearer::Guest => "guest",
+        }
+    }
+
+    /// Whether an identity that the server gave is of this kind.
+    pub(super) fn names(self, identity: &str) -> bool {
+        let rest = identity.strip_prefix(self.word());
+        rest.is_some_and(|rest| rest.starts_with('-'))
+    }
+}
+
 /// The grants of a token. An absent `canPublish`, `canSubscribe` or `canPublishData` is true.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -1,16 +1,18 @@
 //! Invite links: whoever has one may join a room under a name of their own.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use super::rate::{Limiter, Rate, TooMany};
 use super::secret::{hash, random_secret, random_text};
-use super::{Claims, Grants};
+use super::{Bearer, Claims, Grants};
 use crate::clock::unix_seconds;
-use crate::http::api::Invite;
+use crate::http::api::{Invite, Role};
 use crate::store::{Store, StoreError, from_sql, to_sql};
 
 /// How long the token of a guest can be used to come in, in seconds. Whoever is in gets fresh
@@ -57,8 +59,8 @@ pub enum InviteError {
 pub struct NewInvite {
     /// The room.
     pub room: String,
-    /// Or only watch.
-    pub can_publish: bool,
+    /// What it allows.
+    pub role: Role,
     /// Seconds from now; `None` is never.
     pub expires_in_s: Option<u64>,
     /// How many may join; `None` is unbounded.
@@ -72,7 +74,7 @@ pub struct Invites {
     tries: Arc<Limiter>,
 }
 
-const COLUMNS: &str = "id, room, can_publish, expires_at, allowed, created_at,
+const COLUMNS: &str = "id, room, role, expires_at, allowed, created_at,
     (SELECT count(*) FROM invite_uses WHERE invite = invites.id)";
 
 impl Invites {
@@ -114,7 +116,7 @@ impl Invites {
         let invite = Invite {
             id: random_text(9),
             room: new.room,
-            can_publish: new.can_publish,
+            role: new.role,
             expires_at: new.expires_in_s.map(|seconds| now.saturating_add(seconds)),
             uses_left: new.uses,
             uses: 0,
@@ -130,13 +132,13 @@ impl Invites {
                 }
                 db.execute(
                     "INSERT INTO invites
-                     (id, hash, room, can_publish, expires_at, allowed, created_at)
+                     (id, hash, room, role, expires_at, allowed, created_at)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     params![
                         kept.id,
                         hash,
                         kept.room,
-                        kept.can_publish,
+                        word(kept.role),
                         kept.expires_at.map(to_sql),
                         kept.uses_left,
                         to_sql(kept.created_at),
@@ -229,7 +231,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Invite> {
     Ok(Invite {
         id: row.get(0)?,
         room: row.get(1)?,
-        can_publish: row.get(2)?,
+        role: role(&row.get::<_, String>(2)?)?,
         expires_at: row.get::<_, Option<i64>>(3)?.map(from_sql),
         uses_left: allowed.map(|allowed| allowed.saturating_sub(uses)),
         uses,
@@ -276,23 +278,56 @@ fn use_once(
 
 fn guest_claims(invite: &Invite, name: &str, client_id: &str) -> Claims {
     Claims {
-        sub: stable_identity("guest", &invite.id, client_id),
+        sub: stable_identity(Bearer::Guest.word(), &invite.id, client_id),
         exp: unix_seconds() + GUEST_TOKEN_LIFETIME_S,
         name: name.to_owned(),
-        video: room_grants(&invite.room, invite.can_publish),
+        attributes: role_attribute(invite.role),
+        video: room_grants(&invite.room, invite.role),
         ..Claims::default()
     }
 }
 
 /// What a person on the page may do in a room. Who may only watch can still chat.
-pub fn room_grants(room: &str, can_publish: bool) -> Grants {
+pub fn room_grants(room: &str, role: Role) -> Grants {
     Grants {
         room_join: true,
         room: room.to_owned(),
-        can_publish: Some(can_publish),
+        room_admin: role == Role::Moderate,
+        can_publish: Some(role != Role::Watch),
         can_subscribe: Some(true),
         can_publish_data: Some(true),
         ..Grants::default()
+    }
+}
+
+/// Tells everybody in the room what somebody's role is, so that the page shows who moderates.
+/// Guests cannot change it. It only informs: what counts are the grants.
+pub fn role_attribute(role: Role) -> BTreeMap<String, String> {
+    BTreeMap::from([("umbrella.role".to_owned(), word(role).to_owned())])
+}
+
+/// A role as it is kept.
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Watch => "watch",
+        Role::Talk => "talk",
+        Role::Moderate => "moderate",
+    }
+}
+
+fn role(text: &str) -> rusqlite::Result<Role> {
+    match text {
+        "watch" => Ok(Role::Watch),
+        "talk" => Ok(Role::Talk),
+        "moderate" => Ok(Role::Moderate),
+        _ => {
+            let why = format!("there is no role {text}").into();
+            Err(rusqlite::Error::FromSqlConversionFailure(
+                2,
+                Type::Text,
+                why,
+            ))
+        }
     }
 }
 
@@ -325,7 +360,7 @@ mod tests {
     fn new(expires_in_s: Option<u64>, uses: Option<u32>) -> NewInvite {
         NewInvite {
             room: "kitchen".to_owned(),
-            can_publish: false,
+            role: Role::Watch,
             expires_in_s,
             uses,
         }
@@ -337,7 +372,7 @@ mod tests {
         let all = invites(&dir);
         let (invite, secret) = all.create(new(Some(60), None)).await.unwrap();
         let seen = all.look(&secret, WHO).await.unwrap();
-        assert_eq!((seen.room.as_str(), seen.can_publish), ("kitchen", false));
+        assert_eq!((seen.room.as_str(), seen.role), ("kitchen", Role::Watch));
         let claims = all.join(&secret, "Ann", "tab-1234", WHO).await.unwrap();
         assert!(claims.sub.starts_with("guest-"));
         assert_eq!(claims.name, "Ann");
@@ -366,6 +401,32 @@ mod tests {
         all.join(&secret, "Bob", "tab-bbbb", WHO).await.unwrap();
         let listed = all.list().await.unwrap();
         assert_eq!((listed[0].uses, listed[0].uses_left), (2, Some(0)));
+    }
+
+    #[tokio::test]
+    async fn each_role_allows_what_it_says_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = invites(&dir);
+        for (role, talks, moderates) in [
+            (Role::Watch, false, false),
+            (Role::Talk, true, false),
+            (Role::Moderate, true, true),
+        ] {
+            let invite = NewInvite {
+                role,
+                ..new(None, None)
+            };
+            let (_, secret) = all.create(invite).await.unwrap();
+            assert_eq!(all.look(&secret, WHO).await.unwrap().role, role);
+            let claims = all.join(&secret, "Ann", "tab-aaaa", WHO).await.unwrap();
+            let grants = &claims.video;
+            assert_eq!(
+                (grants.can_publish, grants.room_admin),
+                (Some(talks), moderates)
+            );
+            assert!(!grants.room_create && !grants.room_list && grants.room == "kitchen");
+            assert_eq!(claims.attributes["umbrella.role"], word(role));
+        }
     }
 
     #[tokio::test]

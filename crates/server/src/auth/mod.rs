@@ -9,8 +9,8 @@ mod secret;
 mod token;
 
 pub use accounts::{AccountError, Accounts, SESSION_LIFETIME_S, Session};
-pub use claims::{Claims, Grants};
-pub use invites::{InviteError, Invites, NewInvite, room_grants, stable_identity};
+pub use claims::{Bearer, Claims, Grants};
+pub use invites::{InviteError, Invites, NewInvite, role_attribute, room_grants, stable_identity};
 pub use keys::{KeyError, Keys};
 pub use rate::{CallLimit, TooMany, group};
 pub(crate) use secret::same;

@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 
-use super::Claims;
+use super::{Bearer, Claims};
 use crate::clock::unix_seconds;
 use crate::config::ConfiguredKey;
 
@@ -131,6 +131,17 @@ impl Authority {
         let secret = keys.get(key).ok_or(TokenError::UnknownKey)?;
         let header = Header::new(Algorithm::HS256);
         jsonwebtoken::encode(&header, claims, &secret.encoding).map_err(|_| TokenError::Malformed)
+    }
+
+    /// Who stands behind a token that was verified.
+    pub fn bearer(&self, claims: &Claims) -> Bearer {
+        if claims.iss != self.internal {
+            Bearer::Application
+        } else if Bearer::Admin.names(&claims.sub) {
+            Bearer::Admin
+        } else {
+            Bearer::Guest
+        }
     }
 
     /// Whether a key exists.
@@ -267,6 +278,24 @@ mod tests {
         // {"alg":"none"}
         let unsigned = format!("eyJhbGciOiJub25lIn0.{body}.");
         assert!(authority().verify(&unsigned).is_err());
+    }
+
+    #[test]
+    fn application_does_not_pass_for_the_admin_by_a_name() {
+        let a = authority();
+        let named = |iss: &str, sub: &str| Claims {
+            sub: sub.to_owned(),
+            ..claims(iss)
+        };
+        for (claims, bearer) in [
+            (named("devkey", "admin-0123"), Bearer::Application),
+            (named("devkey", "guest-0123"), Bearer::Application),
+            (named("umbrella-page", "admin-0123"), Bearer::Admin),
+            (named("umbrella-page", "guest-0123"), Bearer::Guest),
+            (named("umbrella-page", "administrator"), Bearer::Guest),
+        ] {
+            assert_eq!(a.bearer(&claims), bearer, "{}", claims.sub);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::auth::{Accounts, Claims, Keys, TokenError, room_grants};
 use crate::clock::unix_seconds;
 use crate::control;
+use crate::http::api::Role;
 use crate::net::PageAddresses;
 
 const NAME: &str = "umbrella.sock";
@@ -184,7 +185,8 @@ impl Local {
             } => {
                 anyhow::ensure!(!room.trim().is_empty(), "the room's name is empty");
                 anyhow::ensure!(!identity.trim().is_empty(), "the identity is empty");
-                let mut video = room_grants(&room, !watch_only);
+                let role = if watch_only { Role::Watch } else { Role::Talk };
+                let mut video = room_grants(&room, role);
                 video.can_update_own_metadata = Some(true);
                 let key = match key {
                     Some(key) => key,

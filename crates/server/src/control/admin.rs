@@ -14,6 +14,7 @@ use umbrella_room::model::{
 use super::handle::{Admin, AdminError};
 use super::rooms::Entry;
 use super::{Control, Phase};
+use crate::auth::Bearer;
 use crate::http::api::{
     Held, LayerDetail, ParticipantDetail, RoomDetail, RoomSummary, TrackDetail, WorkerStatus,
 };
@@ -48,7 +49,12 @@ impl Control {
                 room,
                 identity,
                 reply,
-            } => answer(reply, self.remove(room, &identity)),
+            } => answer(reply, self.remove(now, room, &identity)),
+            Admin::KeptOut {
+                room,
+                identity,
+                reply,
+            } => answer(reply, self.sanctions.kept_out(now, &room, &identity)),
             Admin::Mute {
                 room,
                 track,
@@ -104,11 +110,13 @@ impl Control {
         Ok(())
     }
 
-    fn remove(&mut self, room: RoomName, identity: &str) -> Result<(), AdminError> {
-        let entry = self.rooms.get(&room).ok_or(AdminError::NoSuchRoom)?;
+    fn remove(&mut self, now: Instant, room: RoomName, identity: &str) -> Result<(), AdminError> {
         let identity = Identity::new(identity);
-        let known = entry.room.participant(&identity);
-        known.ok_or(AdminError::NoSuchParticipant)?;
+        let participant = self.someone(&room, &identity)?.id.clone();
+        let session = self.sessions.of(&participant);
+        if session.is_some_and(|session| session.bearer == Bearer::Guest) {
+            self.sanctions.keep_out(now, &room, &identity);
+        }
         let remove = Command::Moderate(Moderation::Remove { identity });
         self.commands.push_back((room, remove));
         Ok(())

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use umbrella_room::Command;
 use umbrella_room::command::Join;
-use umbrella_room::model::{LeaveReason, RoomName};
+use umbrella_room::model::{Identity, LeaveReason, RoomName};
 
 use super::resume::Resuming;
 use super::service::Service;
 use super::session::Outbox;
+use crate::auth::Bearer;
 use crate::http::api::{Held, RoomDetail, RoomSummary, WorkerStatus};
 use crate::metrics::{Doors, Snapshot};
 
@@ -54,6 +55,8 @@ pub struct Joining {
     pub room: RoomName,
     /// Who.
     pub join: Box<Join>,
+    /// Who stands behind the token.
+    pub bearer: Bearer,
     /// How its peer connections are laid out.
     pub links: Links,
     /// SDK and version, for people.
@@ -124,6 +127,9 @@ pub enum Admission {
     /// The token does not allow it.
     #[error("the token does not allow it")]
     NotAllowed,
+    /// A guest whom a moderator has removed a while ago.
+    #[error("a moderator has removed this guest from the room")]
+    Removed,
     /// The server is going down.
     #[error("the server is shutting down")]
     ShuttingDown,
@@ -135,6 +141,9 @@ pub enum AdminError {
     /// No such room.
     #[error("there is no such room")]
     NoSuchRoom,
+    /// The participant's own token does not allow it.
+    #[error("the token of that participant does not allow it")]
+    NotGranted,
     /// No such participant.
     #[error("there is no such participant")]
     NoSuchParticipant,
@@ -161,6 +170,7 @@ pub(super) enum Message {
     Check {
         room: RoomName,
         join: Box<Join>,
+        bearer: Bearer,
         reply: oneshot::Sender<Result<(), Admission>>,
     },
     Join {
@@ -211,6 +221,11 @@ pub(super) enum Admin {
         track: String,
         muted: bool,
         reply: oneshot::Sender<Result<(), AdminError>>,
+    },
+    KeptOut {
+        room: RoomName,
+        identity: Identity,
+        reply: oneshot::Sender<Option<Duration>>,
     },
     Workers(oneshot::Sender<Vec<WorkerStatus>>),
     Held(oneshot::Sender<Held>),
@@ -286,7 +301,21 @@ impl Handle {
             .unwrap_or(Err(AdminError::ShuttingDown))
     }
 
-    /// Sends somebody away.
+    /// How much longer a guest is kept out of a room since a moderator has removed it; `None` if
+    /// it may come in.
+    pub async fn kept_out(&self, room: &str, identity: &str) -> Option<Duration> {
+        let (room, identity) = (RoomName::new(room), Identity::new(identity));
+        let ask = |reply| {
+            Message::Admin(Admin::KeptOut {
+                room,
+                identity,
+                reply,
+            })
+        };
+        self.ask(ask).await.flatten()
+    }
+
+    /// Sends somebody away. A guest is kept out for a while.
     ///
     /// # Errors
     ///
@@ -358,10 +387,19 @@ impl Handle {
 
     /// Whether somebody could come in now. Asked at the door, where a refusal can still be
     /// explained over HTTP.
-    pub(crate) async fn check(&self, room: RoomName, join: Box<Join>) -> Result<(), Admission> {
-        self.ask(|reply| Message::Check { room, join, reply })
-            .await
-            .unwrap_or(Err(Admission::ShuttingDown))
+    pub(crate) async fn check(
+        &self,
+        room: RoomName,
+        join: Box<Join>,
+        bearer: Bearer,
+    ) -> Result<(), Admission> {
+        let ask = |reply| Message::Check {
+            room,
+            join,
+            bearer,
+            reply,
+        };
+        self.ask(ask).await.unwrap_or(Err(Admission::ShuttingDown))
     }
 
     /// Brings somebody in. Whether it worked arrives in the outbox.

@@ -13,6 +13,7 @@ mod metrics;
 mod quality;
 mod resume;
 mod rooms;
+mod sanctions;
 mod service;
 mod session;
 mod statistics;
@@ -29,13 +30,14 @@ use umbrella_room::model::{LeaveReason, ParticipantId, RoomName};
 use umbrella_room::{Command, Effect, Limits, Notification, RoomConfig};
 
 use self::chronicle::Chronicle;
-use self::data::PendingData;
 use self::handle::Message;
 use self::metrics::Metrics;
 use self::quality::Qualities;
 use self::rooms::{Due, Rooms, Stay};
+use self::sanctions::Sanctions;
 use self::session::{Role, Session, Sessions, Signal};
 use self::statistics::Statistics;
+use crate::auth::Bearer;
 use crate::clock::unix_seconds;
 use crate::config::RoomsConfig;
 use crate::worker::{FromWorker, Link, Workers};
@@ -83,6 +85,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         settings,
         rooms: Rooms::default(),
         sessions: Sessions::default(),
+        sanctions: Sanctions::default(),
         names: media::Names::default(),
         statistics: Statistics::new(links.len()),
         qualities: Qualities::new(links.len()),
@@ -129,6 +132,7 @@ struct Control {
     settings: Settings,
     rooms: Rooms,
     sessions: Sessions,
+    sanctions: Sanctions,
     names: media::Names,
     statistics: Statistics,
     qualities: Qualities,
@@ -175,8 +179,13 @@ impl Control {
 
     fn handle(&mut self, now: Instant, message: Message) -> Next {
         match message {
-            Message::Check { room, join, reply } => {
-                let _ = reply.send(self.admit(&room, &join));
+            Message::Check {
+                room,
+                join,
+                bearer,
+                reply,
+            } => {
+                let _ = reply.send(self.admit(now, &room, &join, bearer));
             }
             Message::Join { session, joining } => self.join(now, session, *joining),
             Message::Resume { resuming, reply } => {
@@ -257,9 +266,19 @@ impl Control {
 
 /// Coming and going.
 impl Control {
-    fn admit(&self, room: &RoomName, join: &Join) -> Result<(), Admission> {
+    fn admit(
+        &self,
+        now: Instant,
+        room: &RoomName,
+        join: &Join,
+        bearer: Bearer,
+    ) -> Result<(), Admission> {
         if self.phase == Phase::ShuttingDown {
             return Err(Admission::ShuttingDown);
+        }
+        let kept_out = || self.sanctions.kept_out(now, room, &join.identity);
+        if bearer == Bearer::Guest && kept_out().is_some() {
+            return Err(Admission::Removed);
         }
         match self.rooms.get(room) {
             Some(entry) => entry.room.admit(join).map_err(|refusal| match refusal {
@@ -280,8 +299,9 @@ impl Control {
         most > 0 && self.rooms.len() >= most
     }
 
-    fn join(&mut self, now: Instant, id: SessionId, joining: Joining) {
-        if let Err(refused) = self.admit(&joining.room, &joining.join) {
+    fn join(&mut self, now: Instant, id: SessionId, mut joining: Joining) {
+        let admitted = self.admit(now, &joining.room, &joining.join, joining.bearer);
+        if let Err(refused) = admitted {
             let _ = joining.outbox.try_send(Event::Refused(refused));
             return;
         }
@@ -294,30 +314,13 @@ impl Control {
         let worker = self.worker_for(&joining.room, entry.worker);
         tracing::info!(room = %joining.room, identity = %joining.join.identity,
             participant = %joining.join.id, client = joining.client, worker, "joined");
-        self.sessions.insert(Session {
-            id,
-            room: joining.room.clone(),
-            participant: joining.join.id.clone(),
-            identity: joining.join.identity.clone(),
-            client: joining.client,
-            worker,
-            links: joining.links,
-            stream_names: joining.stream_names,
-            signal: Signal::Open {
-                outbox: joining.outbox,
-            },
-            sockets: 0,
-            transports: Vec::new(),
-            joined: now,
-            active: false,
-            lost: false,
-            leaving: false,
-            announced: VecDeque::new(),
-            sections: VecDeque::new(),
-            tracks: Vec::new(),
-            consumers: std::collections::HashMap::new(),
-            data: PendingData::new(now),
-        });
+        self.sessions
+            .insert(Session::new(id, now, worker, &joining));
+        let silent = self.is_silent(now, &joining);
+        joining.join.permission.publish &= !silent;
+        // Its session ends with the last sender, so none is kept here.
+        drop(joining.outbox);
+        let identity = joining.join.identity.clone();
         let (room, participant) = (joining.room, joining.join.id.clone());
         self.rooms.occupied(&room);
         self.qualities.begin(now);
@@ -326,9 +329,13 @@ impl Control {
         self.pump(now);
         let entry = self.rooms.get(&room);
         if entry.is_none_or(|e| e.room.participant_by_id(&participant).is_none()) {
-            self.disconnect(&participant, LeaveReason::Misbehaved);
+            self.disconnect(now, &participant, LeaveReason::Misbehaved);
             self.emptied(now, &room);
             return;
+        }
+        if silent {
+            // The stay that this one follows has ended by now.
+            self.sanctions.silence(now, &room, &identity);
         }
         self.metrics.joined();
         // What the client needs from the start, also when there is nothing to receive yet.
@@ -341,6 +348,12 @@ impl Control {
                 subscriber_first: false,
             } => None,
         };
+    }
+
+    /// Whether a moderator has taken from somebody who comes in what the token allows.
+    fn is_silent(&self, now: Instant, joining: &Joining) -> bool {
+        let (room, identity) = (&joining.room, &joining.join.identity);
+        joining.bearer == Bearer::Guest && self.sanctions.is_silent(now, room, identity)
     }
 
     fn make_room(&mut self, now: Instant, name: &RoomName, permanent: bool) {
@@ -369,6 +382,7 @@ impl Control {
         if let Some(entry) = self.rooms.remove(name) {
             self.chronicle.ended(name, &entry);
         }
+        self.sanctions.forget(name);
     }
 
     /// The worker for one more session in a room. A room stays on one worker while it is small,
@@ -480,7 +494,7 @@ impl Control {
         self.give_up(id, LeaveReason::Misbehaved);
     }
 
-    fn disconnect(&mut self, participant: &ParticipantId, reason: LeaveReason) {
+    fn disconnect(&mut self, now: Instant, participant: &ParticipantId, reason: LeaveReason) {
         let Some(id) = self.sessions.of(participant).map(|session| session.id) else {
             return;
         };
@@ -490,6 +504,7 @@ impl Control {
         tracing::info!(room = %session.room, identity = %session.identity,
             participant = %session.participant, ?reason, "left");
         self.metrics.left(reason);
+        self.sanctions.left(now, &session.room, &session.identity);
         self.close_media(&session);
         // If it is full the client does not read; with the sender gone the socket is closed.
         match session.signal {
@@ -596,7 +611,7 @@ impl Control {
                 if let Some(entry) = self.rooms.get(room) {
                     self.chronicle.gone(room, entry, &participant, reason);
                 }
-                self.disconnect(&participant, reason);
+                self.disconnect(now, &participant, reason);
             }
             Effect::OpenConsumer {
                 subscriber,

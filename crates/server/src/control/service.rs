@@ -15,6 +15,7 @@ use umbrella_room::model::{
 use super::handle::{AdminError, Handle, Message};
 use super::rooms::{Entry, Stay};
 use super::{Control, Phase};
+use crate::auth::Bearer;
 
 /// What an application wants of a room; `None` leaves it as it is or as it is configured.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +74,11 @@ pub(super) enum Service {
         identity: Identity,
         change: ParticipantChange,
         permission: Option<Permission>,
+        reply: Reply<Arc<ParticipantView>>,
+    },
+    LetPublish {
+        identity: Identity,
+        publish: bool,
         reply: Reply<Arc<ParticipantView>>,
     },
     Subscribe {
@@ -182,6 +188,26 @@ impl Handle {
         .await
     }
 
+    /// Takes from somebody the right to publish, or gives it back, as a moderator of the page may:
+    /// nobody gets more than its own token allows. Guests do not get it back by a reload.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such room, nobody like that is in, or its token does not allow it.
+    pub async fn let_publish(
+        &self,
+        room: &str,
+        identity: &str,
+        publish: bool,
+    ) -> Result<Arc<ParticipantView>, AdminError> {
+        self.serve(room, |reply| Service::LetPublish {
+            identity: Identity::new(identity),
+            publish,
+            reply,
+        })
+        .await
+    }
+
     /// Subscribes somebody to tracks, or stops it. Tracks that are gone are passed over.
     ///
     /// # Errors
@@ -261,6 +287,13 @@ impl Control {
             } => {
                 let _ = reply.send(self.update(now, room, identity, change, permission));
             }
+            Service::LetPublish {
+                identity,
+                publish,
+                reply,
+            } => {
+                let _ = reply.send(self.let_publish(now, room, identity, publish));
+            }
             Service::Subscribe {
                 identity,
                 tracks,
@@ -279,7 +312,7 @@ impl Control {
         self.rooms.get(room).ok_or(AdminError::NoSuchRoom)
     }
 
-    fn someone(
+    pub(super) fn someone(
         &self,
         room: &RoomName,
         identity: &Identity,
@@ -390,10 +423,58 @@ impl Control {
         permission: Option<Permission>,
     ) -> Result<Arc<ParticipantView>, AdminError> {
         self.entry(room)?.room.admit_change(&identity, &change)?;
+        if let Some(permission) = &permission {
+            self.note_granted(room, &identity, permission.publish)?;
+        }
         let update = Moderation::Update {
             identity: identity.clone(),
             change,
             permission,
+        };
+        self.moderate(now, room, update);
+        self.someone(room, &identity).cloned()
+    }
+
+    /// An application's word counts more than the token, and than that of a moderator before.
+    fn note_granted(
+        &mut self,
+        room: &RoomName,
+        identity: &Identity,
+        publish: bool,
+    ) -> Result<(), AdminError> {
+        let participant = self.someone(room, identity)?.id.clone();
+        if let Some(session) = self.sessions.of_mut(&participant) {
+            session.may_publish = publish;
+        }
+        self.sanctions.lift(room, identity);
+        Ok(())
+    }
+
+    fn let_publish(
+        &mut self,
+        now: Instant,
+        room: &RoomName,
+        identity: Identity,
+        publish: bool,
+    ) -> Result<Arc<ParticipantView>, AdminError> {
+        let view = Arc::clone(self.someone(room, &identity)?);
+        let session = self.sessions.of(&view.id);
+        if publish && !session.is_some_and(|session| session.may_publish) {
+            return Err(AdminError::NotGranted);
+        }
+        if publish {
+            self.sanctions.lift(room, &identity);
+        } else if session.is_some_and(|session| session.bearer == Bearer::Guest) {
+            self.sanctions.silence(now, room, &identity);
+        }
+        let permission = Permission {
+            publish,
+            ..view.permission.clone()
+        };
+        let update = Moderation::Update {
+            identity: identity.clone(),
+            change: ParticipantChange::default(),
+            permission: Some(permission),
         };
         self.moderate(now, room, update);
         self.someone(room, &identity).cloned()

@@ -13,7 +13,8 @@ use umbrella_room::Notification;
 use umbrella_room::model::{Identity, LeaveReason, ParticipantId, RoomName, TrackId};
 
 use super::data::PendingData;
-use super::handle::{Links, SessionId, SocketId};
+use super::handle::{Joining, Links, SessionId, SocketId};
+use crate::auth::Bearer;
 
 /// Events that wait for a session's client. A session that falls behind by so many does not read
 /// its socket, and is ended: nobody else waits for it.
@@ -170,6 +171,10 @@ pub(super) struct Session {
     pub(super) room: RoomName,
     pub(super) participant: ParticipantId,
     pub(super) identity: Identity,
+    pub(super) bearer: Bearer,
+    /// Whether its token, or an application since, lets it publish: moderators of the page can
+    /// give it back, not more.
+    pub(super) may_publish: bool,
     pub(super) client: String,
     pub(super) worker: usize,
     pub(super) links: Links,
@@ -197,6 +202,37 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// The session of somebody who comes in.
+    pub(super) fn new(id: SessionId, now: Instant, worker: usize, joining: &Joining) -> Session {
+        let join = &joining.join;
+        Session {
+            id,
+            room: joining.room.clone(),
+            participant: join.id.clone(),
+            identity: join.identity.clone(),
+            bearer: joining.bearer,
+            may_publish: join.permission.publish,
+            client: joining.client.clone(),
+            worker,
+            links: joining.links,
+            stream_names: joining.stream_names,
+            signal: Signal::Open {
+                outbox: joining.outbox.clone(),
+            },
+            sockets: 0,
+            transports: Vec::new(),
+            joined: now,
+            active: false,
+            lost: false,
+            leaving: false,
+            announced: VecDeque::new(),
+            sections: VecDeque::new(),
+            tracks: Vec::new(),
+            consumers: HashMap::new(),
+            data: PendingData::new(now),
+        }
+    }
+
     /// Where what its client is told goes, if there is a socket.
     pub(super) fn outbox(&self) -> Option<&Outbox> {
         match &self.signal {

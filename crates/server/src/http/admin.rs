@@ -6,14 +6,14 @@ use axum::http::StatusCode;
 
 use super::api::{
     ApiKey, CreateInvite, CreateKey, CreateRoom, CreatedInvite, CreatedKey, Invite, JoinGrant,
-    JoinRequest, MuteRequest, RoomDetail, RoomSummary, Status,
+    JoinRequest, MuteRequest, Role, RoomDetail, RoomSummary, Status,
 };
 use super::body::Body;
 use super::error::Refusal;
 use super::guest::{check_join, grant};
 use super::session::Admin;
 use super::state::App;
-use crate::auth::{Claims, NewInvite, room_grants, stable_identity};
+use crate::auth::{Bearer, Claims, NewInvite, role_attribute, room_grants, stable_identity};
 use crate::clock::unix_seconds;
 use crate::control::AdminError;
 use crate::store;
@@ -71,11 +71,11 @@ pub(super) async fn join_room(
 ) -> Answer<JoinGrant> {
     let room = room_name(&room)?;
     let (name, client_id) = check_join(&request)?;
-    let mut video = room_grants(&room, true);
-    video.room_admin = true;
+    let mut video = room_grants(&room, Role::Moderate);
     video.can_update_own_metadata = Some(true);
     let claims = Claims {
-        sub: stable_identity("admin", &room, client_id),
+        sub: stable_identity(Bearer::Admin.word(), &room, client_id),
+        attributes: role_attribute(Role::Moderate),
         exp: unix_seconds() + ADMIN_TOKEN_LIFETIME_S,
         name: name.to_owned(),
         video,
@@ -125,12 +125,12 @@ pub(super) async fn create_invite(
     store::rooms::keep(&app.store, room.clone()).await?;
     let new = NewInvite {
         room,
-        can_publish: request.can_publish,
+        role: request.role,
         expires_in_s: request.expires_in_s,
         uses: request.uses,
     };
     let (invite, secret) = app.invites.create(new).await?;
-    tracing::info!(room = invite.room, invite = invite.id, "invite created");
+    tracing::info!(room = invite.room, invite = invite.id, role = ?invite.role, "invite created");
     let fragment = format!("#/join/{secret}");
     Ok(Json(CreatedInvite {
         path: format!("{}/sfu{fragment}", app.config.http.prefix),

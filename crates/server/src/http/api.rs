@@ -77,6 +77,18 @@ pub struct LoginRequest {
     pub password: String,
 }
 
+/// What an invite allows whoever comes by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// See, hear and chat.
+    Watch,
+    /// And send camera, microphone and screen.
+    Talk,
+    /// And mute, forbid and remove others.
+    Moderate,
+}
+
 /// What a guest sees before joining.
 #[derive(Debug, Clone, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
@@ -85,6 +97,8 @@ pub struct InviteInfo {
     pub room: String,
     /// Whether the guest may send camera, microphone and screen, or only watch.
     pub can_publish: bool,
+    /// Whether the guest may mute, forbid and remove others.
+    pub can_moderate: bool,
     /// Participants in the room now.
     pub participants: u32,
     /// The server's name.
@@ -117,6 +131,8 @@ pub struct JoinGrant {
     pub identity: String,
     /// Whether camera, microphone and screen may be sent.
     pub can_publish: bool,
+    /// Whether others may be muted, forbidden to send, and removed.
+    pub can_moderate: bool,
 }
 
 /// A room in a list.
@@ -235,8 +251,8 @@ pub struct Invite {
     pub id: String,
     /// The room.
     pub room: String,
-    /// Or only watch.
-    pub can_publish: bool,
+    /// What it allows.
+    pub role: Role,
     /// Seconds since the Unix epoch; `null` is never.
     #[ts(type = "number | null")]
     pub expires_at: Option<u64>,
@@ -255,8 +271,8 @@ pub struct Invite {
 pub struct CreateInvite {
     /// The room; it is made if it does not exist.
     pub room: String,
-    /// Or only watch.
-    pub can_publish: bool,
+    /// What it allows.
+    pub role: Role,
     /// Seconds from now; `null` is never.
     #[ts(type = "number | null")]
     pub expires_in_s: Option<u64>,

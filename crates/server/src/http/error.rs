@@ -1,5 +1,7 @@
 //! Refusals of the page's API.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -47,6 +49,14 @@ impl Refusal {
 
     pub(super) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// For a guest whom a moderator has removed, and how long that holds.
+    pub(super) fn removed(left: Duration) -> Self {
+        Self {
+            retry_after_s: u32::try_from(left.as_secs() + 1).ok(),
+            ..Self::forbidden("A moderator has removed you from this room.")
+        }
     }
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
@@ -161,6 +171,7 @@ impl From<AdminError> for Refusal {
                 Self::new(StatusCode::CONFLICT, "conflict", sentence(&error))
             }
             AdminError::TooLarge => Self::invalid(sentence(&error)),
+            AdminError::NotGranted => Self::forbidden(sentence(&error)),
             AdminError::ShuttingDown => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 
-use super::api::{InviteInfo, JoinGrant, JoinRequest};
+use super::api::{InviteInfo, JoinGrant, JoinRequest, Role};
 use super::body::Body;
 use super::client::ClientInfo;
 use super::error::Refusal;
@@ -23,7 +23,8 @@ pub(super) async fn look(
     Ok(Json(InviteInfo {
         participants: room.map_or(0, |room| room.summary.participants),
         room: invite.room,
-        can_publish: invite.can_publish,
+        can_publish: invite.role != Role::Watch,
+        can_moderate: invite.role == Role::Moderate,
         server_name: app.config.name.clone(),
     }))
 }
@@ -36,6 +37,9 @@ pub(super) async fn join(
 ) -> Result<Json<JoinGrant>, Refusal> {
     let (name, client_id) = check_join(&request)?;
     let claims = app.invites.join(&token, name, client_id, client.ip).await?;
+    if let Some(left) = app.control.kept_out(&claims.video.room, &claims.sub).await {
+        return Err(Refusal::removed(left));
+    }
     Ok(Json(grant(&app, claims)?))
 }
 
@@ -57,6 +61,7 @@ pub(super) fn check_join(request: &JoinRequest) -> Result<(&str, &str), Refusal>
 pub(super) fn grant(app: &App, claims: Claims) -> Result<JoinGrant, Refusal> {
     let (room, identity) = (claims.video.room.clone(), claims.sub.clone());
     let can_publish = claims.video.can_publish.unwrap_or(true);
+    let can_moderate = claims.video.room_admin;
     let token = app
         .keys
         .authority()
@@ -68,5 +73,6 @@ pub(super) fn grant(app: &App, claims: Claims) -> Result<JoinGrant, Refusal> {
         room,
         identity,
         can_publish,
+        can_moderate,
     })
 }

@@ -39,6 +39,7 @@ fn types() -> String {
         AdminSession,
         SetupRequest,
         LoginRequest,
+        Role,
         InviteInfo,
         JoinRequest,
         JoinGrant,

@@ -26,6 +26,8 @@ closed_set! {
         BadToken = "bad_token",
         /// The token does not allow it.
         NotAllowed = "not_allowed",
+        /// A moderator has removed the guest a moment ago.
+        Removed = "removed",
         /// What was sent cannot be read, or is too large.
         BadRequest = "bad_request",
         /// There is no such room.

@@ -8,7 +8,8 @@ use super::StoreError;
 
 /// Each step leads from the version that is its index to the next. Steps are never changed once
 /// released; new ones are added at the end.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE server (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         signing_secret TEXT NOT NULL,
@@ -53,7 +54,14 @@ const STEPS: &[&str] = &["
         used_at INTEGER NOT NULL,
         PRIMARY KEY (invite, client)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    ALTER TABLE invites ADD COLUMN role TEXT NOT NULL DEFAULT 'watch'
+        CHECK (role IN ('watch', 'talk', 'moderate'));
+    UPDATE invites SET role = 'talk' WHERE can_publish <> 0;
+    ALTER TABLE invites DROP COLUMN can_publish;
+",
+];
 
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
@@ -77,4 +85,36 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), St
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invites_of_an_older_database_allow_what_they_allowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("umbrella.db");
+        let mut connection = Connection::open(&path).unwrap();
+        connection.execute_batch(STEPS[0]).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA user_version = 1;
+                 INSERT INTO invites (id, hash, room, can_publish, created_at)
+                     VALUES ('a', x'01', 'kitchen', 0, 1), ('b', x'02', 'kitchen', 1, 2);
+                 INSERT INTO invite_uses (invite, client, used_at) VALUES ('b', x'03', 3);",
+            )
+            .unwrap();
+        prepare(&mut connection, &path).unwrap();
+        let mut statement = connection
+            .prepare("SELECT id || ' ' || role FROM invites ORDER BY id")
+            .unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        let rows: Vec<String> = rows.map(Result::unwrap).collect();
+        assert_eq!(rows, ["a watch", "b talk"]);
+        let uses: i64 = connection
+            .query_row("SELECT count(*) FROM invite_uses", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(uses, 1);
+    }
 }

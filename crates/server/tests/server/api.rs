@@ -156,7 +156,7 @@ fn rooms_are_made_listed_joined_and_deleted() {
 fn a_guest_joins_by_an_invite_until_it_is_used_up_or_revoked() {
     let server = Server::cloud();
     let browser = Browser::set_up(&server);
-    let body = json!({ "room": "kitchen", "canPublish": false, "expiresInS": 600, "uses": 1 });
+    let body = json!({ "room": "kitchen", "role": "watch", "expiresInS": 600, "uses": 1 });
     let created = browser
         .call("POST", "/api/admin/invites")
         .json(&body)

@@ -13,6 +13,7 @@ mod server;
 
 mod bad_input;
 mod joining;
+mod moderators;
 mod service;
 mod talking;
 mod webhooks;

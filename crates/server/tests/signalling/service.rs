@@ -38,14 +38,14 @@ fn head(method: &str, token: &str, content_type: &str) -> String {
     )
 }
 
-async fn call(server: &Server, token: &str, method: &str, body: &Value) -> (u16, Value) {
+pub(crate) async fn call(server: &Server, token: &str, method: &str, body: &Value) -> (u16, Value) {
     let body = body.to_string();
     let (status, answer) = exchange(server, &head(method, token, JSON), body.as_bytes()).await;
     (status, serde_json::from_slice(&answer).unwrap())
 }
 
 /// The answer to a call that must work.
-async fn ask(server: &Server, token: &str, method: &str, body: Value) -> Value {
+pub(crate) async fn ask(server: &Server, token: &str, method: &str, body: Value) -> Value {
     let (status, answer) = call(server, token, method, &body).await;
     assert_eq!(status, 200, "{method}: {answer}");
     answer
@@ -78,7 +78,7 @@ fn moderator(server: &Server, room: &str) -> String {
 }
 
 /// Announces a microphone; its id.
-async fn publish(client: &mut Client) -> String {
+pub(crate) async fn publish(client: &mut Client) -> String {
     let track = AddTrackRequest {
         cid: "mic".into(),
         r#type: TrackType::Audio.into(),
@@ -178,7 +178,12 @@ async fn caller_gets_more_than_its_grants_allow() {
     let server = Server::start().await;
     let (manager, moderator) = (manager(&server), moderator(&server, "kitchen"));
     let participant = server.token("kitchen", "alice");
-    let (room, hall) = (json!({"room": "kitchen"}), json!({"room": "hall"}));
+    let of_both = server.token_with("kitchen", "mo", |claims| claims.video.room_admin = true);
+    let (_in_the_hall, _) = join(&server, "hall", "bob").await;
+    let (room, hall) = (
+        json!({"room": "kitchen"}),
+        json!({"room": "hall", "identity": "bob"}),
+    );
     for (token, method, body, answer) in [
         ("", "ListRooms", &json!({}), NONE),
         ("rubbish", "ListRooms", &json!({}), NONE),
@@ -187,6 +192,10 @@ async fn caller_gets_more_than_its_grants_allow() {
         (&*manager, "ListParticipants", &room, FEW),
         (&*moderator, "DeleteRoom", &room, FEW),
         (&*moderator, "ListParticipants", &hall, FEW),
+        (&*of_both, "ListParticipants", &hall, FEW),
+        (&*of_both, "RemoveParticipant", &hall, FEW),
+        (&*of_both, "MutePublishedTrack", &hall, FEW),
+        (&*of_both, "UpdateParticipant", &hall, FEW),
         (&*moderator, "ListParticipants", &json!({}), FEW),
     ] {
         refused(&server, token, (method, body), answer).await;

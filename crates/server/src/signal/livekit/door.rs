@@ -19,7 +19,7 @@ use umbrella_room::model::{
 use super::hello::{self, BadHello, Hello};
 use super::limits::Counted;
 use super::{Shared, session};
-use crate::auth::{Authority, Claims, Grants, TokenError};
+use crate::auth::{Authority, Bearer, Claims, Grants, TokenError};
 use crate::control::{Admission, random_name};
 use crate::metrics::JoinRefusal;
 
@@ -47,6 +47,7 @@ pub(super) struct Guest {
     pub(super) room: RoomName,
     pub(super) hello: Hello,
     pub(super) join: Box<Join>,
+    pub(super) bearer: Bearer,
 }
 
 /// Why somebody may not.
@@ -83,7 +84,9 @@ impl Refused {
             Refused::TooManySockets => StatusCode::TOO_MANY_REQUESTS,
             Refused::Admission(admission) => match admission {
                 Admission::NoSuchRoom => StatusCode::NOT_FOUND,
-                Admission::NotAllowed | Admission::RoomFull => StatusCode::FORBIDDEN,
+                Admission::NotAllowed | Admission::RoomFull | Admission::Removed => {
+                    StatusCode::FORBIDDEN
+                }
                 Admission::LimitExceeded => StatusCode::BAD_REQUEST,
                 Admission::TooManyRooms | Admission::ShuttingDown => {
                     StatusCode::SERVICE_UNAVAILABLE
@@ -108,6 +111,7 @@ impl Refused {
                 Admission::TooManyRooms => JoinRefusal::TooManyRooms,
                 Admission::LimitExceeded => JoinRefusal::BadRequest,
                 Admission::NotAllowed => JoinRefusal::NotAllowed,
+                Admission::Removed => JoinRefusal::Removed,
                 Admission::ShuttingDown => JoinRefusal::ShuttingDown,
             },
         }
@@ -241,12 +245,15 @@ async fn admit(
 ) -> Result<Guest, Refused> {
     let (claims, room, hello) = introduce(&shared.authority, read, query, headers)?;
     let join = Box::new(join(&claims, &hello));
-    shared.control.check(room.clone(), join.clone()).await?;
+    let bearer = shared.authority.bearer(&claims);
+    let control = &shared.control;
+    control.check(room.clone(), join.clone(), bearer).await?;
     Ok(Guest {
         claims,
         room,
         hello,
         join,
+        bearer,
     })
 }
 

@@ -4,11 +4,17 @@ use umbrella_room::Notification;
 use umbrella_room::model::{ParticipantId, ParticipantView, Permission, Source};
 
 use super::door;
-use crate::auth::{Claims, Grants};
+use crate::auth::{Bearer, Claims, Grants};
 
 /// Brings the claims of a client up to date with what it is told of itself. Whether there was
-/// anything to change.
-pub(super) fn follow(claims: &mut Claims, me: &ParticipantId, news: &Notification) -> bool {
+/// anything to change. What guests of this server may do is remembered here, and their token goes
+/// on to say what their invite allows: a moderator could not give it back otherwise.
+pub(super) fn follow(
+    claims: &mut Claims,
+    bearer: Bearer,
+    me: &ParticipantId,
+    news: &Notification,
+) -> bool {
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "all others are not about it"
@@ -19,21 +25,24 @@ pub(super) fn follow(claims: &mut Claims, me: &ParticipantId, news: &Notificatio
         _ => return false,
     };
     let mine = views.iter().find(|view| view.id == *me);
-    mine.is_some_and(|view| take_over(claims, view))
+    mine.is_some_and(|view| take_over(claims, bearer, view))
 }
 
-fn take_over(claims: &mut Claims, view: &ParticipantView) -> bool {
+fn take_over(claims: &mut Claims, bearer: Bearer, view: &ParticipantView) -> bool {
+    let remembered = bearer != Bearer::Application;
     let same = claims.name == view.name
         && claims.metadata == view.metadata
         && claims.attributes == view.attributes
-        && door::permission(&claims.video) == view.permission;
+        && (remembered || door::permission(&claims.video) == view.permission);
     if same {
         return false;
     }
     claims.name.clone_from(&view.name);
     claims.metadata.clone_from(&view.metadata);
     claims.attributes.clone_from(&view.attributes);
-    permit(&mut claims.video, &view.permission);
+    if !remembered {
+        permit(&mut claims.video, &view.permission);
+    }
     true
 }
 

@@ -16,7 +16,7 @@ use super::decode::{self, Request};
 use super::door::Guest;
 use super::limits::Rates;
 use super::{Shared, encode, follow};
-use crate::auth::{Authority, Claims};
+use crate::auth::{Authority, Bearer, Claims};
 use crate::clock::unix_seconds;
 use crate::control::{
     Event, Handle, Joining, Links, Resuming, SessionId, SessionInput, SocketId, outbox,
@@ -51,10 +51,11 @@ pub(super) async fn run(mut socket: WebSocket, shared: Arc<Shared>, guest: Guest
             links: guest.hello.links,
             outbox: sender,
         });
-        let links = guest.hello.links;
+        let (links, bearer) = (guest.hello.links, guest.bearer);
         match shared.control.resume(resuming).await {
             Ok(line) => {
-                let session = Session::new(line, stay, links, guest.claims, shared);
+                let known = (guest.claims, bearer);
+                let session = Session::new(line, stay, links, known, shared);
                 session.serve(socket, events).await;
             }
             Err(reason) => {
@@ -67,10 +68,12 @@ pub(super) async fn run(mut socket: WebSocket, shared: Arc<Shared>, guest: Guest
     let id = SessionId::next();
     let me = guest.join.id.clone();
     let line = SocketId::first(id);
-    let session = Session::new(line, me, guest.hello.links, guest.claims, shared);
+    let known = (guest.claims, guest.bearer);
+    let session = Session::new(line, me, guest.hello.links, known, shared);
     let joining = Box::new(Joining {
         room: guest.room,
         join: guest.join,
+        bearer: guest.bearer,
         links: guest.hello.links,
         client: guest.hello.client(),
         stream_names: guest.hello.stream_names(),
@@ -101,6 +104,7 @@ struct Session {
     control: Handle,
     rates: Rates,
     claims: Claims,
+    bearer: Bearer,
     shared: Arc<Shared>,
     /// When anything last came from the client.
     heard: Instant,
@@ -125,7 +129,7 @@ impl Session {
         line: SocketId,
         me: ParticipantId,
         links: Links,
-        claims: Claims,
+        (claims, bearer): (Claims, Bearer),
         shared: Arc<Shared>,
     ) -> Session {
         let now = Instant::now();
@@ -136,6 +140,7 @@ impl Session {
             control: shared.control.clone(),
             rates: Rates::new(&shared.limits, now.into_std()),
             claims,
+            bearer,
             shared,
             heard: now,
         }
@@ -286,7 +291,7 @@ impl Session {
             Event::Notify(Notification::Joined(_)) | Event::Resumed { .. }
         );
         let changed = match &event {
-            Event::Notify(news) => follow::follow(&mut self.claims, &self.me, news),
+            Event::Notify(news) => follow::follow(&mut self.claims, self.bearer, &self.me, news),
             Event::Answer { .. }
             | Event::Offer { .. }
             | Event::SectionsWanted { .. }

@@ -1,10 +1,11 @@
 //! The methods of the server API: what a token must allow, and what is done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
 use umbrella_room::command::{ParticipantChange, Reliability};
-use umbrella_room::model::{Identity, ParticipantId, Permission, Source, TrackId};
+use umbrella_room::model::{Identity, ParticipantId, ParticipantView, Permission, Source, TrackId};
 use umbrella_wire::client::{
     DataPacket, ParticipantPermission, Room, TrackSource, UserPacket, data_packet,
 };
@@ -14,7 +15,7 @@ use super::super::door::NAME;
 use super::super::encode;
 use super::failure::{Code, Failure};
 use super::messages::Format;
-use crate::auth::Claims;
+use crate::auth::{Bearer, Claims};
 use crate::control::{AdminError, Handle, RoomSettings, RoomState, ServerData};
 
 /// One call of somebody with a valid token.
@@ -22,6 +23,7 @@ use crate::control::{AdminError, Handle, RoomSettings, RoomState, ServerData};
 pub(super) struct Call<'a> {
     pub(super) control: &'a Handle,
     pub(super) claims: &'a Claims,
+    pub(super) bearer: Bearer,
     pub(super) format: Format,
     pub(super) body: &'a [u8],
 }
@@ -88,7 +90,7 @@ impl Call<'_> {
 
     async fn list_participants(&self) -> Answer {
         let request: wire::ListParticipantsRequest = self.format.read(self.body)?;
-        self.may_moderate(&request.room)?;
+        self.may_moderate(&request.room).await?;
         let participants = match self.control.participants(&request.room).await {
             // Applications ask before anybody has come, and expect nobody.
             Err(AdminError::NoSuchRoom) => Vec::new(),
@@ -102,7 +104,7 @@ impl Call<'_> {
 
     async fn get_participant(&self) -> Answer {
         let request: wire::RoomParticipantIdentity = self.format.read(self.body)?;
-        self.may_moderate(&request.room)?;
+        self.may_moderate(&request.room).await?;
         let everybody = self.control.participants(&request.room).await?;
         let mut everybody = everybody.iter();
         let found = everybody.find(|p| p.identity.as_str() == request.identity);
@@ -112,7 +114,7 @@ impl Call<'_> {
 
     async fn remove_participant(&self) -> Answer {
         let request: wire::RoomParticipantIdentity = self.format.read(self.body)?;
-        self.may_moderate(&request.room)?;
+        self.may_moderate(&request.room).await?;
         let (room, identity) = (&request.room, &request.identity);
         self.control.remove_participant(room, identity).await?;
         Ok(self.nothing())
@@ -120,7 +122,10 @@ impl Call<'_> {
 
     async fn mute_published_track(&self) -> Answer {
         let request: wire::MuteRoomTrackRequest = self.format.read(self.body)?;
-        self.may_moderate(&request.room)?;
+        self.may_moderate(&request.room).await?;
+        if !request.muted {
+            self.must_be_application("switches somebody's microphone or camera on")?;
+        }
         let (room, identity) = (&request.room, &request.identity);
         let muted = self
             .control
@@ -131,7 +136,10 @@ impl Call<'_> {
 
     async fn update_participant(&self) -> Answer {
         let request: wire::UpdateParticipantRequest = self.format.read(self.body)?;
-        self.may_moderate(&request.room)?;
+        self.may_moderate(&request.room).await?;
+        if self.bearer != Bearer::Application {
+            return self.let_publish(&request).await;
+        }
         let change = ParticipantChange {
             name: (!request.name.is_empty()).then_some(request.name),
             metadata: (!request.metadata.is_empty()).then_some(request.metadata),
@@ -145,9 +153,27 @@ impl Call<'_> {
         Ok(self.format.write(&encode::participant(&*updated.await?)))
     }
 
+    /// What moderators of the page can change of somebody. Of the permission only `canPublish`
+    /// counts: the rest stays as the token has it.
+    async fn let_publish(&self, request: &wire::UpdateParticipantRequest) -> Answer {
+        let changes_more = !request.name.is_empty()
+            || !request.metadata.is_empty()
+            || !request.attributes.is_empty();
+        let (false, Some(permission)) = (changes_more, &request.permission) else {
+            let what = "changes more of a participant than whether it may publish";
+            self.must_be_application(what)?;
+            return Err(Failure::invalid("permission is missing"));
+        };
+        let (room, identity) = (&request.room, &request.identity);
+        let publish = permission.can_publish;
+        let updated = self.control.let_publish(room, identity, publish).await?;
+        Ok(self.format.write(&encode::participant(&updated)))
+    }
+
     async fn update_room_metadata(&self) -> Answer {
         let request: wire::UpdateRoomMetadataRequest = self.format.read(self.body)?;
-        self.may_moderate(&request.room)?;
+        self.must_be_application("changes the metadata of a room")?;
+        self.may_moderate(&request.room).await?;
         let changed = self
             .control
             .set_room_metadata(&request.room, request.metadata);
@@ -156,7 +182,8 @@ impl Call<'_> {
 
     async fn send_data(&self) -> Answer {
         let request: wire::SendDataRequest = self.format.read(self.body)?;
-        self.may_moderate(&request.room)?;
+        self.must_be_application("sends data in the server's name")?;
+        self.may_moderate(&request.room).await?;
         let reliability = match data_packet::Kind::try_from(request.kind) {
             Ok(data_packet::Kind::Reliable) => Reliability::Reliable,
             Ok(data_packet::Kind::Lossy) => Reliability::Lossy,
@@ -185,7 +212,8 @@ impl Call<'_> {
 
     async fn update_subscriptions(&self) -> Answer {
         let request: wire::UpdateSubscriptionsRequest = self.format.read(self.body)?;
-        self.may_moderate(&request.room)?;
+        self.must_be_application("changes the subscriptions of others")?;
+        self.may_moderate(&request.room).await?;
         let of_others = request.participant_tracks.into_iter();
         let tracks = of_others.flat_map(|of_one| of_one.track_sids);
         let tracks = request.track_sids.into_iter().chain(tracks);
@@ -209,7 +237,34 @@ impl Call<'_> {
         Err(lacks("roomCreate"))
     }
 
-    fn may_moderate(&self, room: &str) -> Result<(), Failure> {
+    /// Tokens that this server issued to the admin or by an invite reach people, in browsers. They
+    /// allow what the page offers to moderators, and only while their bearer is in the room: who
+    /// was removed moderates no more, though the token is still valid.
+    async fn may_moderate(&self, room: &str) -> Result<(), Failure> {
+        self.has_room_admin(room)?;
+        if self.bearer == Bearer::Application {
+            return Ok(());
+        }
+        let me = |view: &Arc<ParticipantView>| view.identity.as_str() == self.claims.sub;
+        match self.control.participants(room).await {
+            Ok(everybody) if everybody.iter().any(me) => Ok(()),
+            Ok(_) | Err(_) => {
+                let why = "moderators have to be in the room";
+                Err(Failure::new(Code::PermissionDenied, why))
+            }
+        }
+    }
+
+    /// For what the page does not offer to its moderators.
+    fn must_be_application(&self, what: &str) -> Result<(), Failure> {
+        if self.bearer == Bearer::Application {
+            return Ok(());
+        }
+        let why = format!("only a token that was signed with an API key {what}");
+        Err(Failure::new(Code::PermissionDenied, why))
+    }
+
+    fn has_room_admin(&self, room: &str) -> Result<(), Failure> {
         let grants = &self.claims.video;
         if !grants.room_admin {
             return Err(lacks("roomAdmin"));

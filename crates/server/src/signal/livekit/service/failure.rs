@@ -88,6 +88,7 @@ impl From<AdminError> for Failure {
             AdminError::RoomExists => Code::AlreadyExists,
             AdminError::TooManyRooms => Code::ResourceExhausted,
             AdminError::TooLarge => Code::InvalidArgument,
+            AdminError::NotGranted => Code::PermissionDenied,
             AdminError::ShuttingDown => Code::Unavailable,
         };
         Failure::new(code, error.to_string())

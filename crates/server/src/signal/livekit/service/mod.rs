@@ -120,6 +120,7 @@ async fn answer(
     let call = Call {
         control: &api.control,
         claims: &claims,
+        bearer: api.authority.bearer(&claims),
         format,
         body: &body,
     };

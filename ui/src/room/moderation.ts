@@ -1,0 +1,89 @@
+import { type Participant, Track } from 'livekit-client';
+import { useCallback, useState } from 'react';
+import { CallError, moderate } from '../api/client.ts';
+import type { Call } from './call.ts';
+import { useNotices } from './notices.tsx';
+
+/** One thing that a moderator can do to somebody now. */
+export type Act = {
+  label: string;
+  /** What is read out when it is done. */
+  done: string;
+  method: string;
+  body: Record<string, unknown>;
+};
+
+/** What moderators can switch off, and how that is said. */
+const TRACKS: readonly { source: Track.Source; label: string; done: string }[] = [
+  { source: Track.Source.Microphone, label: 'Mute the microphone', done: 'Microphone muted' },
+  { source: Track.Source.Camera, label: 'Switch the camera off', done: 'Camera switched off' },
+  { source: Track.Source.ScreenShare, label: 'Hide the shared screen', done: 'Screen hidden' },
+];
+
+/** What can be done to somebody, apart from removal. */
+export function actsOn(room: string, participant: Participant): Act[] {
+  const about = { room, identity: participant.identity };
+  const acts = TRACKS.flatMap(({ source, label, done }): Act[] => {
+    const publication = participant.getTrackPublication(source);
+    if (publication === undefined || publication.isMuted) return [];
+    const body = { ...about, trackSid: publication.trackSid, muted: true };
+    return [{ label, done, method: 'MutePublishedTrack', body }];
+  });
+  const silent = participant.permissions?.canPublish === false;
+  const body = { ...about, permission: { canPublish: silent } };
+  acts.push({
+    label: silent ? 'Let them talk and share' : 'Do not let them talk or share',
+    done: silent ? 'They may talk and share' : 'They may no longer talk or share',
+    method: 'UpdateParticipant',
+    body,
+  });
+  return acts;
+}
+
+/** Sends somebody away. */
+export function removal(room: string, { identity }: Participant): Act {
+  const body = { room, identity };
+  return { label: 'Remove', done: 'Removed from the room', method: 'RemoveParticipant', body };
+}
+
+/** Mutes everybody else who has a microphone open. */
+export function muteAll(room: string, participants: Iterable<Participant>): Act[] {
+  const others = [...participants].filter(({ isLocal }) => !isLocal);
+  return others.flatMap((participant) =>
+    actsOn(room, participant).filter(({ label }) => label === TRACKS[0]?.label),
+  );
+}
+
+export type Moderation = {
+  /** The label of what is being done. */
+  busy: string | null;
+  /** Why the last thing was not done, in words. */
+  error: string | null;
+  /** Does things one after the other; whether all were done. */
+  run: (label: string, acts: readonly Act[]) => Promise<boolean>;
+};
+
+/** Does what a moderator asks for. */
+export function useModeration(call: Call): Moderation {
+  const { announce } = useNotices();
+  const [busy, setBusy] = useState<string | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const run = useCallback(
+    async (label: string, acts: readonly Act[]) => {
+      setBusy(label);
+      setError(null);
+      try {
+        for (const { method, body } of acts) await moderate(call.token(), method, body);
+        announce(acts.length === 1 && acts[0] ? acts[0].done : `${label}: done`);
+        return true;
+      } catch (failure) {
+        setError(failure instanceof CallError ? failure.message : 'This did not work.');
+        return false;
+      } finally {
+        setBusy(null);
+      }
+    },
+    [call, announce],
+  );
+  return { busy, error, run };
+}
