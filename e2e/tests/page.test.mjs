@@ -97,7 +97,7 @@ describe('the page', { skip: missing('chromium') }, () => {
     const click = (name) => dialog.getByRole('button', { name, exact: true }).click();
     await click('Mute the microphone');
     await fay.getByRole('button', { name: 'Unmute microphone' }).waitFor();
-    await fay.getByText('Your microphone was switched off', { exact: false }).first().waitFor();
+    await fay.getByText('A moderator has switched your microphone off.').first().waitFor();
     await shot(mo, 'moderate-phone');
     await fitsItsWidth(mo);
     await click('Switch the camera off');

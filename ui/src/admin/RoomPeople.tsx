@@ -53,7 +53,7 @@ export function RoomPeople({ room }: { room: string }) {
       <Confirm
         open={doomed !== null}
         title={`Remove ${doomed === null ? '' : nameOf(doomed)}?`}
-        text="Their call ends at once. With a valid invite link they can join again."
+        text="Their call ends at once. Guests cannot come back in this browser for ten minutes; revoke the invite as well to keep them out."
         action="Remove"
         busy={busy !== null}
         error={error}

@@ -51,7 +51,10 @@ export function leaveText(reason: LeaveReason): { title: string; text: string } 
     case 'self':
       return { title: 'You have left', text: 'The others can no longer see or hear you.' };
     case 'removed':
-      return { title: 'You were removed', text: 'Somebody who runs this room ended your call.' };
+      return {
+        title: 'You were removed',
+        text: 'A moderator has ended your call. You cannot come back for ten minutes.',
+      };
     case 'duplicate':
       return {
         title: 'You joined somewhere else',

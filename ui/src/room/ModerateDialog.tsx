@@ -35,7 +35,10 @@ export function ModerateDialog({ call, participant, onClose }: Props) {
       {error !== null && <ErrorNote>{error}</ErrorNote>}
       {removing ? (
         <>
-          <p>Guests cannot come back by their invite for ten minutes.</p>
+          <p>
+            Guests cannot come back in this browser for ten minutes. To keep them out for good,
+            revoke the invite as well.
+          </p>
           <div className="row row-end">
             <Button onClick={() => setRemoving(false)}>Cancel</Button>
             <Button kind="danger" busy={busy !== null} onClick={() => void remove()}>

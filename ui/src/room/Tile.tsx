@@ -31,6 +31,8 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
   const speaking = useIsSpeaking(participant);
   const isScreen = source === Track.Source.ScreenShare;
   const label = useLabel(participant, isScreen);
+  const { quality } = useConnectionQualityIndicator({ participant });
+  const lost = quality === ConnectionQuality.Lost && !participant.isLocal;
 
   // After a pause, the first new frame has to be waited for again.
   const off = picture === 'muted';
@@ -40,7 +42,7 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
 
   return (
     <figure
-      className={`tile ${speaking && !isScreen ? 'speaking' : ''} ${isScreen ? 'tile-screen' : ''} ${className}`}
+      className={`tile ${speaking && !isScreen ? 'speaking' : ''} ${isScreen ? 'tile-screen' : ''} ${lost ? 'tile-lost' : ''} ${className}`}
       aria-label={label}
       data-testid="tile"
       data-identity={participant.identity}
@@ -59,11 +61,16 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
         />
       )}
       <Cover participant={participant} picture={picture} isScreen={isScreen} />
+      {lost && (
+        <p className="tile-note">
+          <Icon name="quality" /> Connection lost
+        </p>
+      )}
       <figcaption className="tile-foot">
         {!isScreen && <MicState participant={participant} />}
         {isScreen && <Icon name="screen" />}
         <span className="tile-name">{label}</span>
-        <Quality participant={participant} />
+        {!lost && <Quality quality={quality} />}
       </figcaption>
       {onPin !== null && (
         <button
@@ -127,8 +134,7 @@ function MicState({ participant }: { participant: Participant }) {
 }
 
 /** Only said when it is bad: a good connection needs no sign. */
-function Quality({ participant }: { participant: Participant }) {
-  const { quality } = useConnectionQualityIndicator({ participant });
+function Quality({ quality }: { quality: ConnectionQuality }) {
   if (quality !== ConnectionQuality.Poor && quality !== ConnectionQuality.Lost) return null;
   const text = quality === ConnectionQuality.Lost ? 'Connection lost' : 'Poor connection';
   return (

@@ -2,9 +2,16 @@ import { type Participant, Track } from 'livekit-client';
 import { describe, expect, it } from 'vitest';
 import { actsOn, muteAll, removal } from './moderation.ts';
 
-type Facts = { identity: string; open?: Track.Source[]; muted?: Track.Source[]; silent?: boolean };
+type Facts = {
+  identity: string;
+  open?: Track.Source[];
+  muted?: Track.Source[];
+  silent?: boolean;
+  watches?: boolean;
+};
 
-function person({ identity, open = [], muted = [], silent = false }: Facts, isLocal = false) {
+function person(facts: Facts, isLocal = false) {
+  const { identity, open = [], muted = [], silent = false, watches = false } = facts;
   const publication = (source: Track.Source) => ({
     trackSid: `TR_${identity}_${source}`,
     isMuted: muted.includes(source),
@@ -13,6 +20,7 @@ function person({ identity, open = [], muted = [], silent = false }: Facts, isLo
     identity,
     isLocal,
     permissions: { canPublish: !silent },
+    attributes: watches ? { 'umbrella.role': 'watch' } : {},
     getTrackPublication: (source: Track.Source) =>
       [...open, ...muted].includes(source) ? publication(source) : undefined,
   } as unknown as Participant;
@@ -26,7 +34,7 @@ describe('what a moderator can do', () => {
     const labels = actsOn('tea', ann).map(({ label }) => label);
     expect(labels).toEqual([
       'Switch the camera off',
-      'Hide the shared screen',
+      'Stop the shared screen',
       'Do not let them talk or share',
     ]);
     const silent = actsOn('tea', person({ identity: 'bob', silent: true }));
@@ -36,6 +44,10 @@ describe('what a moderator can do', () => {
       identity: 'bob',
       permission: { canPublish: true },
     });
+  });
+
+  it('does not offer what an invite to watch does not allow', () => {
+    expect(actsOn('tea', person({ identity: 'eve', silent: true, watches: true }))).toEqual([]);
   });
 
   it('names the room and the person', () => {

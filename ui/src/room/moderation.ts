@@ -17,7 +17,8 @@ export type Act = {
 const TRACKS: readonly { source: Track.Source; label: string; done: string }[] = [
   { source: Track.Source.Microphone, label: 'Mute the microphone', done: 'Microphone muted' },
   { source: Track.Source.Camera, label: 'Switch the camera off', done: 'Camera switched off' },
-  { source: Track.Source.ScreenShare, label: 'Hide the shared screen', done: 'Screen hidden' },
+  { source: Track.Source.ScreenShare, label: 'Stop the shared screen', done: 'Screen stopped' },
+  { source: Track.Source.ScreenShareAudio, label: 'Mute the screen', done: 'Screen muted' },
 ];
 
 /** What can be done to somebody, apart from removal. */
@@ -29,6 +30,8 @@ export function actsOn(room: string, participant: Participant): Act[] {
     const body = { ...about, trackSid: publication.trackSid, muted: true };
     return [{ label, done, method: 'MutePublishedTrack', body }];
   });
+  // Nobody gets more than the invite allows.
+  if (participant.attributes['umbrella.role'] === 'watch') return acts;
   const silent = participant.permissions?.canPublish === false;
   const body = { ...about, permission: { canPublish: silent } };
   acts.push({
@@ -63,6 +66,17 @@ export type Moderation = {
   run: (label: string, acts: readonly Act[]) => Promise<boolean>;
 };
 
+/** Does all, also when one fails: whoever is gone meanwhile must not keep the others from it. */
+async function doAll(call: Call, acts: readonly Act[]): Promise<void> {
+  let failure: unknown = null;
+  for (const { method, body } of acts) {
+    await moderate(call.token(), method, body).catch((error) => {
+      failure ??= error;
+    });
+  }
+  if (failure !== null) throw failure;
+}
+
 /** Does what a moderator asks for. */
 export function useModeration(call: Call): Moderation {
   const { announce } = useNotices();
@@ -73,7 +87,7 @@ export function useModeration(call: Call): Moderation {
       setBusy(label);
       setError(null);
       try {
-        for (const { method, body } of acts) await moderate(call.token(), method, body);
+        await doAll(call, acts);
         announce(acts.length === 1 && acts[0] ? acts[0].done : `${label}: done`);
         return true;
       } catch (failure) {

@@ -104,7 +104,13 @@ function canShare(): boolean {
   return navigator.mediaDevices?.getDisplayMedia !== undefined;
 }
 
-/** Says so if somebody else switched the microphone or camera off. */
+const WHAT: Record<OwnKind, string> = {
+  microphone: 'microphone',
+  camera: 'camera',
+  screen: 'shared screen',
+};
+
+/** Says so if a moderator switched something off, or took or gave back the right to send. */
 function useModeratorNotice(call: Call, toggling: ReadonlySet<OwnKind>): void {
   const { show } = useNotices();
   useEffect(() => {
@@ -112,11 +118,9 @@ function useModeratorNotice(call: Call, toggling: ReadonlySet<OwnKind>): void {
       if (!participant.isLocal) return;
       const kind = KINDS.find((kind) => SOURCE_OF[kind] === publication.source);
       if (kind === undefined || toggling.has(kind)) return;
-      if (publication.source === Track.Source.Microphone) {
-        show('Your microphone was switched off by somebody who runs this room.');
-      } else {
-        show('Your camera was switched off by somebody who runs this room.');
-      }
+      show(`A moderator has switched your ${WHAT[kind]} off.`);
+      // A screen that nobody sees must not be captured any longer.
+      if (kind === 'screen') void call.room.localParticipant.setScreenShareEnabled(false);
     };
     const onPermission = (before: Permission | undefined, participant: Participant) => {
       const may = participant.permissions?.canPublish;

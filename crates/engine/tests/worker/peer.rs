@@ -71,6 +71,16 @@ impl Sending {
         self.encodings.truncate(encoding);
     }
 
+    /// The encoder sends two encodings under each other's names.
+    pub(crate) fn swap(&mut self, one: usize, other: usize) {
+        let rid = self.encodings[one].rid;
+        self.encodings[one].rid = self.encodings[other].rid;
+        self.encodings[other].rid = rid;
+        for encoding in [one, other] {
+            self.encodings[encoding].key_frame = true;
+        }
+    }
+
     /// Frames come at another pace, on the same clock.
     pub(crate) fn hurry(&mut self, every: Duration) {
         self.every = every;
@@ -124,6 +134,8 @@ pub(crate) struct Peer {
     pub(crate) last_description: String,
     /// What it thinks that its link carries, in bit/s.
     pub(crate) estimate: u64,
+    /// It sends no key frame, whoever asks for one.
+    pub(crate) stubborn: bool,
     /// Packets of each frame.
     pub(crate) packets_per_frame: usize,
     /// Bytes of each packet, by encoding.
@@ -172,6 +184,7 @@ impl Peer {
             offers: 0,
             named: HashMap::new(),
             last_description: String::new(),
+            stubborn: false,
             packets_per_frame: 2,
             packet_sizes: [900; 3],
             estimate: 0,
@@ -489,7 +502,7 @@ impl Peer {
                 let sending = self.sending.iter_mut().find(|s| s.mid == request.mid);
                 let encodings = sending.into_iter().flat_map(|s| &mut s.encodings);
                 for encoding in encodings.filter(|e| e.rid == request.rid) {
-                    encoding.key_frame = true;
+                    encoding.key_frame |= !self.stubborn;
                     encoding.requests += 1;
                 }
             }

@@ -310,6 +310,47 @@ fn a_layer_that_stops_takes_the_picture_with_it() {
 }
 
 #[test]
+fn layers_that_change_their_names_take_the_picture_with_them() {
+    let (mut net, camera, viewer, _) = watched(40, Publish::Simulcast);
+    net.run(3 * SECOND);
+    for _ in 0..3 {
+        net.peers[camera].sending[0].swap(0, 2);
+        net.run(4 * SECOND);
+        let last = net.peers[viewer].got.last().unwrap();
+        assert!(net.now - last.at < SECOND / 5, "the picture stands still");
+    }
+    assert!(
+        net.reports
+            .iter()
+            .all(|it| !matches!(it, Report::Closed { .. }))
+    );
+}
+
+#[test]
+fn publisher_that_sends_no_key_frame_is_asked_without_end_or_never_again() {
+    let (mut net, camera, viewer, _) = watched(41, Publish::Video);
+    net.peers[camera].stubborn = true;
+    let asked = net.peers[camera].key_frame_requests(0, 0);
+    // Somebody comes late, and nobody gets a picture to begin with.
+    let late = net.join(&[], 0, 1);
+    assert!(net.until(5 * SECOND, |net| net.peers[late].connected));
+    let track = net.tracks[0].clone();
+    let consumer = net.consume(late, &track, Delivery::FULL);
+    net.run(60 * SECOND);
+    let asked = net.peers[camera].key_frame_requests(0, 0) - asked;
+    assert!(
+        (5..=121).contains(&asked),
+        "asked {asked} times in a minute"
+    );
+    assert!(!started(&net, consumer));
+    let last = net.peers[viewer].got.last().unwrap();
+    assert!(net.now - last.at < SECOND / 5, "others lose their picture");
+    net.peers[camera].stubborn = false;
+    net.run(3 * SECOND);
+    assert!(started(&net, consumer), "the picture never comes");
+}
+
+#[test]
 fn figures_do_not_add_up() {
     let mut net = Network::new(39);
     let speaker = net.join(&[Publish::Audio], 0, 0);
