@@ -58,6 +58,7 @@ function describe(track: TrackStats): string {
   return [
     track.codec,
     track.width === null ? null : `${track.width} × ${track.height}`,
+    track.layer,
     track.fps === null ? null : `${Math.round(track.fps)} fps`,
     kilobits(track.bitrate),
     track.lossPercent === null ? null : `${track.lossPercent.toFixed(1)} % lost`,

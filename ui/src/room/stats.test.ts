@@ -1,5 +1,26 @@
 import { describe, expect, it } from 'vitest';
-import { readPath, readTrack } from './stats.ts';
+import { layerOf, readPath, readTrack } from './stats.ts';
+
+describe('layerOf', () => {
+  const layers = [180, 360, 720].map((height, quality) => ({
+    quality,
+    height,
+    width: (height * 16) / 9,
+  }));
+
+  it('finds the layer of a picture, also of one that was scaled or turned', () => {
+    const name = (width: number | null, height: number | null) =>
+      layerOf(layers, { width, height });
+    expect(name(320, 180)).toBe('low layer');
+    expect(name(600, 338)).toBe('medium layer');
+    expect(name(720, 1280)).toBe('high layer');
+    expect(name(null, null)).toBeNull();
+  });
+
+  it('says nothing where there is no choice', () => {
+    expect(layerOf(layers.slice(2), { width: 1280, height: 720 })).toBeNull();
+  });
+});
 
 describe('readTrack', () => {
   const sent = (timestamp: number, low: number, high: number) => [

@@ -8,6 +8,8 @@ export type TrackStats = {
   width: number | null;
   height: number | null;
   fps: number | null;
+  /** Which of the publisher's layers it is, or how many are sent; `null` if there is one. */
+  layer: string | null;
   /** Bits per second. */
   bitrate: number;
   /** Of the packets in between. */
@@ -23,7 +25,11 @@ type Entry = Record<string, unknown>;
 export function readTrack(
   report: Iterable<Entry>,
   before: Counters | undefined,
-): { counters: Counters; stats: Omit<TrackStats, 'key' | 'label' | 'direction'> } {
+): {
+  counters: Counters;
+  stats: Omit<TrackStats, 'key' | 'label' | 'direction' | 'layer'>;
+  sending: number;
+} {
   const entries = [...report];
   const codecs = new Map(entries.filter(is('codec')).map((entry) => [entry.id, entry]));
   const flows = entries.filter((entry) => is('inbound-rtp')(entry) || is('outbound-rtp')(entry));
@@ -40,8 +46,10 @@ export function readTrack(
     lost: sum(inbound ? flows : remotes, 'packetsLost'),
   };
   const codec = codecs.get(largest?.codecId)?.mimeType;
+  const sending = flows.filter((flow) => flow.active !== false && number(flow.frameHeight) > 0);
   return {
     counters,
+    sending: sending.length,
     stats: {
       codec: typeof codec === 'string' ? codec.replace(/^(audio|video)\//, '') : null,
       width: numberOrNull(largest?.frameWidth),
@@ -51,6 +59,23 @@ export function readTrack(
       lossPercent: loss(before, counters, inbound),
     },
   };
+}
+
+/** Its names, by the numbers of the protocol. */
+const QUALITIES = ['low', 'medium', 'high'];
+
+/** The announced layer that a received picture is, by the side that is nearest. */
+export function layerOf(
+  layers: readonly { quality: number; height: number; width: number }[],
+  picture: { width: number | null; height: number | null },
+): string | null {
+  if (layers.length < 2 || picture.height === null || picture.width === null) return null;
+  const side = Math.min(picture.width, picture.height);
+  const away = (layer: { height: number; width: number }) =>
+    Math.abs(Math.min(layer.width, layer.height) - side);
+  const nearest = layers.reduce((best, layer) => (away(layer) < away(best) ? layer : best));
+  const name = QUALITIES[nearest.quality];
+  return name === undefined ? null : `${name} layer`;
 }
 
 /** The pair of addresses in use: the round trip in milliseconds, and how packets travel. */

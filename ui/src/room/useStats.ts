@@ -6,7 +6,7 @@ import {
   type TrackPublication,
 } from 'livekit-client';
 import { useEffect, useState } from 'react';
-import { type Counters, readPath, readTrack, type TrackStats } from './stats.ts';
+import { type Counters, layerOf, readPath, readTrack, type TrackStats } from './stats.ts';
 
 export type CallStats = { rttMs: number | null; path: string | null; tracks: TrackStats[] };
 
@@ -60,6 +60,7 @@ async function readRoom(
         key,
         label: labelOf(participant, publication),
         direction,
+        layer: layerName(publication, read),
         ...read.stats,
       });
       const path = readPath(entries);
@@ -68,6 +69,16 @@ async function readRoom(
     }
   }
   return stats;
+}
+
+function layerName(
+  publication: TrackPublication,
+  { stats, sending }: ReturnType<typeof readTrack>,
+): string | null {
+  if (publication instanceof LocalTrackPublication) {
+    return sending > 1 ? `${sending} layers` : null;
+  }
+  return layerOf(publication.trackInfo?.layers ?? [], stats);
 }
 
 async function reportOf(publication: TrackPublication): Promise<RTCStatsReport | null> {
