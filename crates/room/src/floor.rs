@@ -129,9 +129,7 @@ impl Room {
     }
 
     fn settle_pictures_of(&mut self, key: ParticipantKey) {
-        let publisher = self.roster.participants.get(&key);
-        let tracks = publisher.map(|publisher| publisher.tracks.clone());
-        for track_key in tracks.unwrap_or_default() {
+        for track_key in self.roster.tracks_of(key) {
             let track = self.roster.tracks.get(&track_key);
             if track.is_some_and(|track| track.view.kind == Kind::Video) {
                 self.settle_track(track_key);
@@ -151,19 +149,18 @@ impl Room {
                 .floor
                 .choose(&audible, most, |key| self.speakers.loudness(key)),
         }
-        for key in before.difference(&self.floor.quiet.clone()) {
+        let quiet = self.floor.quiet.clone();
+        for key in before.difference(&quiet) {
             self.quieten(*key, false);
         }
-        for key in self.floor.quiet.clone() {
+        for key in quiet {
             self.quieten(key, true);
         }
     }
 
     /// Lets the sound of somebody be heard, or not, as far as it is not so.
     fn quieten(&mut self, key: ParticipantKey, quiet: bool) {
-        let publisher = self.roster.participants.get(&key);
-        let tracks = publisher.map(|publisher| publisher.tracks.clone());
-        for track_key in tracks.unwrap_or_default() {
+        for track_key in self.roster.tracks_of(key) {
             let Some(track) = self.roster.tracks.get_mut(&track_key) else {
                 continue;
             };

@@ -54,6 +54,12 @@ impl Roster {
         self.by_track.get(track).copied()
     }
 
+    /// Somebody's tracks, pending ones included, oldest first.
+    pub(crate) fn tracks_of(&self, key: ParticipantKey) -> Vec<TrackKey> {
+        let participant = self.participants.get(&key);
+        participant.map_or(Vec::new(), |participant| participant.tracks.clone())
+    }
+
     /// A participant and its key.
     pub(crate) fn find(
         &mut self,

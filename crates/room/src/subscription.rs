@@ -219,35 +219,17 @@ impl Room {
 
     /// Settles what one participant receives of every track.
     pub(crate) fn settle_participant(&mut self, key: ParticipantKey) {
-        let Some(participant) = self.roster.participants.get_mut(&key) else {
-            return;
-        };
-        for (track_key, track) in &mut self.roster.tracks {
-            let speaks = self.floor.is_speaker(track.publisher);
-            let (demand, effects) = (&mut self.demand, &mut self.effects);
-            settle(
-                (key, participant),
-                (*track_key, track, speaks),
-                demand,
-                effects,
-            );
+        let tracks: Vec<_> = self.roster.tracks.keys().copied().collect();
+        for track_key in tracks {
+            self.settle_one(key, track_key);
         }
     }
 
     /// Settles what everybody receives of one track.
     pub(crate) fn settle_track(&mut self, track_key: TrackKey) {
-        let Some(track) = self.roster.tracks.get_mut(&track_key) else {
-            return;
-        };
-        let speaks = self.floor.is_speaker(track.publisher);
-        for (key, participant) in &mut self.roster.participants {
-            let (demand, effects) = (&mut self.demand, &mut self.effects);
-            settle(
-                (*key, participant),
-                (track_key, track, speaks),
-                demand,
-                effects,
-            );
+        let participants: Vec<_> = self.roster.participants.keys().copied().collect();
+        for key in participants {
+            self.settle_one(key, track_key);
         }
         if let Some(backup) = self.backup_of(track_key) {
             self.settle_track(backup);

@@ -13,9 +13,17 @@ export type Act = {
   body: Record<string, unknown>;
 };
 
-/** What moderators can switch off, and how that is said. */
-const TRACKS: readonly { source: Track.Source; label: string; done: string }[] = [
-  { source: Track.Source.Microphone, label: 'Mute the microphone', done: 'Microphone muted' },
+/** Something that moderators can switch off, and how that is said. */
+type Switch = { source: Track.Source; label: string; done: string };
+
+const MICROPHONE: Switch = {
+  source: Track.Source.Microphone,
+  label: 'Mute the microphone',
+  done: 'Microphone muted',
+};
+
+const SWITCHES: readonly Switch[] = [
+  MICROPHONE,
   { source: Track.Source.Camera, label: 'Switch the camera off', done: 'Camera switched off' },
   { source: Track.Source.ScreenShare, label: 'Stop the shared screen', done: 'Screen stopped' },
   { source: Track.Source.ScreenShareAudio, label: 'Mute the screen', done: 'Screen muted' },
@@ -24,12 +32,7 @@ const TRACKS: readonly { source: Track.Source; label: string; done: string }[] =
 /** What can be done to somebody, apart from removal. */
 export function actsOn(room: string, participant: Participant): Act[] {
   const about = { room, identity: participant.identity };
-  const acts = TRACKS.flatMap(({ source, label, done }): Act[] => {
-    const publication = participant.getTrackPublication(source);
-    if (publication === undefined || publication.isMuted) return [];
-    const body = { ...about, trackSid: publication.trackSid, muted: true };
-    return [{ label, done, method: 'MutePublishedTrack', body }];
-  });
+  const acts = SWITCHES.flatMap((off) => switching(room, participant, off));
   // Nobody gets more than the invite allows.
   if (participant.attributes['umbrella.role'] === 'watch') return acts;
   const silent = participant.permissions?.canPublish === false;
@@ -52,9 +55,16 @@ export function removal(room: string, { identity }: Participant): Act {
 /** Mutes everybody else who has a microphone open. */
 export function muteAll(room: string, participants: Iterable<Participant>): Act[] {
   const others = [...participants].filter(({ isLocal }) => !isLocal);
-  return others.flatMap((participant) =>
-    actsOn(room, participant).filter(({ label }) => label === TRACKS[0]?.label),
-  );
+  return others.flatMap((participant) => switching(room, participant, MICROPHONE));
+}
+
+/** Switching something off, if it is on. */
+function switching(room: string, participant: Participant, off: Switch): Act[] {
+  const publication = participant.getTrackPublication(off.source);
+  if (publication === undefined || publication.isMuted) return [];
+  const { identity } = participant;
+  const body = { room, identity, trackSid: publication.trackSid, muted: true };
+  return [{ label: off.label, done: off.done, method: 'MutePublishedTrack', body }];
 }
 
 export type Moderation = {

@@ -257,16 +257,20 @@ impl Control {
     }
 
     pub(super) fn pause_producer(&mut self, track: &TrackId, paused: bool) {
-        if let (Some(producer), Some(worker)) = (self.names.producer(track), self.worker_of(track))
-        {
-            self.request(worker, Request::PauseProducer { producer, paused });
-        }
+        self.ask_of_producer(track, |producer| Request::PauseProducer {
+            producer,
+            paused,
+        });
     }
 
     pub(super) fn quiet_producer(&mut self, track: &TrackId, quiet: bool) {
+        self.ask_of_producer(track, |producer| Request::QuietProducer { producer, quiet });
+    }
+
+    fn ask_of_producer(&mut self, track: &TrackId, request: impl FnOnce(ProducerId) -> Request) {
         if let (Some(producer), Some(worker)) = (self.names.producer(track), self.worker_of(track))
         {
-            self.request(worker, Request::QuietProducer { producer, quiet });
+            self.request(worker, request(producer));
         }
     }
 

@@ -4,8 +4,8 @@ use umbrella_wire::client::leave_request::Action;
 use umbrella_wire::client::signal_request::Message as Ask;
 use umbrella_wire::client::signal_response::Message;
 use umbrella_wire::client::{
-    AddTrackRequest, DisconnectReason, LeaveRequest, SyncState, TrackInfo, TrackPublishedResponse,
-    TrackType, participant_info,
+    AddTrackRequest, DisconnectReason, LeaveRequest, ParticipantInfo, SyncState, TrackInfo,
+    TrackPublishedResponse, TrackType, participant_info,
 };
 
 use crate::client::{Client, join, open, v0};
@@ -21,6 +21,19 @@ async fn resume(server: &Server, room: &str, identity: &str, sid: &str) -> Clien
 async fn refusal(server: &Server, room: &str, identity: &str, sid: &str) -> LeaveRequest {
     let client = resume(server, room, identity, sid).await;
     client.end().await.leave.expect("it is told to leave")
+}
+
+/// The next one who is said to have left.
+async fn departure(client: &mut Client) -> ParticipantInfo {
+    client
+        .until(|message| match message {
+            Message::Update(update) => update
+                .participants
+                .into_iter()
+                .find(|p| p.state() == participant_info::State::Disconnected),
+            _ => None,
+        })
+        .await
 }
 
 #[tokio::test]
@@ -59,15 +72,7 @@ async fn who_comes_back_has_to_join_anew() {
         .until(|message| matches!(message, Message::TrackPublished(_)).then_some(()))
         .await;
     again.send(Ask::Leave(LeaveRequest::default())).await;
-    let left = alice
-        .until(|message| match message {
-            Message::Update(update) => update
-                .participants
-                .into_iter()
-                .find(|p| p.state() == participant_info::State::Disconnected),
-            _ => None,
-        })
-        .await;
+    let left = departure(&mut alice).await;
     assert_eq!(left.disconnect_reason(), DisconnectReason::ClientInitiated);
 }
 
@@ -116,15 +121,7 @@ async fn who_never_had_media_is_waited_for() {
     let (mut alice, _) = join(&server, "kitchen", "alice").await;
     let (bob, _) = join(&server, "kitchen", "bob").await;
     drop(bob);
-    let left = alice
-        .until(|message| match message {
-            Message::Update(update) => update
-                .participants
-                .into_iter()
-                .find(|p| p.state() == participant_info::State::Disconnected),
-            _ => None,
-        })
-        .await;
+    let left = departure(&mut alice).await;
     assert_eq!(left.identity, "bob");
 }
 
