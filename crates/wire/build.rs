@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let proto = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    let names = ["client.proto", "server.proto"];
+    let names = ["client.proto", "server.proto", "trunk.proto"];
     for name in names {
         println!("cargo:rerun-if-changed={}", proto.join(name).display());
     }

@@ -15,5 +15,6 @@ pub mod signal;
 pub mod store;
 mod tally;
 pub mod tls;
+pub mod trunk;
 pub mod webhook;
 pub mod worker;

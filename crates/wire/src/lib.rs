@@ -23,3 +23,15 @@ pub mod client {
 pub mod server {
     include!(concat!(env!("OUT_DIR"), "/umbrella.server.rs"));
 }
+
+/// What the servers at both ends of a trunk tell each other. What the messages and fields mean is
+/// written in `proto/trunk.proto`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::wildcard_enum_match_arm
+)]
+pub mod trunk {
+    include!(concat!(env!("OUT_DIR"), "/umbrella.trunk.rs"));
+}

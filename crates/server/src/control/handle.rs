@@ -14,6 +14,7 @@ use super::session::Outbox;
 use crate::auth::Bearer;
 use crate::http::api::{Held, RoomDetail, RoomSummary, WorkerStatus};
 use crate::metrics::{Doors, Snapshot};
+use crate::trunk::LinkEvent;
 
 /// How many messages wait for the owner of the rooms. When it is full, who sends waits: a
 /// session then reads nothing from its socket, so that a flood slows down its own source.
@@ -195,6 +196,7 @@ pub(super) enum Message {
     },
     Admin(Admin),
     Metrics(oneshot::Sender<Snapshot>),
+    Link(LinkEvent),
     Service(RoomName, Service),
     Shutdown(oneshot::Sender<()>),
 }
@@ -243,6 +245,13 @@ impl Handle {
     /// The addresses that are advertised for media, as `udp 192.0.2.1:40000`.
     pub fn media_addresses(&self) -> &[String] {
         &self.media_addresses
+    }
+
+    /// Something has happened to a link of a trunk. Waits while the owner of the rooms is busy, so
+    /// that a flood slows down its own source.
+    pub async fn link(&self, event: LinkEvent) {
+        // Gone only when the server ends.
+        let _ = self.inbox.send(Message::Link(event)).await;
     }
 
     /// Every room, by name.

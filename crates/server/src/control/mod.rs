@@ -17,6 +17,7 @@ mod sanctions;
 mod service;
 mod session;
 mod statistics;
+mod trunk;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -200,6 +201,7 @@ impl Control {
             Message::Lost { socket, heard } => self.lost(now, socket, heard),
             Message::Admin(request) => self.admin(now, request),
             Message::Metrics(reply) => self.scrape(now, reply),
+            Message::Link(event) => self.link(now, event),
             Message::Service(room, request) => self.serve(now, &room, request),
             Message::Shutdown(reply) => {
                 self.shut_down(now, reply);

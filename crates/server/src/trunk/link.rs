@@ -1,0 +1,164 @@
+//! What the door of trunks and the owner of the rooms have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use umbrella_wire::trunk::Frame;
+
+/// Frames that wait for a link's socket. A neighbour that lets more pile up does not read, and
+/// loses the link.
+const OUTBOX: usize = 8192;
+
+/// Names one connection of a trunk; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(pub u64);
+
+/// The server at the other end of a link, as it has proved to be.
+#[derive(Debug, Clone)]
+pub struct Neighbour {
+    /// Its stable id.
+    pub node: Arc<str>,
+    /// This run of it.
+    pub incarnation: u64,
+    /// Shown to people.
+    pub name: String,
+    /// Its software, shown to people.
+    pub version: String,
+    /// It carries media.
+    pub media: bool,
+    /// We dialled it; otherwise it dialled us.
+    pub dialled: bool,
+    /// What rooms the link carries.
+    pub rooms: Rooms,
+    /// Whether moderators there may do something about participants here.
+    pub may_moderate: bool,
+}
+
+/// Which rooms a link carries: those that match a pattern of every list. An empty list is all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rooms {
+    /// Ours, the secret's, and the neighbour's.
+    pub lists: Vec<Vec<String>>,
+}
+
+/// What happens to links, in order for each link: `Up`, any number of others, `Down`.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// A neighbour is there.
+    Up {
+        /// The new link.
+        link: LinkId,
+        /// Who is at the other end.
+        neighbour: Box<Neighbour>,
+        /// Where frames for it go.
+        outbox: LinkOutbox,
+    },
+    /// It has sent something.
+    Frame {
+        /// Which link.
+        link: LinkId,
+        /// What.
+        frame: Box<Frame>,
+    },
+    /// A ping was answered.
+    RoundTrip {
+        /// Which link.
+        link: LinkId,
+        /// How long that took.
+        time: Duration,
+    },
+    /// It is gone.
+    Down {
+        /// Which link.
+        link: LinkId,
+    },
+}
+
+/// Why the owner of the rooms ends a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkEnd {
+    /// For the neighbour and the operator.
+    pub reason: String,
+}
+
+/// Where frames for a link go; the link ends when this is dropped.
+#[derive(Debug, Clone)]
+pub struct LinkOutbox {
+    frames: mpsc::Sender<Result<Frame, LinkEnd>>,
+}
+
+/// A way to a link's socket, and its end.
+pub fn link_outbox() -> (LinkOutbox, mpsc::Receiver<Result<Frame, LinkEnd>>) {
+    let (frames, receiver) = mpsc::channel(OUTBOX);
+    (LinkOutbox { frames }, receiver)
+}
+
+impl LinkOutbox {
+    /// Sends a frame. False if the neighbour does not read, or is gone.
+    pub fn send(&self, frame: Frame) -> bool {
+        self.frames.try_send(Ok(frame)).is_ok()
+    }
+
+    /// Ends the link.
+    pub fn end(&self, reason: &str) {
+        let end = LinkEnd {
+            reason: reason.to_owned(),
+        };
+        // If it is full, it ends with the last sender.
+        let _ = self.frames.try_send(Err(end));
+    }
+}
+
+impl Rooms {
+    /// Whether the link carries a room.
+    pub fn allow(&self, room: &str) -> bool {
+        let any = |list: &Vec<String>| {
+            list.is_empty() || list.iter().any(|pattern| matches(pattern, room))
+        };
+        self.lists.iter().all(any)
+    }
+}
+
+/// Whether a name fits a pattern, in which `*` stands for any characters.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts: Vec<_> = parts.collect();
+    let Some(last) = parts.pop() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_are_shared_that_no_pattern_names() {
+        assert!(matches("kitchen", "kitchen"));
+        assert!(!matches("kitchen", "kitchen2"));
+        assert!(matches("*", ""));
+        assert!(matches("site-*", "site-a"));
+        assert!(!matches("site-*", "a site-a"));
+        assert!(matches("*-*-c", "a-b-c"));
+        assert!(!matches("*-*-c", "a-c"));
+        assert!(!matches("ab*ba", "aba"));
+        let rooms = Rooms {
+            lists: vec![Vec::new(), vec!["a*".into(), "b".into()], vec!["*c".into()]],
+        };
+        assert!(rooms.allow("abc"));
+        assert!(!rooms.allow("b"));
+        assert!(Rooms::default().allow("anything"));
+    }
+}

@@ -1,0 +1,9 @@
+//! Trunks: the links to other servers.
+//!
+//! This is the door of a trunk as `signal` is that of a client: it dials and is dialled, proves
+//! who is there, frames, times out and bounds. What the messages mean is for
+//! [`control`](crate::control).
+
+mod link;
+
+pub use link::{LinkEnd, LinkEvent, LinkId, LinkOutbox, Neighbour, Rooms, link_outbox};
