@@ -15,7 +15,7 @@ impl Control {
                 tracing::info!(link = link.0, node = %neighbour.node, name = %neighbour.name,
                     "trunk is up");
             }
-            LinkEvent::Frame { .. } | LinkEvent::RoundTrip { .. } => {}
+            LinkEvent::Frame { .. } | LinkEvent::RoundTrip { .. } | LinkEvent::Silent { .. } => {}
             LinkEvent::Down { link } => tracing::info!(link = link.0, "trunk is down"),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use umbrella_wire::trunk::Frame;
 
 /// Frames that wait for a link's socket. A neighbour that lets more pile up does not read, and
@@ -68,6 +68,14 @@ pub enum LinkEvent {
         /// How long that took.
         time: Duration,
     },
+    /// Nothing comes from the neighbour although it should, or it is heard again. The link stays;
+    /// it ends if this lasts.
+    Silent {
+        /// Which link.
+        link: LinkId,
+        /// Silent or heard.
+        silent: bool,
+    },
     /// It is gone.
     Down {
         /// Which link.
@@ -86,18 +94,39 @@ pub struct LinkEnd {
 #[derive(Debug, Clone)]
 pub struct LinkOutbox {
     frames: mpsc::Sender<Result<Frame, LinkEnd>>,
+    attention: Arc<watch::Sender<bool>>,
+}
+
+/// The other end of a [`LinkOutbox`].
+#[derive(Debug)]
+pub struct LinkInbox {
+    /// What is to be sent, and why the link is to end.
+    pub frames: mpsc::Receiver<Result<Frame, LinkEnd>>,
+    /// Whether somebody depends on the link: see [`LinkOutbox::attend`].
+    pub attention: watch::Receiver<bool>,
 }
 
 /// A way to a link's socket, and its end.
-pub fn link_outbox() -> (LinkOutbox, mpsc::Receiver<Result<Frame, LinkEnd>>) {
-    let (frames, receiver) = mpsc::channel(OUTBOX);
-    (LinkOutbox { frames }, receiver)
+pub fn link_outbox() -> (LinkOutbox, LinkInbox) {
+    let (sender, frames) = mpsc::channel(OUTBOX);
+    let (attend, attention) = watch::channel(false);
+    let outbox = LinkOutbox {
+        frames: sender,
+        attention: Arc::new(attend),
+    };
+    (outbox, LinkInbox { frames, attention })
 }
 
 impl LinkOutbox {
     /// Sends a frame. False if the neighbour does not read, or is gone.
     pub fn send(&self, frame: Frame) -> bool {
         self.frames.try_send(Ok(frame)).is_ok()
+    }
+
+    /// Whether somebody depends on the link now: it is then looked after so often that its silence
+    /// is noticed within about a second, and otherwise so seldom that it costs next to nothing.
+    pub fn attend(&self, attend: bool) {
+        self.attention.send_replace(attend);
     }
 
     /// Ends the link.

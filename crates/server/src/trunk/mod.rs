@@ -6,4 +6,4 @@
 
 mod link;
 
-pub use link::{LinkEnd, LinkEvent, LinkId, LinkOutbox, Neighbour, Rooms, link_outbox};
+pub use link::{LinkEnd, LinkEvent, LinkId, LinkInbox, LinkOutbox, Neighbour, Rooms, link_outbox};
