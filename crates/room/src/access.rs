@@ -16,7 +16,7 @@ const ALLOWANCES: usize = 1024;
 
 /// Whom a publisher lets have its tracks.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) enum Access {
+pub enum Access {
     /// Whoever is in.
     #[default]
     Everybody,
@@ -31,7 +31,7 @@ pub(crate) enum Access {
 
 /// Which tracks somebody may have.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum AllowedTracks {
+pub enum AllowedTracks {
     /// All, those included that come later.
     All,
     /// These.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use umbrella_media::{Codec, Kind};
 
+use crate::mesh::{Data, LayerDemand, Order, Person};
 use crate::model::{
-    ClientFacts, Identity, LeaveReason, ParticipantId, ParticipantKind, Permission, Source,
+    ClientFacts, Identity, LeaveReason, NodeId, ParticipantId, ParticipantKind, Permission, Source,
     TrackId, TrackSettings, VideoLayer,
 };
-use crate::quality::Measured;
+use crate::quality::{Measured, QualityView};
 
 /// What can happen to a room. Commands about participants or tracks that are gone are ignored:
 /// they crossed with the effect that said so.
@@ -153,6 +154,63 @@ pub enum Command {
     },
     /// A moderator or the operator does something.
     Moderate(Moderation),
+    /// Another server has told something.
+    Remote {
+        /// Which server it is about.
+        origin: NodeId,
+        /// What.
+        remote: Remote,
+    },
+}
+
+/// What another server has told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Remote {
+    /// A participant there, as it is now.
+    Person(Box<Person>),
+    /// It has left, or can no longer be reached.
+    Gone {
+        /// Who.
+        participant: ParticipantId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// A data message from there.
+    Data(Box<Data>),
+    /// How loud tracks there are.
+    Levels(Arc<[TrackLoudness]>),
+    /// How good connections there are.
+    Qualities(Arc<[QualityView]>),
+    /// What other servers want of a track here.
+    Demanded {
+        /// Which.
+        track: TrackId,
+        /// How much of it.
+        layers: LayerDemand,
+    },
+    /// The way from there does not carry a track, or does so again.
+    Starved {
+        /// Which.
+        track: TrackId,
+        /// Whether nothing comes.
+        starved: bool,
+    },
+    /// Something is to be done to a participant here.
+    Order {
+        /// Who.
+        participant: ParticipantId,
+        /// What.
+        order: Order,
+    },
+    /// What belongs to the room as a whole has changed.
+    State {
+        /// The application's own.
+        metadata: String,
+        /// At most so many participants that are not hidden; 0 leaves it to the limits.
+        max_participants: u32,
+        /// It was ended for everybody.
+        closed: bool,
+    },
 }
 
 /// What the engine says of a subscription.

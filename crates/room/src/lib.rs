@@ -22,8 +22,9 @@
 //! | who gets a data message | `data.rs` |
 //! | what moderators can do | `moderation.rs` |
 //! | how large anything may be | `limits.rs` |
+//! | what other servers are told, and what they tell | `mesh` |
 
-mod access;
+pub mod access;
 mod backup;
 pub mod command;
 mod data;
@@ -32,6 +33,7 @@ mod dynacast;
 pub mod effect;
 mod floor;
 pub mod limits;
+pub mod mesh;
 pub mod model;
 mod moderation;
 mod participant;

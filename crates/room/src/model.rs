@@ -54,6 +54,10 @@ name!(
     /// The name of a room.
     RoomName
 );
+name!(
+    /// A server, for as long as its data directory lives.
+    NodeId
+);
 
 /// What kind of thing takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

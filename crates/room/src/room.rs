@@ -249,7 +249,16 @@ impl Room {
             Command::Measured(all) => self.measured(all),
             Command::ConnectionLost { participant, lost } => self.lost(&participant, lost),
             Command::Moderate(moderation) => self.moderate(now, moderation),
+            Command::Remote { origin, remote } => self.remote(now, origin, remote),
         }
+    }
+
+    fn remote(
+        &mut self,
+        _now: Instant,
+        _origin: crate::model::NodeId,
+        _remote: crate::command::Remote,
+    ) {
     }
 
     /// Tells a participant something.

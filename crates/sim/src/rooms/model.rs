@@ -342,7 +342,8 @@ impl Model {
             Command::Data {
                 from, to, payload, ..
             } => out.data = self.recipients(from.as_ref(), to, payload.len()),
-            Command::AudioLevels(_) | Command::Measured(_) => {}
+            // What other servers tell is played in `trunks`.
+            Command::AudioLevels(_) | Command::Measured(_) | Command::Remote { .. } => {}
             Command::ConnectionLost { participant, lost } => self.lose(participant, *lost),
             Command::Moderate(moderation) => self.moderate(moderation, out),
         }

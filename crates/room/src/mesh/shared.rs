@@ -1,0 +1,145 @@
+//! A room as linked servers share it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::command::Remote;
+use crate::model::{NodeId, RoomName};
+
+use super::link::LinkId;
+use super::message::{Life, Message, RoomState};
+use super::origin::{Origin, Source};
+use super::{Mesh, Output};
+
+/// How long the end of a life is remembered: for so long, old news of it can be under way.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
+/// Ends of lives that are remembered.
+const ENDS: usize = 256;
+
+/// A room as linked servers share it.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Somebody is in it here.
+    pub(super) used: bool,
+    pub(super) origins: BTreeMap<NodeId, Origin>,
+    pub(super) state: Option<RoomState>,
+    ends: BTreeMap<NodeId, (Life, Instant)>,
+}
+
+impl Shared {
+    /// When something has to be done although nothing has happened.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let origins = self.origins.values().filter_map(Origin::due);
+        let ends = self.ends.values().map(|(_, until)| *until);
+        origins.chain(ends).min()
+    }
+
+    /// Participants elsewhere.
+    pub(super) fn people(&self) -> usize {
+        let away = |origin: &&Origin| matches!(origin.source, Source::Away(_));
+        let away = self.origins.values().filter(away);
+        away.map(|origin| origin.people.len()).sum()
+    }
+
+    /// The last life of an origin that it has ended itself.
+    pub(super) fn ended(&self, now: Instant, origin: &NodeId) -> Option<Life> {
+        let (life, until) = self.ends.get(origin)?;
+        (*until > now).then_some(*life)
+    }
+
+    pub(super) fn note_end(&mut self, now: Instant, origin: &NodeId, life: Life) {
+        let life = self
+            .ended(now, origin)
+            .map_or(life, |known| known.max(life));
+        if self.ends.len() < ENDS || self.ends.contains_key(origin) {
+            self.ends.insert(origin.clone(), (life, now + REMEMBERED));
+        }
+    }
+
+    /// Forgets origins that nobody can reach.
+    pub(super) fn forget(&mut self, now: Instant) {
+        self.ends.retain(|_, (_, until)| *until > now);
+        self.origins.retain(|_, origin| !origin.is_forgotten());
+        // Nobody is in it anywhere: the next who come begin anew.
+        if !self.used && self.origins.is_empty() {
+            self.state = None;
+        }
+    }
+
+    /// Whether nothing is left to know of it.
+    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+        let remembered = self.ends.values().any(|(_, until)| *until > now);
+        !self.used && self.origins.is_empty() && !remembered
+    }
+}
+
+/// What belongs to a room as a whole.
+impl Mesh {
+    pub(super) fn share_state(
+        &mut self,
+        room: &RoomName,
+        metadata: String,
+        max_participants: u32,
+        closed: bool,
+    ) {
+        let shared = self.rooms.entry(room.clone()).or_default();
+        let version = shared.state.as_ref().map_or(0, |state| state.version);
+        shared.state = Some(RoomState {
+            room: room.clone(),
+            version: version.saturating_add(1),
+            node: self.config.node.clone(),
+            metadata,
+            max_participants,
+            closed,
+        });
+        self.tell_state(room, |_| true);
+    }
+
+    /// A neighbour has said how a room is: what is new goes on.
+    pub(super) fn state(&mut self, from: LinkId, state: RoomState) {
+        let room = state.room.clone();
+        let Some(shared) = self.rooms.get_mut(&room) else {
+            return;
+        };
+        let known = shared.state.as_ref();
+        if !state.node.is_sound() || known.is_some_and(|known| !state.is_newer_than(known)) {
+            return;
+        }
+        shared.state = Some(state);
+        self.tell_state(&room, |link| link != from);
+        self.tell_state_here(&room);
+    }
+
+    pub(super) fn tell_state(&mut self, room: &RoomName, whom: impl Fn(LinkId) -> bool) {
+        let state = self.rooms.get(room).and_then(|it| it.state.clone());
+        let Some(state) = state else {
+            return;
+        };
+        for (link, known) in &self.links {
+            if whom(*link) && known.neighbour.rooms.allow(room.as_str()) {
+                self.outputs.push_back(Output::Send {
+                    link: *link,
+                    message: Message::State(state.clone()),
+                });
+            }
+        }
+    }
+
+    pub(super) fn tell_state_here(&mut self, room: &RoomName) {
+        let Some(shared) = self.rooms.get(room).filter(|shared| shared.used) else {
+            return;
+        };
+        if let Some(state) = &shared.state {
+            self.outputs.push_back(Output::Room {
+                room: room.clone(),
+                origin: state.node.clone(),
+                remote: Box::new(Remote::State {
+                    metadata: state.metadata.clone(),
+                    max_participants: state.max_participants,
+                    closed: state.closed,
+                }),
+            });
+        }
+    }
+}

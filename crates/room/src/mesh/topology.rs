@@ -1,0 +1,190 @@
+//! Which servers are linked to which: what each says of its own links.
+//!
+//! Ways are told from neighbour to neighbour, so word of a dead link comes late to those who know
+//! many ways over it, and each would try them all, one after the other. What the two ends of a
+//! link say of it comes straight from them, and ends all such ways at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::NodeId;
+
+/// Servers that are remembered, and links of each.
+const NODES: usize = 256;
+const LINKS: usize = 128;
+/// Bytes of a server's name or version.
+const TEXT: usize = 256;
+
+/// A server and its links, as it says itself. Of several, the one of the latest run with the
+/// highest version counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeState {
+    /// Which server.
+    pub node: NodeId,
+    /// Its run.
+    pub incarnation: u64,
+    /// Counted up with every change.
+    pub version: u64,
+    /// Shown to people.
+    pub name: String,
+    /// Its software, shown to people.
+    pub software: String,
+    /// It carries media.
+    pub media: bool,
+    /// Whom it is linked to.
+    pub links: Vec<NodeLink>,
+}
+
+/// A link of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLink {
+    /// To whom.
+    pub node: NodeId,
+    /// How long a round trip takes, in milliseconds.
+    pub rtt_ms: u32,
+}
+
+/// What is known of all servers.
+#[derive(Debug, Default)]
+pub(super) struct Topology {
+    nodes: BTreeMap<NodeId, NodeState>,
+}
+
+impl Topology {
+    /// Takes in what a server says of itself. False if that is known, or makes no sense.
+    pub(super) fn insert(&mut self, state: NodeState) -> bool {
+        let known = self.nodes.get(&state.node);
+        let is_new = known.is_none_or(|known| {
+            (state.incarnation, state.version) > (known.incarnation, known.version)
+        });
+        let room = known.is_some() || self.nodes.len() < NODES;
+        let sound = state.node.is_sound()
+            && state.links.len() <= LINKS
+            && state.links.iter().all(|link| link.node.is_sound())
+            && state.name.len() <= TEXT
+            && state.software.len() <= TEXT;
+        let accepted = is_new && room && sound;
+        if accepted {
+            self.nodes.insert(state.node.clone(), state);
+        }
+        accepted
+    }
+
+    /// Everything that is known.
+    pub(super) fn all(&self) -> impl Iterator<Item = &NodeState> {
+        self.nodes.values()
+    }
+
+    /// Whether every link of a path is up, as far as its ends have said.
+    pub(super) fn is_up(&self, path: &[NodeId]) -> bool {
+        path.windows(2).all(|pair| match pair {
+            [a, b] => self.lists(a, b) && self.lists(b, a),
+            _ => true,
+        })
+    }
+
+    fn lists(&self, node: &NodeId, other: &NodeId) -> bool {
+        let known = self.nodes.get(node);
+        known.is_none_or(|known| known.links.iter().any(|link| link.node == *other))
+    }
+
+    /// The servers that can be reached over links that both ends know of.
+    pub(super) fn reachable(&self, me: &NodeId) -> impl Iterator<Item = &NodeState> {
+        let mut reached = BTreeSet::from([me.clone()]);
+        let mut next = vec![me.clone()];
+        while let Some(node) = next.pop() {
+            let links = self.nodes.get(&node).into_iter().flat_map(|it| &it.links);
+            for link in links {
+                if self.lists(&link.node, &node) && reached.insert(link.node.clone()) {
+                    next.push(link.node.clone());
+                }
+            }
+        }
+        let all = self.nodes.values();
+        all.filter(move |state| reached.contains(&state.node))
+    }
+
+    /// Makes room for others: forgets servers that cannot be reached. Not sooner, as what has been
+    /// forgotten would be taken for news when it comes once more.
+    pub(super) fn tidy(&mut self, me: &NodeId) {
+        if self.nodes.len() >= NODES {
+            let reachable = self.reachable(me).map(|state| state.node.clone());
+            let reachable: BTreeSet<_> = reachable.collect();
+            self.nodes.retain(|node, _| reachable.contains(node));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, version: u64, links: &[&str]) -> NodeState {
+        NodeState {
+            node: NodeId::new(name),
+            incarnation: 1,
+            version,
+            name: name.to_owned(),
+            software: String::new(),
+            media: true,
+            links: links
+                .iter()
+                .map(|link| NodeLink {
+                    node: NodeId::new(*link),
+                    rtt_ms: 1,
+                })
+                .collect(),
+        }
+    }
+
+    fn path(nodes: &[&str]) -> Vec<NodeId> {
+        nodes.iter().map(|node| NodeId::new(*node)).collect()
+    }
+
+    #[test]
+    fn ways_over_a_dead_link_are_tried_one_after_the_other() {
+        let mut topology = Topology::default();
+        assert!(topology.is_up(&path(&["a", "b", "c"])));
+        assert!(topology.insert(node("b", 1, &["a", "c"])));
+        assert!(topology.is_up(&path(&["a", "b", "c"])));
+        assert!(topology.insert(node("b", 2, &["c"])));
+        assert!(!topology.is_up(&path(&["a", "b", "c"])));
+        assert!(topology.is_up(&path(&["b", "c"])));
+        // What b has said before does not count any more.
+        assert!(!topology.insert(node("b", 1, &["a", "c"])));
+        assert!(!topology.is_up(&path(&["a", "b"])));
+        assert!(topology.insert(NodeState {
+            incarnation: 2,
+            ..node("b", 1, &["a"])
+        }));
+        assert!(topology.is_up(&path(&["a", "b"])));
+    }
+
+    #[test]
+    fn servers_that_are_gone_are_shown_for_ever() {
+        let mut topology = Topology::default();
+        topology.insert(node("me", 1, &["a"]));
+        topology.insert(node("a", 1, &["me", "b"]));
+        topology.insert(node("b", 1, &["a", "c"]));
+        topology.insert(node("c", 1, &["b"]));
+        let me = NodeId::new("me");
+        assert_eq!(topology.reachable(&me).count(), 4);
+        topology.insert(node("b", 2, &["c"]));
+        let names: Vec<_> = topology.reachable(&me).map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["a", "me"]);
+    }
+
+    #[test]
+    fn forgotten_server_is_news_again_and_again() {
+        let (mut topology, me) = (Topology::default(), NodeId::new("me"));
+        topology.insert(node("me", 1, &[]));
+        topology.insert(node("a", 5, &["me"]));
+        topology.tidy(&me);
+        assert!(!topology.insert(node("a", 5, &["me"])));
+        for number in 0..2 * NODES {
+            topology.insert(node(&format!("n{number}"), 1, &[]));
+            topology.tidy(&me);
+        }
+        assert!(topology.all().count() <= NODES);
+        assert!(topology.all().any(|it| it.node == me));
+    }
+}
