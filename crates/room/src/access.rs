@@ -94,6 +94,7 @@ impl Room {
             }
             self.settle_track(track_key);
         }
+        self.share_change(key);
     }
 
     fn listed(&self, publisher: ParticipantKey, list: Vec<Allowance>) -> Access {

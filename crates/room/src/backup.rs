@@ -10,6 +10,7 @@ use umbrella_media::{Codec, Spatial};
 
 use crate::command::NewTrack;
 use crate::effect::{Notification, Refusal};
+use crate::mesh::Order;
 use crate::model::TrackId;
 use crate::room::Room;
 use crate::roster::{ParticipantKey, TrackKey};
@@ -38,7 +39,7 @@ impl Backup {
         }
     }
 
-    fn codec(self) -> Option<Codec> {
+    pub(crate) fn codec(self) -> Option<Codec> {
         match self {
             Backup::Offered(codec) | Backup::Asked(codec) | Backup::Sent(codec, _) => Some(codec),
             Backup::None => None,
@@ -57,6 +58,15 @@ impl Room {
         {
             track.backup = Backup::Asked(codec);
             let (to, id) = (track.publisher_id.clone(), track.view.id.clone());
+            let (publisher, track) = (track.publisher, id.clone());
+            let codec_of = undecodable;
+            let order = || Order::Undecodable {
+                track,
+                codec: codec_of,
+            };
+            if self.order(publisher, order) {
+                return;
+            }
             let notification = Notification::LayersWanted {
                 track: id,
                 codec: Some(codec),

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::command::Reliability;
 use crate::effect::Effect;
-use crate::model::{Identity, ParticipantId};
+use crate::mesh::{Data, Share};
+use crate::model::{Identity, NodeId, ParticipantId};
 use crate::room::Room;
+use crate::roster::ParticipantKey;
 
 impl Room {
     /// [`Command::Data`](crate::Command::Data). Dropped are messages of somebody who may not send
@@ -34,8 +36,49 @@ impl Room {
                 Some(key)
             }
         };
+        let here = |identity: &Identity| {
+            let participant = self.participant(identity);
+            participant.is_some_and(|it| !self.roster.is_elsewhere(&it.id))
+        };
+        if to.is_empty() || !to.iter().all(here) {
+            self.shares.push_back(Share::Data {
+                from: from.cloned(),
+                to: to.to_vec(),
+                reliability,
+                payload: payload.clone(),
+            });
+        }
+        self.deliver(sender, to, reliability, payload);
+    }
+
+    /// [`Remote::Data`](crate::command::Remote::Data). What somebody is said to have sent who is
+    /// not at that server is dropped.
+    pub(crate) fn relay_remote(&mut self, origin: &NodeId, data: Data) {
+        let sender = |id: &ParticipantId| self.roster.by_id(id);
+        let is_there = |id: &ParticipantId| self.origin(id) == Some(origin);
+        if data.payload.len() > self.config.limits.data_message
+            || data.from.as_ref().is_some_and(|from| !is_there(from))
+        {
+            return;
+        }
+        let reliability = match data.number {
+            Some(_) => Reliability::Reliable,
+            None => Reliability::Lossy,
+        };
+        let sender = data.from.as_ref().and_then(sender);
+        self.deliver(sender, &data.to, reliability, data.payload);
+    }
+
+    /// Sends a message to those who are here and whom it is for.
+    fn deliver(
+        &mut self,
+        sender: Option<ParticipantKey>,
+        to: &[Identity],
+        reliability: Reliability,
+        payload: Arc<[u8]>,
+    ) {
         let keys: BTreeSet<_> = if to.is_empty() {
-            self.roster.participants.keys().copied().collect()
+            self.roster.here().map(|(key, _)| *key).collect()
         } else {
             to.iter()
                 .filter_map(|identity| self.roster.by_identity(identity))
@@ -45,6 +88,7 @@ impl Room {
             .into_iter()
             .filter(|key| Some(*key) != sender)
             .filter_map(|key| self.roster.participants.get(&key))
+            .filter(|participant| participant.origin.is_none())
             .map(|participant| participant.view.id.clone())
             .collect();
         if !to.is_empty() {

@@ -11,12 +11,13 @@ use umbrella_media::{Delivery, Spatial};
 
 use crate::effect::Notification;
 use crate::model::VideoLayer;
+use crate::reach::Reach;
 use crate::room::Room;
 use crate::roster::TrackKey;
 
 /// How long something is still sent that nobody wants. What is wanted may fall again meanwhile,
 /// so that the last of it stops after twice this time at the latest.
-const PATIENCE: Duration = Duration::from_secs(4);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What is wanted of all video tracks that are open.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Demand {
     changed: BTreeSet<TrackKey>,
     /// [`Falling::at`] of those that have it.
     due: BTreeSet<(Instant, TrackKey)>,
+    /// What is wanted of tracks that come from other servers.
+    pub(crate) reach: Reach,
 }
 
 /// What is wanted of one track.
@@ -35,6 +38,8 @@ struct TrackDemand {
     choice: Vec<Spatial>,
     /// Subscriptions by the highest layer that each wants.
     wanted: [usize; Spatial::COUNT],
+    /// The highest layer that other servers want.
+    links: Option<Spatial>,
     /// The highest layer that the publisher sends as far as it was asked; `None` is nothing.
     asked: Option<Spatial>,
     falling: Option<Falling>,
@@ -66,6 +71,7 @@ impl Room {
             let asked = self.demand.update(key, |track| track.settle(now));
             self.ask_publisher(key, asked);
         }
+        self.settle_reach(now);
     }
 
     fn ask_publisher(&mut self, key: TrackKey, asked: Option<Asked>) {
@@ -97,6 +103,7 @@ impl Demand {
             asked: choice.last().copied(),
             choice,
             wanted: [0; Spatial::COUNT],
+            links: None,
             falling: None,
         };
         self.tracks.insert(key, track);
@@ -110,10 +117,29 @@ impl Demand {
             self.due.remove(&(falling.at, key));
         }
         self.changed.remove(&key);
+        self.reach.remove(key);
+    }
+
+    /// Other servers want something else of a track.
+    pub(crate) fn set_links(&mut self, key: TrackKey, highest: Option<Spatial>) {
+        if let Some(track) = self.tracks.get_mut(&key)
+            && track.links != highest
+        {
+            track.links = highest;
+            self.changed.insert(key);
+        }
+    }
+
+    /// A subscriber needs something else of a track than before, without a new delivery.
+    pub(crate) fn look_at(&mut self, key: TrackKey) {
+        self.reach.look_at(key);
     }
 
     /// A subscription gets something else than before; `None` is a closed one.
     pub(crate) fn change(&mut self, key: TrackKey, old: Option<Delivery>, new: Option<Delivery>) {
+        if old != new {
+            self.reach.look_at(key);
+        }
         let wanted = |delivery: Option<Delivery>| delivery.filter(|d| !d.paused);
         let layer = |delivery| wanted(delivery).map(|delivery| delivery.layer.spatial);
         let (old, new) = (layer(old), layer(new));
@@ -136,7 +162,8 @@ impl Demand {
 
     /// When [`Room::layers_due`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.due.first().map(|(at, _)| *at)
+        let here = self.due.first().map(|(at, _)| *at);
+        [here, self.reach.due()].into_iter().flatten().min()
     }
 
     /// Does something to a track, and notes when it is due.
@@ -160,7 +187,9 @@ impl Demand {
 impl TrackDemand {
     /// The highest layer that somebody wants, as far as the publisher has it.
     fn highest(&self) -> Option<Spatial> {
-        let highest = self.wanted.iter().rposition(|count| *count > 0)?;
+        let here = self.wanted.iter().rposition(|count| *count > 0);
+        let elsewhere = self.links.map(Spatial::index);
+        let highest = here.max(elsewhere)?;
         let has = |layer: &&Spatial| layer.index() <= highest;
         let choice = self.choice.iter();
         choice.rev().find(has).or(self.choice.first()).copied()

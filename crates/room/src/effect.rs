@@ -85,7 +85,7 @@ pub enum Effect {
         /// The message.
         payload: Arc<[u8]>,
     },
-    /// Nobody is left.
+    /// Nobody is left here.
     Empty,
 }
 

@@ -160,6 +160,8 @@ impl Room {
 
     /// Lets the sound of somebody be heard, or not, as far as it is not so.
     fn quieten(&mut self, key: ParticipantKey, quiet: bool) {
+        let participant = self.roster.participants.get(&key);
+        let elsewhere = participant.is_some_and(|participant| participant.origin.is_some());
         for track_key in self.roster.tracks_of(key) {
             let Some(track) = self.roster.tracks.get_mut(&track_key) else {
                 continue;
@@ -167,8 +169,13 @@ impl Room {
             let is_sound = track.is_open() && track.view.kind == Kind::Audio;
             if is_sound && std::mem::replace(&mut track.quiet, quiet) != quiet {
                 let track = track.view.id.clone();
-                self.effects
-                    .push_back(Effect::QuietProducer { track, quiet });
+                // What comes from elsewhere is not asked for instead.
+                if elsewhere {
+                    self.demand.look_at(track_key);
+                } else {
+                    self.effects
+                        .push_back(Effect::QuietProducer { track, quiet });
+                }
             }
         }
     }

@@ -22,7 +22,9 @@
 //! | who gets a data message | `data.rs` |
 //! | what moderators can do | `moderation.rs` |
 //! | how large anything may be | `limits.rs` |
-//! | what other servers are told, and what they tell | `mesh` |
+//! | who is at other servers, what those are told and tell | `remote.rs` |
+//! | what is wanted of their tracks | `reach.rs` |
+//! | how servers find each other's participants | `mesh` |
 
 pub mod access;
 mod backup;
@@ -38,6 +40,8 @@ pub mod model;
 mod moderation;
 mod participant;
 pub mod quality;
+mod reach;
+mod remote;
 mod resume;
 pub mod room;
 mod roster;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::command::{Moderation, ParticipantChange};
 use crate::effect::Notification;
+use crate::mesh::Order;
 use crate::model::{Identity, LeaveReason, ParticipantView, Permission};
 use crate::room::{Audience, Room};
 use crate::roster::ParticipantKey;
@@ -14,9 +15,10 @@ impl Room {
     pub(crate) fn moderate(&mut self, now: Instant, moderation: Moderation) {
         match moderation {
             Moderation::Remove { identity } => {
-                if let Some(key) = self.roster.by_identity(&identity) {
-                    self.remove(now, key, LeaveReason::Removed);
-                    self.end_if_empty();
+                if let Some(key) = self.roster.by_identity(&identity)
+                    && !self.order(key, || Order::Remove)
+                {
+                    self.part_with(now, key, LeaveReason::Removed);
                 }
             }
             Moderation::Mute { track, muted } => self.mute_by_moderator(now, &track, muted),
@@ -31,7 +33,12 @@ impl Room {
             Moderation::SetMaxParticipants { max_participants } => {
                 self.set_max_participants(max_participants);
             }
-            Moderation::Close { reason } => self.close(now, reason),
+            Moderation::Close { reason } => {
+                if reason == LeaveReason::RoomDeleted {
+                    self.share_state(true);
+                }
+                self.close(now, reason);
+            }
         }
     }
 
@@ -45,6 +52,23 @@ impl Room {
         let Some(key) = self.roster.by_identity(identity) else {
             return;
         };
+        let order = || Order::Update {
+            change: change.clone(),
+            permission: permission.clone(),
+        };
+        if self.order(key, order) {
+            return;
+        }
+        self.update_here(now, key, change, permission);
+    }
+
+    pub(crate) fn update_here(
+        &mut self,
+        now: Instant,
+        key: ParticipantKey,
+        change: &ParticipantChange,
+        permission: Option<Permission>,
+    ) {
         if self.change(key, change).is_ok()
             && let Some(permission) = permission
         {
@@ -118,24 +142,26 @@ impl Room {
         }
         self.config.metadata = metadata;
         self.tell_room();
+        self.share_state(false);
     }
 
     fn set_max_participants(&mut self, max_participants: u32) {
         if self.config.max_participants != max_participants {
             self.config.max_participants = max_participants;
             self.tell_room();
+            self.share_state(false);
         }
     }
 
     /// Everybody has to go; nobody is told of the others who go as well.
-    fn close(&mut self, now: Instant, reason: LeaveReason) {
+    pub(crate) fn close(&mut self, now: Instant, reason: LeaveReason) {
         if self.is_empty() {
             return;
         }
-        let everybody: Vec<_> = self.roster.participants.keys().copied().collect();
+        let everybody: Vec<_> = self.roster.here().map(|(key, _)| *key).collect();
         for key in everybody {
             self.take_out(now, key, reason);
         }
-        self.end_if_empty();
+        self.end_if_empty(now);
     }
 }

@@ -7,8 +7,9 @@ use std::time::Instant;
 use crate::access::Access;
 use crate::command::{Join, ParticipantChange};
 use crate::effect::{Effect, Notification, Refusal, Snapshot};
+use crate::mesh::Share;
 use crate::model::{
-    Identity, LeaveReason, ParticipantId, ParticipantState, ParticipantView, RoomView,
+    Identity, LeaveReason, NodeId, ParticipantId, ParticipantState, ParticipantView, RoomView,
 };
 use crate::quality::Rating;
 use crate::room::{Audience, Room};
@@ -28,6 +29,8 @@ pub(crate) struct Participant {
     pub(crate) tracks: Vec<TrackKey>,
     /// Whom it lets have them.
     pub(crate) access: Arc<Access>,
+    /// Whose server it is at; `None` is here.
+    pub(crate) origin: Option<NodeId>,
     /// How good its connection is.
     pub(crate) rating: Rating,
     /// What it wishes and has of open tracks.
@@ -90,8 +93,9 @@ impl Room {
                 return;
             }
         }
+        let mut join = join;
         if let Some(earlier) = self.roster.by_identity(&join.identity) {
-            self.remove(now, earlier, LeaveReason::DuplicateIdentity);
+            join.joined_at_ms = self.give_way(now, earlier, join.joined_at_ms);
         }
         let key = self.roster.insert(self.newcomer(join));
         self.welcome(key);
@@ -103,8 +107,7 @@ impl Room {
     /// [`Command::Leave`](crate::Command::Leave).
     pub(crate) fn leave(&mut self, now: Instant, id: &ParticipantId, reason: LeaveReason) {
         if let Some(key) = self.roster.by_id(id) {
-            self.remove(now, key, reason);
-            self.end_if_empty();
+            self.part_with(now, key, reason);
         }
     }
 
@@ -158,6 +161,17 @@ impl Room {
         Ok(())
     }
 
+    /// Somebody here leaves for good: nobody of the same identity follows.
+    pub(crate) fn part_with(&mut self, now: Instant, key: ParticipantKey, reason: LeaveReason) {
+        let participant = self.roster.participants.get(&key);
+        let identity = participant.map(|participant| participant.view.identity.clone());
+        self.remove(now, key, reason);
+        if let Some(identity) = identity {
+            self.bring_back(now, &identity);
+        }
+        self.end_if_empty(now);
+    }
+
     /// Takes somebody out with all tracks and subscriptions, and tells the others.
     pub(crate) fn remove(&mut self, now: Instant, key: ParticipantKey, reason: LeaveReason) {
         if let Some(view) = self.take_out(now, key, reason)
@@ -183,6 +197,15 @@ impl Room {
         self.floor.leave(key);
         let mut participant = self.roster.remove(key)?;
         let id = participant.view.id.clone();
+        if participant.origin.is_some() {
+            Arc::make_mut(&mut participant.view).part(reason);
+            self.departures.note(now, &participant.view);
+            return Some(participant.view);
+        }
+        self.shares.push_back(Share::Gone {
+            participant: id.clone(),
+            reason,
+        });
         match reason {
             // It knows, or can no longer be told.
             LeaveReason::Asked | LeaveReason::SignalLost => {
@@ -204,9 +227,10 @@ impl Room {
         Some(participant.view)
     }
 
-    /// Says that nobody is left, once.
-    pub(crate) fn end_if_empty(&mut self) {
+    /// Says that nobody is left here, once. Those elsewhere are nobody's any more.
+    pub(crate) fn end_if_empty(&mut self, now: Instant) {
         if self.is_empty() {
+            self.forget_elsewhere(now);
             self.room_due = None;
             self.speakers.clear();
             self.effects.push_back(Effect::Empty);
@@ -248,6 +272,7 @@ impl Room {
             adaptive_stream: join.adaptive_stream,
             tracks: Vec::new(),
             access: Arc::default(),
+            origin: None,
             rating: Rating::default(),
             subscriptions: BTreeMap::new(),
         }

@@ -62,6 +62,8 @@ pub(crate) struct Rating {
     lost: bool,
     /// What others were told last.
     told: Option<Quality>,
+    /// What the participant's own server says, if that is another one.
+    pub(crate) given: Option<QualityView>,
 }
 
 impl Measured {
@@ -177,8 +179,9 @@ impl Room {
     /// begin anew where it can go on. Of a hidden one only itself is told.
     pub(crate) fn tell_quality(&mut self, changed: &[ParticipantKey]) {
         let find = |key: &ParticipantKey| self.roster.participants.get(key);
-        let changed = changed.iter().filter_map(find);
         let (hidden, seen): (Vec<_>, Vec<_>) = changed
+            .iter()
+            .filter_map(find)
             .filter_map(|it| it.quality().map(|view| (it.view.permission.hidden, view)))
             .partition(|(hidden, _)| *hidden);
         let all: Arc<[QualityView]> = seen.into_iter().map(|(_, view)| view).collect();
@@ -198,12 +201,16 @@ impl Room {
         for (to, views) in told {
             self.notify(to, Notification::Qualities(views));
         }
+        self.share_qualities(changed);
     }
 }
 
 impl Participant {
     /// What others were told of it.
-    fn quality(&self) -> Option<QualityView> {
+    pub(crate) fn quality(&self) -> Option<QualityView> {
+        if self.origin.is_some() {
+            return self.rating.given.clone();
+        }
         let quality = self.rating.told?;
         let rating = self.rating.rating.filter(|_| quality != Quality::Lost);
         Some(QualityView {

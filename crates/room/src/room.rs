@@ -1,6 +1,6 @@
 //! The room: commands in, effects out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,9 @@ use crate::dynacast::Demand;
 use crate::effect::{Effect, Notification, Refusal};
 use crate::floor::Floor;
 use crate::limits::Limits;
+use crate::mesh::{Person, Share};
 use crate::model::{
-    Identity, ParticipantId, ParticipantView, RoomName, RoomView, TrackId, TrackView,
+    Identity, NodeId, ParticipantId, ParticipantView, RoomName, RoomView, TrackId, TrackView,
 };
 use crate::participant::count;
 use crate::resume::Departures;
@@ -51,8 +52,8 @@ pub enum Reason {
 /// One room.
 ///
 /// After every [`handle`](Room::handle) and [`handle_timeout`](Room::handle_timeout) the owner
-/// drains [`poll_effect`](Room::poll_effect) and carries the effects out in order, and then asks
-/// for [`next_timeout`](Room::next_timeout).
+/// drains [`poll_effect`](Room::poll_effect) and carries the effects out in order, does the same with
+/// [`poll_share`](Room::poll_share), and then asks for [`next_timeout`](Room::next_timeout).
 #[derive(Debug)]
 pub struct Room {
     pub(crate) config: RoomConfig,
@@ -61,7 +62,10 @@ pub struct Room {
     pub(crate) floor: Floor,
     pub(crate) demand: Demand,
     pub(crate) departures: Departures,
+    /// Who is elsewhere and has to give way to a later one of the same identity.
+    pub(crate) superseded: BTreeMap<ParticipantId, (NodeId, Person)>,
     pub(crate) effects: VecDeque<Effect>,
+    pub(crate) shares: VecDeque<Share>,
     /// When everybody is to be told of new counts.
     pub(crate) room_due: Option<Instant>,
     /// The view that was last counted.
@@ -98,7 +102,9 @@ impl Room {
             floor: Floor::default(),
             demand: Demand::default(),
             departures: Departures::default(),
+            superseded: BTreeMap::new(),
             effects: VecDeque::new(),
+            shares: VecDeque::new(),
             room_due: None,
         }
     }
@@ -113,6 +119,12 @@ impl Room {
     /// The next thing to do, in order.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
+    }
+
+    /// The next thing that concerns other servers, in order. An owner without any may throw them
+    /// away.
+    pub fn poll_share(&mut self) -> Option<Share> {
+        self.shares.pop_front()
     }
 
     /// When to call [`handle_timeout`](Room::handle_timeout), and why.
@@ -153,9 +165,9 @@ impl Room {
         self.config.limits.check_metadata(metadata)
     }
 
-    /// Nobody is in, not even hidden.
+    /// Nobody is in here, not even hidden. Who is at other servers does not count.
     pub fn is_empty(&self) -> bool {
-        self.roster.participants.is_empty()
+        self.roster.here().next().is_none()
     }
 
     /// Everybody in the order of joining. Hidden ones are among them, as
@@ -177,6 +189,12 @@ impl Room {
     pub fn participant_by_id(&self, id: &ParticipantId) -> Option<&Arc<ParticipantView>> {
         let key = self.roster.by_id(id)?;
         Some(&self.roster.participants.get(&key)?.view)
+    }
+
+    /// The server that somebody is at; `None` if that is this one, or nobody like that is in.
+    pub fn origin(&self, id: &ParticipantId) -> Option<&NodeId> {
+        let key = self.roster.by_id(id)?;
+        self.roster.participants.get(&key)?.origin.as_ref()
     }
 
     /// A track, opened or not, and its publisher.
@@ -253,22 +271,16 @@ impl Room {
         }
     }
 
-    fn remote(
-        &mut self,
-        _now: Instant,
-        _origin: crate::model::NodeId,
-        _remote: crate::command::Remote,
-    ) {
-    }
-
-    /// Tells a participant something.
+    /// Tells a participant something. Who is elsewhere has no client here.
     pub(crate) fn notify(&mut self, to: ParticipantId, notification: Notification) {
-        self.effects.push_back(Effect::Notify { to, notification });
+        if !self.roster.is_elsewhere(&to) {
+            self.effects.push_back(Effect::Notify { to, notification });
+        }
     }
 
     /// Tells everybody the same.
     pub(crate) fn notify_everybody(&mut self, notification: &Notification) {
-        for participant in self.roster.participants.values() {
+        for (_, participant) in self.roster.here() {
             self.effects.push_back(Effect::Notify {
                 to: participant.view.id.clone(),
                 notification: notification.clone(),
@@ -296,8 +308,10 @@ impl Room {
         self.announce_unchanged(key, audience);
     }
 
-    /// Tells of a participant as it is. Of a hidden one nobody is told but itself.
+    /// Tells of a participant as it is. Of a hidden one nobody is told but itself, and other
+    /// servers.
     pub(crate) fn announce_unchanged(&mut self, key: ParticipantKey, audience: Audience) {
+        self.share_participant(key);
         let Some(participant) = self.roster.participants.get(&key) else {
             return;
         };
@@ -318,7 +332,7 @@ impl Room {
         views: &[Arc<ParticipantView>],
         whom: impl Fn(ParticipantKey) -> bool,
     ) {
-        for (key, participant) in &self.roster.participants {
+        for (key, participant) in self.roster.here() {
             if whom(*key) {
                 self.effects.push_back(Effect::Notify {
                     to: participant.view.id.clone(),

@@ -39,6 +39,12 @@ impl ParticipantKey {
 }
 
 impl Roster {
+    /// A key that no roster has given out.
+    #[cfg(test)]
+    pub(crate) fn track_key_for_tests(number: u64) -> TrackKey {
+        TrackKey(number)
+    }
+
     /// The key of a stay.
     pub(crate) fn by_id(&self, id: &ParticipantId) -> Option<ParticipantKey> {
         self.by_id.get(id).copied()
@@ -52,6 +58,18 @@ impl Roster {
     /// The key of a track.
     pub(crate) fn by_track(&self, track: &TrackId) -> Option<TrackKey> {
         self.by_track.get(track).copied()
+    }
+
+    /// Those who are at this server, by the order of joining.
+    pub(crate) fn here(&self) -> impl Iterator<Item = (&ParticipantKey, &Participant)> {
+        let here = |(_, participant): &(_, &Participant)| participant.origin.is_none();
+        self.participants.iter().filter(here)
+    }
+
+    /// Whether somebody is at another server.
+    pub(crate) fn is_elsewhere(&self, id: &ParticipantId) -> bool {
+        let participant = self.by_id(id).and_then(|key| self.participants.get(&key));
+        participant.is_some_and(|participant| participant.origin.is_some())
     }
 
     /// Somebody's tracks, pending ones included, oldest first.

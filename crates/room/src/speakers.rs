@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::command::TrackLoudness;
 use crate::effect::Notification;
-use crate::model::{ParticipantId, Speaker};
+use crate::mesh::Share;
+use crate::model::{NodeId, ParticipantId, Speaker};
 use crate::room::Room;
 use crate::roster::ParticipantKey;
 
@@ -38,7 +39,8 @@ const SLACK: f32 = 0.04;
 #[derive(Debug, Default)]
 pub(crate) struct Speakers {
     voices: BTreeMap<ParticipantKey, Voice>,
-    heard: Option<Instant>,
+    /// When each server was last heard of; `None` is this one.
+    heard: BTreeMap<Option<NodeId>, Instant>,
     told: Option<Instant>,
 }
 
@@ -54,6 +56,8 @@ pub(crate) struct Loudness {
 #[derive(Debug)]
 struct Voice {
     participant: ParticipantId,
+    /// Who says how loud it is.
+    source: Option<NodeId>,
     target: f32,
     level: f32,
     active: bool,
@@ -64,15 +68,31 @@ struct Voice {
 impl Room {
     /// [`Command::AudioLevels`](crate::Command::AudioLevels).
     pub(crate) fn audio_levels(&mut self, now: Instant, levels: &[TrackLoudness]) {
+        self.shares.push_back(Share::Levels(levels.into()));
+        self.hear_levels(now, None, levels);
+    }
+
+    /// [`Remote::Levels`](crate::command::Remote::Levels).
+    pub(crate) fn remote_levels(
+        &mut self,
+        now: Instant,
+        origin: &NodeId,
+        levels: &[TrackLoudness],
+    ) {
+        self.hear_levels(now, Some(origin), levels);
+    }
+
+    /// Takes in how loud tracks of one server are.
+    fn hear_levels(&mut self, now: Instant, source: Option<&NodeId>, levels: &[TrackLoudness]) {
         let roster = &self.roster;
         let heard = levels.iter().filter_map(|loudness| {
             let track = roster.tracks.get(&roster.by_track(&loudness.track)?)?;
+            let publisher = roster.participants.get(&track.publisher)?;
             // Media that was under way when the track was muted.
-            track
-                .is_audible()
+            (track.is_audible() && publisher.origin.as_ref() == source)
                 .then(|| (track.publisher, &track.publisher_id, level_of(loudness)))
         });
-        self.speakers.hear(now, heard);
+        self.speakers.hear(now, source, heard);
         self.floor.changed = true;
         self.tell_speakers(now);
     }
@@ -135,7 +155,7 @@ impl Speakers {
         if self.voices.is_empty() {
             return None;
         }
-        let rest = self.heard.map(|heard| heard + INTERVAL);
+        let rest = self.heard.values().min().map(|heard| *heard + INTERVAL);
         let pending = self.voices.values().any(Voice::is_pending);
         let tell = self.told.filter(|_| pending).map(|told| told + INTERVAL);
         rest.into_iter().chain(tell).min()
@@ -153,37 +173,46 @@ impl Speakers {
         *self = Speakers::default();
     }
 
-    /// Takes in who is heard and how loud, 0 to 1; who is not named is silent.
+    /// Takes in who is heard at a server and how loud, 0 to 1; who is there and not named is silent.
     fn hear<'a>(
         &mut self,
         now: Instant,
+        source: Option<&NodeId>,
         heard: impl Iterator<Item = (ParticipantKey, &'a ParticipantId, f32)>,
     ) {
-        for voice in self.voices.values_mut() {
+        let same = |voice: &&mut Voice| voice.source.as_ref() == source;
+        for voice in self.voices.values_mut().filter(same) {
             voice.target = 0.0;
         }
         for (key, participant, level) in heard {
             let voice = self
                 .voices
                 .entry(key)
-                .or_insert_with(|| Voice::new(participant.clone()));
+                .or_insert_with(|| Voice::new(participant.clone(), source.cloned()));
             voice.target = voice.target.max(level);
         }
-        let span = self
-            .heard
-            .map_or(FIRST_SPAN, |heard| now.saturating_duration_since(heard));
-        for voice in self.voices.values_mut() {
+        let before = self.heard.get(&source.cloned());
+        let span = before.map_or(FIRST_SPAN, |heard| now.saturating_duration_since(*heard));
+        for voice in self.voices.values_mut().filter(same) {
             voice.smooth(span.as_secs_f32());
         }
         self.voices
             .retain(|_, voice| voice.active || voice.told.is_some() || voice.level > FORGET);
-        self.heard = (!self.voices.is_empty()).then_some(now);
+        let mut left = self.voices.values();
+        if left.any(|voice| voice.source.as_ref() == source) {
+            self.heard.insert(source.cloned(), now);
+        } else {
+            self.heard.remove(&source.cloned());
+        }
     }
 
     /// Nothing was heard for a while.
     fn rest(&mut self, now: Instant) {
-        if self.heard.is_some_and(|heard| heard + INTERVAL <= now) {
-            self.hear(now, std::iter::empty());
+        let due = |(source, heard): (&Option<NodeId>, &Instant)| {
+            (*heard + INTERVAL <= now).then(|| source.clone())
+        };
+        for source in self.heard.iter().filter_map(due).collect::<Vec<_>>() {
+            self.hear(now, source.as_ref(), std::iter::empty());
         }
     }
 
@@ -209,9 +238,10 @@ impl Speakers {
 }
 
 impl Voice {
-    fn new(participant: ParticipantId) -> Voice {
+    fn new(participant: ParticipantId, source: Option<NodeId>) -> Voice {
         Voice {
             participant,
+            source,
             target: 0.0,
             level: 0.0,
             active: false,

@@ -28,6 +28,8 @@ pub(crate) struct Subscription {
     allowed: Option<bool>,
     /// Whether its path does not carry it, as far as it was told.
     starved: Option<bool>,
+    /// Its path has not carried it once, so that it needs smaller layers as well.
+    limited: bool,
     state: SubscriptionState,
 }
 
@@ -57,6 +59,13 @@ impl SubscriptionState {
 }
 
 impl Subscription {
+    /// What a subscriber needs of a track that comes from elsewhere: the layer that it wants, and
+    /// those below if its own path may not carry that.
+    pub(crate) fn demand(&self) -> Option<(Delivery, bool)> {
+        let delivery = self.state.delivery().filter(|delivery| !delivery.paused)?;
+        Some((delivery, self.limited))
+    }
+
     /// What the subscriber may have missed.
     pub(crate) fn reminders(
         &self,
@@ -156,44 +165,37 @@ impl Room {
         }
     }
 
-    /// The publisher is told once that somebody is there.
+    /// Media is on its way to somebody.
     fn started(&mut self, id: &ParticipantId, track_id: &TrackId) {
         let Some(key) = self.roster.by_id(id) else {
             return;
         };
-        let Some((_, track)) = self.roster.find_track(track_id) else {
+        let Some((track_key, track)) = self.roster.find_track(track_id) else {
             return;
         };
-        let (publisher, is_backup) = (track.publisher, track.first.is_some());
-        let TrackState::Open {
-            subscribers,
-            noticed,
-        } = &mut track.state
-        else {
+        let TrackState::Open { subscribers, .. } = &track.state else {
             return;
         };
-        if *noticed || !subscribers.contains(&key) {
-            return;
+        if subscribers.contains(&key) {
+            self.notice(track_key);
         }
-        *noticed = true;
-        // Of the other codec it knows, as it was asked for it.
-        if is_backup {
-            return;
-        }
-        let Some(publisher) = self.roster.participants.get(&publisher) else {
-            return;
-        };
-        let to = publisher.view.id.clone();
-        self.notify(
-            to,
-            Notification::TrackSubscribed {
-                track: track_id.clone(),
-            },
-        );
     }
 
     /// Only the subscriber is told, who could take a picture that stands still for a fault.
     fn starved(&mut self, id: &ParticipantId, track_id: &TrackId, starved: bool) {
+        let track_key = self.roster.by_track(track_id);
+        let found = self.roster.find(id);
+        if let (Some(track_key), Some((_, participant))) = (track_key, found)
+            && let Some(subscription) = participant.subscriptions.get_mut(&track_key)
+        {
+            subscription.limited |= starved;
+            self.demand.look_at(track_key);
+        }
+        self.path_starved(id, track_id, starved);
+    }
+
+    /// Tells a subscriber that some part of the way to it does not carry a track, or does so again.
+    pub(crate) fn path_starved(&mut self, id: &ParticipantId, track_id: &TrackId, starved: bool) {
         let Some(track_key) = self.roster.by_track(track_id) else {
             return;
         };
@@ -227,7 +229,7 @@ impl Room {
 
     /// Settles what everybody receives of one track.
     pub(crate) fn settle_track(&mut self, track_key: TrackKey) {
-        let participants: Vec<_> = self.roster.participants.keys().copied().collect();
+        let participants: Vec<_> = self.roster.here().map(|(key, _)| *key).collect();
         for key in participants {
             self.settle_one(key, track_key);
         }
@@ -307,6 +309,7 @@ impl Room {
 
     fn settle_one(&mut self, key: ParticipantKey, track_key: TrackKey) {
         let participant = self.roster.participants.get_mut(&key);
+        let participant = participant.filter(|participant| participant.origin.is_none());
         let track = self.roster.tracks.get_mut(&track_key);
         if let (Some(participant), Some(track)) = (participant, track) {
             let speaks = self.floor.is_speaker(track.publisher);
@@ -359,6 +362,7 @@ fn settle(
         (SubscriptionState::Closed, true) => {
             subscribers.insert(key);
             subscription.starved = None;
+            subscription.limited = false;
             effects.push_back(Effect::OpenConsumer {
                 subscriber: subscriber(),
                 publisher: track.publisher_id.clone(),

@@ -14,6 +14,7 @@ use crate::access::Access;
 use crate::backup::Backup;
 use crate::command::{NewTrack, TrackChange};
 use crate::effect::{Effect, Notification, Refusal};
+use crate::mesh::Order;
 use crate::model::{ParticipantId, TrackId, TrackView, VideoLayer};
 use crate::participant::Participant;
 use crate::room::{Audience, Room};
@@ -40,13 +41,13 @@ pub(crate) struct Track {
     pub(crate) shown: TrackId,
     /// Its sound is not forwarded, as others are louder.
     pub(crate) quiet: bool,
-    client_id: String,
-    announced: Announced,
+    pub(crate) client_id: String,
+    pub(crate) announced: Announced,
 }
 
 /// What was first announced. Scaling from these sizes, however often, does not add up rounding.
 #[derive(Debug)]
-struct Announced {
+pub(crate) struct Announced {
     codec: Option<Codec>,
     width: u32,
     height: u32,
@@ -65,6 +66,17 @@ pub(crate) enum TrackState {
         /// The publisher knows that somebody receives it.
         noticed: bool,
     },
+}
+
+impl Announced {
+    pub(crate) fn of(view: &TrackView) -> Announced {
+        Announced {
+            codec: view.codec,
+            width: view.width,
+            height: view.height,
+            layers: view.layers.clone(),
+        }
+    }
 }
 
 impl Track {
@@ -161,12 +173,7 @@ impl Room {
             first,
             shown: shown.clone().unwrap_or_else(|| view.id.clone()),
             client_id: client_id.clone(),
-            announced: Announced {
-                codec: view.codec,
-                width: view.width,
-                height: view.height,
-                layers: view.layers.clone(),
-            },
+            announced: Announced::of(&view),
             view: view.clone(),
             access,
             state: TrackState::Pending,
@@ -208,7 +215,9 @@ impl Room {
                 paused: true,
             });
         }
-        if !is_backup {
+        if is_backup {
+            self.share_change(publisher);
+        } else {
             self.announce(publisher, Audience::Others);
         }
         self.settle_track(key);
@@ -265,6 +274,19 @@ impl Room {
         if track.view.muted == muted {
             return;
         }
+        let (publisher, id) = (track.publisher, id.clone());
+        if self.order(publisher, || Order::Mute { track: id, muted }) {
+            return;
+        }
+        self.mute_here(now, key, muted);
+    }
+
+    /// As [`Room::mute_by_moderator`], of a track here.
+    pub(crate) fn mute_here(&mut self, now: Instant, key: TrackKey, muted: bool) {
+        let Some(track) = self.roster.tracks.get(&key) else {
+            return;
+        };
+        let id = &track.view.id;
         let to = track.publisher_id.clone();
         self.notify(
             to,
@@ -319,9 +341,13 @@ impl Room {
                 }
             }
         }
-        self.effects.push_back(Effect::CloseProducer {
-            track: track.view.id.clone(),
-        });
+        // What comes from another server is kept for others that follow through here, and ends
+        // there.
+        if !self.roster.is_elsewhere(&track.publisher_id) {
+            self.effects.push_back(Effect::CloseProducer {
+                track: track.view.id.clone(),
+            });
+        }
         self.end_backup(now, &track);
         self.silence_if_mute(now, track.publisher);
         Some(track)

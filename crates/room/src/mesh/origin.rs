@@ -488,7 +488,10 @@ impl Origin {
         if let Source::Away(away) = &mut self.source {
             away.stale.remove(&id);
         }
-        if self.people.get(&id) == Some(&person) {
+        // A neighbour that has just begun to follow may know less than is known here.
+        let known = self.people.get(&id);
+        let is_old = |known: &Person| known.view.version > person.view.version;
+        if known.is_some_and(|known| is_old(known) || *known == person) {
             return;
         }
         let has = |track: &TrackId| person.tracks.iter().any(|it| it.view.id == *track);
