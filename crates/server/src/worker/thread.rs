@@ -475,7 +475,8 @@ impl State {
             Report::Data { channel, .. } => {
                 *channel != Channel::Reliable || self.backlog.len() >= REPORT_BACKLOG
             }
-            Report::Answer { .. }
+            Report::TrunkParameters { .. }
+            | Report::Answer { .. }
             | Report::Offer { .. }
             | Report::Refused { .. }
             | Report::SectionsWanted { .. }
