@@ -42,9 +42,15 @@ id!(
 pub enum Protocol {
     /// Plain UDP.
     Udp,
-    /// ICE-TCP: the peer connected to us (we are passive).
+    /// ICE-TCP: the peer connected to us (we are passive), or, from [`ACTIVE_TCP_PORT`], we to it.
     Tcp,
 }
+
+/// The port of our address on paths over TCP for which a connection is to be made (RFC 6544
+/// section 4.5: what port it really has is known only then, and tells nobody anything). Only the
+/// end of a trunk that dials sends there, [`Negotiation::Trunk`]; what comes over such a connection
+/// is to be handed in with that very path.
+pub const ACTIVE_TCP_PORT: u16 = 9;
 
 /// Over which transport protocol, from our address to the peer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

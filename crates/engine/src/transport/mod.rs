@@ -133,7 +133,7 @@ impl Transport {
         let mut connection = Connection::build(config, common.crypto, now)?;
         for (protocol, base) in bases(common.addresses) {
             if dials && protocol == Protocol::Tcp {
-                continue; // a passive one, at which nobody calls whoever dials
+                continue; // a passive one: nobody calls whoever dials
             }
             let name = match protocol {
                 Protocol::Udp => "udp",
@@ -148,7 +148,7 @@ impl Transport {
             Mode::PeerOffers => (Role::Answerer(Default::default()), None),
             Mode::WeOffer => (Role::Offerer(Offerer::new(channels)), None),
             Mode::Trunk { dials } => {
-                let trunk = Trunk::new(connection.rtc(), dials);
+                let trunk = Trunk::new(connection.rtc(), dials, common.addresses, now);
                 (Role::Nobody, Some(Box::new(trunk)))
             }
         };
@@ -329,7 +329,10 @@ impl Transport {
             Life::Connected => None,
         };
         let negotiation = self.negotiation.ask_at().or(self.negotiation.offer_at());
-        [life, negotiation].into_iter().flatten().min()
+        [life, negotiation, self.tcp_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether there is more to do than to send.

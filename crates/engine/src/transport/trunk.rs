@@ -11,24 +11,29 @@ use std::time::{Duration, Instant};
 use str0m::config::{DtlsCert, Fingerprint};
 use str0m::format::{Codec as WireCodec, CodecConfig, FormatParams};
 use str0m::media::{Frequency, KeyframeRequestKind, MediaKind, Mid};
-use str0m::net::Protocol as WireProtocol;
+use str0m::net::{Protocol as WireProtocol, TcpType};
 use str0m::rtp::{Extension, ExtensionMap, Ssrc};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 use umbrella_media::{Kind, Spatial};
 
-use crate::api::{BranchStream, FeedStream, LocalAddress, TrunkParameters};
+use crate::api::{
+    ACTIVE_TCP_PORT, BranchStream, FeedStream, LocalAddress, Protocol, TrunkParameters,
+};
 use crate::arena::Key;
 use crate::egress::{ExtensionIds, Opened, Resends, StreamConfig};
 use crate::producer::Producer;
 
 use super::sdp::write::candidate_lines;
-use super::{Transport, config};
+use super::{Life, Transport, config};
 
 /// How often receivers report, and how often an end without media says that it is there. By that,
 /// [`crate::secure`] learns that the peer has moved to another path.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// Addresses of the other server that are tried.
 const MAX_CANDIDATES: usize = 16;
+/// If there is no path over UDP by then, TCP is tried as well. Media over TCP wait for whatever was
+/// lost before them, so nobody should have them who need not.
+const TCP_AFTER: Duration = Duration::from_secs(4);
 /// A stream that nobody wants any more is still received for so long, and dropped: its sender is
 /// yet to learn of it, and must not take what arrives for lost.
 const LINGER: Duration = Duration::from_secs(1);
@@ -65,7 +70,12 @@ pub(crate) struct Trunk {
     /// The other end's parameters have come.
     met: bool,
     /// Candidates that were taken.
-    candidates: Vec<SocketAddr>,
+    candidates: Vec<(Protocol, SocketAddr)>,
+    /// From where connections over TCP are made.
+    active: Vec<SocketAddr>,
+    /// Candidates over TCP wait until then for a path over UDP; `None` once they need not.
+    tcp_at: Option<Instant>,
+    held: Vec<Candidate>,
     /// What arrives, by the SSRC of the media.
     declared: HashMap<u32, Declared>,
     /// What may still arrive though nobody wants it, the oldest first; until when.
@@ -101,7 +111,12 @@ pub(crate) enum TrunkError {
 
 impl Trunk {
     /// Tells a new connection all that SDP would.
-    pub(super) fn new(rtc: &mut Rtc, dials: bool) -> Trunk {
+    pub(super) fn new(
+        rtc: &mut Rtc,
+        dials: bool,
+        addresses: &[LocalAddress],
+        now: Instant,
+    ) -> Trunk {
         let mut api = rtc.direct_api();
         api.set_ice_controlling(dials);
         api.enable_twcc_feedback();
@@ -114,6 +129,9 @@ impl Trunk {
             dials,
             met: false,
             candidates: Vec::new(),
+            active: active_addresses(addresses),
+            tcp_at: dials.then(|| now + TCP_AFTER),
+            held: Vec::new(),
             declared: HashMap::new(),
             leaving: VecDeque::new(),
         }
@@ -287,14 +305,51 @@ impl Transport {
             return;
         };
         let address = candidate.addr();
-        let usable = candidate.proto() == WireProtocol::Udp
-            && address.port() != 0
-            && !address.ip().is_unspecified()
-            && !address.ip().is_multicast();
+        let protocol = match (candidate.proto(), candidate.tcptype()) {
+            (WireProtocol::Udp, _) => Protocol::Udp,
+            (WireProtocol::Tcp, Some(TcpType::Passive)) => Protocol::Tcp,
+            (WireProtocol::Tcp | WireProtocol::SslTcp | WireProtocol::Tls, _) => return,
+        };
+        let usable =
+            address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast();
         let many = trunk.candidates.len() >= MAX_CANDIDATES;
-        if usable && !many && !trunk.candidates.contains(&address) {
-            trunk.candidates.push(address);
+        if !usable || many || trunk.candidates.contains(&(protocol, address)) {
+            return;
+        }
+        trunk.candidates.push((protocol, address));
+        if protocol == Protocol::Tcp && trunk.tcp_at.is_some() {
+            trunk.held.push(candidate);
+        } else {
             self.connection.rtc().add_remote_candidate(candidate);
+        }
+    }
+
+    /// When TCP is to be tried.
+    pub(crate) fn tcp_at(&self) -> Option<Instant> {
+        let trunk = self.trunk.as_ref()?;
+        let connecting = matches!(self.life, Life::Connecting { .. });
+        trunk.tcp_at.filter(|_| connecting)
+    }
+
+    /// Tries TCP, if it is time.
+    pub(crate) fn try_tcp(&mut self, now: Instant) {
+        if self.tcp_at().is_none_or(|at| now < at) {
+            return;
+        }
+        let Some(trunk) = &mut self.trunk else {
+            return;
+        };
+        trunk.tcp_at = None;
+        let rtc = self.connection.rtc();
+        for address in &trunk.active {
+            let candidate = Candidate::builder().tcp().tcptype(TcpType::Active);
+            // One that str0m refuses (unspecified, multicast) is none to connect from either.
+            if let Ok(candidate) = candidate.host(*address).build() {
+                rtc.add_local_candidate(candidate);
+            }
+        }
+        for candidate in trunk.held.drain(..) {
+            rtc.add_remote_candidate(candidate);
         }
     }
 
@@ -401,6 +456,16 @@ impl Transport {
             stream.request_keyframe(KeyframeRequestKind::Pli);
         }
     }
+}
+
+/// One for each address family: a connection finds its own way out.
+fn active_addresses(addresses: &[LocalAddress]) -> Vec<SocketAddr> {
+    let families = [SocketAddr::is_ipv4, SocketAddr::is_ipv6];
+    let first = |is: fn(&SocketAddr) -> bool| {
+        let address = addresses.iter().find(|address| is(&address.base))?;
+        Some(SocketAddr::new(address.base.ip(), ACTIVE_TCP_PORT))
+    };
+    families.into_iter().filter_map(first).collect()
 }
 
 /// RFC 8839 section 5.4: letters, digits, `+` and `/`, so many of them.

@@ -69,6 +69,7 @@ impl Worker {
             return;
         }
         transport.forget_left(now);
+        transport.try_tcp(now);
         self.negotiate(now, key);
         self.pump(now, key);
         for _ in 0..ROUNDS {

@@ -22,14 +22,23 @@ use super::mirror::Waiting;
 
 impl Worker {
     pub(super) fn handle_request(&mut self, now: Instant, request: Request) {
+        let Some(request) = self.handle_connection_request(now, request) else {
+            return;
+        };
+        let Some(request) = self.handle_producer_request(now, request) else {
+            return;
+        };
+        self.handle_consumer_request(now, request);
+    }
+
+    /// Gives back what is about something else.
+    fn handle_connection_request(&mut self, now: Instant, request: Request) -> Option<Request> {
         match request {
             Request::OpenTransport {
                 transport,
                 negotiation,
                 channels,
-            } => {
-                self.open_transport(now, transport, negotiation, channels);
-            }
+            } => self.open_transport(now, transport, negotiation, channels),
             Request::RemoteOffer {
                 transport,
                 offer,
@@ -55,13 +64,35 @@ impl Worker {
                     self.remove_transport(*key);
                 }
             }
+            Request::SendData {
+                transport,
+                channel,
+                data,
+            } => self.send_data(now, transport, channel, &data),
+            Request::Statistics => self.report_statistics(now),
+            Request::Totals => self.report_totals(),
+            other @ (Request::OpenProducer { .. }
+            | Request::OpenFeed { .. }
+            | Request::ConnectFeed { .. }
+            | Request::CloseProducer { .. }
+            | Request::PauseProducer { .. }
+            | Request::QuietProducer { .. }
+            | Request::OpenConsumer { .. }
+            | Request::OpenBranch { .. }
+            | Request::ConfigureConsumer { .. }
+            | Request::CloseConsumer { .. }) => return Some(other),
+        }
+        None
+    }
+
+    /// Gives back what is about something else.
+    fn handle_producer_request(&mut self, now: Instant, request: Request) -> Option<Request> {
+        match request {
             Request::OpenProducer {
                 producer,
                 transport,
                 mid,
-            } => {
-                self.open_producer(producer, transport, &mid);
-            }
+            } => self.open_producer(producer, transport, &mid),
             Request::OpenFeed {
                 producer,
                 kind,
@@ -77,6 +108,26 @@ impl Worker {
                 self.pause_producer(now, producer, paused);
             }
             Request::QuietProducer { producer, quiet } => self.quiet_producer(now, producer, quiet),
+            other @ (Request::OpenTransport { .. }
+            | Request::RemoteOffer { .. }
+            | Request::RemoteAnswer { .. }
+            | Request::TrunkParameters { .. }
+            | Request::RemoteCandidate { .. }
+            | Request::RestartIce { .. }
+            | Request::CloseTransport { .. }
+            | Request::SendData { .. }
+            | Request::Statistics
+            | Request::Totals
+            | Request::OpenConsumer { .. }
+            | Request::OpenBranch { .. }
+            | Request::ConfigureConsumer { .. }
+            | Request::CloseConsumer { .. }) => return Some(other),
+        }
+        None
+    }
+
+    fn handle_consumer_request(&mut self, now: Instant, request: Request) {
+        match request {
             Request::OpenConsumer {
                 consumer,
                 transport,
@@ -105,15 +156,23 @@ impl Worker {
                 self.configure_consumer(now, consumer, delivery);
             }
             Request::CloseConsumer { consumer } => self.close_consumer_named(consumer),
-            Request::SendData {
-                transport,
-                channel,
-                data,
-            } => {
-                self.send_data(now, transport, channel, &data);
-            }
-            Request::Statistics => self.report_statistics(now),
-            Request::Totals => self.report_totals(),
+            // They were taken before.
+            Request::OpenTransport { .. }
+            | Request::RemoteOffer { .. }
+            | Request::RemoteAnswer { .. }
+            | Request::TrunkParameters { .. }
+            | Request::RemoteCandidate { .. }
+            | Request::RestartIce { .. }
+            | Request::CloseTransport { .. }
+            | Request::SendData { .. }
+            | Request::Statistics
+            | Request::Totals
+            | Request::OpenProducer { .. }
+            | Request::OpenFeed { .. }
+            | Request::ConnectFeed { .. }
+            | Request::CloseProducer { .. }
+            | Request::PauseProducer { .. }
+            | Request::QuietProducer { .. } => {}
         }
     }
 

@@ -281,6 +281,10 @@ impl Network {
             local: self.address,
             remote: from,
         };
+        self.throw_over(path, data);
+    }
+
+    pub(crate) fn throw_over(&mut self, path: Path, data: &[u8]) {
         let arrived = self.now;
         self.worker.handle(
             self.now,

@@ -5,8 +5,8 @@ mod mesh;
 use std::time::Duration;
 
 use umbrella_engine::{
-    BranchStream, ConsumerId, FeedSource, FeedStream, Negotiation, ProducerId, Report, Request,
-    TransportId, TrunkParameters,
+    BranchStream, ConsumerId, FeedSource, FeedStream, Negotiation, ProducerId, Protocol, Report,
+    Request, TransportId, TrunkParameters,
 };
 use umbrella_media::{Delivery, Kind, Layer, Spatial};
 
@@ -114,6 +114,42 @@ fn servers_that_cannot_reach_each_other_wait_for_ever() {
         });
         assert_eq!(closed.as_deref(), Some("media never came up"));
     }
+}
+
+fn protocol(mesh: &Mesh, net: usize, of: TransportId) -> Option<Protocol> {
+    let reports = mesh.nets[net].reports.iter().rev();
+    let mut connected = reports.filter_map(|report| match report {
+        Report::Connected {
+            transport,
+            protocol,
+        } if *transport == of => Some(*protocol),
+        _ => None,
+    });
+    connected.next()
+}
+
+#[test]
+fn a_network_that_blocks_udp_cannot_be_linked() {
+    let mut mesh = Mesh::new(216, 2);
+    mesh.no_udp = true;
+    let link = mesh.link(0, 1);
+    let up = |mesh: &Mesh| {
+        let ends = [0, 1].map(|net| protocol(mesh, net, link.end(net)));
+        ends == [Some(Protocol::Tcp); 2]
+    };
+    assert!(mesh.until(10 * SECOND, up), "no link over TCP");
+    mesh.run(30 * SECOND);
+    assert!(mesh.is_connected(0, link.end(0)) && mesh.is_connected(1, link.end(1)));
+}
+
+#[test]
+fn tcp_is_used_where_udp_works() {
+    let mut mesh = Mesh::new(217, 2);
+    let link = mesh.link(0, 1);
+    mesh.connect(&[link]);
+    mesh.run(20 * SECOND);
+    assert_eq!(protocol(&mesh, 0, link.end(0)), Some(Protocol::Udp));
+    assert_eq!(mesh.frames, 0);
 }
 
 #[test]
@@ -444,6 +480,17 @@ fn what_the_other_server_says_ends_the_link_of_this_one() {
         parameters,
     });
     assert_eq!(refusals(&mut mesh), 1);
+    for candidate in [
+        "",
+        "candidate:",
+        "candidate:1 1 udp 1 0.0.0.0 0 typ host",
+        "💥",
+    ] {
+        mesh.nets[0].request(Request::RemoteCandidate {
+            transport: link.end(0),
+            candidate: candidate.into(),
+        });
+    }
     let one = mesh.feed(1, Kind::Video);
     let other = mesh.feed(1, Kind::Audio);
     let same = mesh::stream(1, Spatial::LOW);
@@ -467,29 +514,30 @@ fn what_the_other_server_says_ends_the_link_of_this_one() {
         mesh.connect_feed(1, other, Some((transport, streams)));
         assert_eq!(refusals(&mut mesh), 2 + count);
     }
-    let before = refusals(&mut mesh);
-    for candidate in [
-        "",
-        "candidate:",
-        "candidate:1 1 udp 1 0.0.0.0 0 typ host",
-        "💥",
-    ] {
-        mesh.nets[0].request(Request::RemoteCandidate {
-            transport: link.end(0),
-            candidate: candidate.into(),
-        });
-    }
+    assert!(mesh.is_connected(0, link.end(0)) && mesh.is_connected(1, link.end(1)));
+}
+
+#[test]
+fn a_branch_takes_the_numbers_of_another_one() {
+    let mut mesh = Mesh::new(215, 2);
+    let link = mesh.link(0, 1);
+    mesh.connect(&[link]);
+    let one = mesh.feed(1, Kind::Video);
+    let with = |ssrc| FeedStream {
+        encoding: Spatial::LOW,
+        ssrc,
+        repair_ssrc: None,
+    };
     // Branches with SSRCs that are none or in use.
     let (to, producer) = (link.end(1), one);
     let stream = mesh::stream(9, Spatial::LOW);
     mesh.branch(1, to, producer, stream, Delivery::FULL);
     for ssrc in [0, 9, 9 + mesh::REPAIR] {
-        let stream = with(ssrc, None, Spatial::LOW);
+        let stream = with(ssrc);
         let consumer = mesh.branch(1, to, producer, stream, Delivery::FULL);
         mesh.run(SECOND / 10);
         let failed = |it: &Report| matches!(it, Report::ConsumerFailed { consumer: c, .. } if *c == consumer);
         assert!(mesh.nets[1].reports.iter().any(failed), "{ssrc}");
     }
-    assert_eq!(refusals(&mut mesh), before);
     assert!(mesh.is_connected(0, link.end(0)) && mesh.is_connected(1, link.end(1)));
 }

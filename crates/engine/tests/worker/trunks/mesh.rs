@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use umbrella_engine::Limits;
+use umbrella_engine::{ACTIVE_TCP_PORT, Limits, Path, Protocol};
 
 use super::super::network::{Network, Track};
 use super::*;
@@ -32,7 +32,7 @@ impl Link {
 struct Flying {
     arrives: Instant,
     to: usize,
-    from: SocketAddr,
+    path: Path,
     data: Vec<u8>,
 }
 
@@ -44,6 +44,10 @@ pub(super) struct Mesh {
     pub(super) narrow: Option<(usize, usize, u64)>,
     /// Nothing travels between servers.
     pub(super) cut: bool,
+    /// Nothing travels over UDP.
+    pub(super) no_udp: bool,
+    /// What was sent over TCP.
+    pub(super) frames: u64,
     /// Datagrams and bytes from one server to another.
     pub(super) carried: [[(u64, u64); 4]; 4],
     free_at: Instant,
@@ -82,6 +86,8 @@ impl Mesh {
             loss: 0.0,
             narrow: None,
             cut: false,
+            no_udp: false,
+            frames: 0,
             carried: [[(0, 0); 4]; 4],
             free_at: now,
             flying: VecDeque::new(),
@@ -113,13 +119,47 @@ impl Mesh {
             for net in 0..self.nets.len() {
                 self.nets[net].run(TICK);
                 for (path, data) in std::mem::take(&mut self.nets[net].outside) {
-                    self.send(net, path.remote, data);
+                    match path.protocol {
+                        Protocol::Udp => self.send(net, path.remote, data),
+                        Protocol::Tcp => self.send_frame(path, data),
+                    }
                 }
             }
             self.deliver();
             self.relay();
         }
         true
+    }
+
+    /// What connections over TCP do.
+    fn send_frame(&mut self, path: Path, data: Vec<u8>) {
+        self.frames += 1;
+        if self.cut {
+            return;
+        }
+        let to = |at: SocketAddr| (0..self.nets.len()).find(|net| address(*net).ip() == at.ip());
+        let Some(to) = to(path.remote) else {
+            return;
+        };
+        let active = path.local.port() == ACTIVE_TCP_PORT;
+        let (remote, local) = match active {
+            true => (SocketAddr::new(path.local.ip(), 50_000), path.remote),
+            false => {
+                let local = SocketAddr::new(path.remote.ip(), ACTIVE_TCP_PORT);
+                (path.local, local)
+            }
+        };
+        let protocol = Protocol::Tcp;
+        self.flying.push_back(Flying {
+            arrives: self.now() + LATENCY,
+            to,
+            path: Path {
+                protocol,
+                local,
+                remote,
+            },
+            data,
+        });
     }
 
     fn send(&mut self, from: usize, to: SocketAddr, data: Vec<u8>) {
@@ -133,7 +173,7 @@ impl Mesh {
         let (datagrams, bytes) = &mut self.carried[from][to];
         (*datagrams, *bytes) = (*datagrams + 1, *bytes + data.len() as u64);
         let media = data.first().is_some_and(|first| (128..192).contains(first));
-        if self.cut || media && self.chance() < self.loss {
+        if self.cut || self.no_udp || media && self.chance() < self.loss {
             return;
         }
         let now = self.now();
@@ -149,14 +189,19 @@ impl Mesh {
             self.free_at = free + Duration::from_micros(bits * 1_000_000 / rate);
             arrives = self.free_at + LATENCY;
         }
-        let from = match self.hidden.contains(&from) {
+        let remote = match self.hidden.contains(&from) {
             true => outer(from),
             false => address(from),
+        };
+        let path = Path {
+            protocol: Protocol::Udp,
+            local: address(to),
+            remote,
         };
         self.flying.push_back(Flying {
             arrives,
             to,
-            from,
+            path,
             data,
         });
     }
@@ -175,7 +220,7 @@ impl Mesh {
         let mut kept = VecDeque::new();
         for packet in std::mem::take(&mut self.flying) {
             match packet.arrives <= now {
-                true => self.nets[packet.to].throw(packet.from, &packet.data),
+                true => self.nets[packet.to].throw_over(packet.path, &packet.data),
                 false => kept.push_back(packet),
             }
         }
