@@ -201,7 +201,7 @@ impl Transport {
     }
 
     pub(crate) fn remember_source(&mut self, ssrc: u32, source: Source) {
-        if self.sources.len() >= MAX_SOURCES {
+        if self.sources.len() >= MAX_SOURCES && !self.sources.contains_key(&ssrc) {
             self.sources.clear();
         }
         self.sources.insert(ssrc, source);

@@ -530,6 +530,11 @@ mod tests {
     }
 
     #[test]
+    fn what_packets_say_of_themselves_is_lost_on_the_link() {
+        assert_eq!(super::super::extension_ids(&extensions()), EXTENSION_IDS);
+    }
+
+    #[test]
     fn a_text_that_is_no_fingerprint_is_taken_for_one() {
         let good = format!("sha-256 {}", ["0A"; 32].join(":"));
         assert!(fingerprint(&good).is_some());

@@ -181,6 +181,10 @@ impl Worker {
                 }
             }
         };
+        // Sound where a picture was announced would confuse whoever looks.
+        if transport.trunk.is_some() && self.producers.get(source.producer)?.kind != codec.kind() {
+            return None;
+        }
         transport.remember_source(ssrc, source);
         Some(source)
     }

@@ -2,7 +2,7 @@
 
 mod mesh;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use umbrella_engine::{
     BranchStream, ConsumerId, FeedSource, FeedStream, Negotiation, ProducerId, Protocol, Report,
@@ -99,6 +99,30 @@ fn a_server_behind_a_nat_cannot_be_linked() {
         assert!(got.len() > 100, "{} packets at {net}", got.len());
         assert_seamless(&got);
     }
+}
+
+#[test]
+fn a_router_that_restarts_ends_the_media_of_a_link() {
+    let mut mesh = Mesh::new(219, 2);
+    mesh.hide(0);
+    let link = mesh.link(0, 1);
+    let camera = mesh.nets[1].join(&[Publish::Video], 0, 0);
+    let viewer = mesh.nets[0].join(&[], 0, 1);
+    mesh.connect(&[link]);
+    let track = mesh.track(1, camera, 0);
+    let stream = mesh::stream(7, Spatial::LOW);
+    let feed = mesh.feed(0, Kind::Video);
+    mesh.connect_feed(0, feed, Some((link.end(0), vec![stream])));
+    mesh.branch(1, link.end(1), track.producer, stream, Delivery::FULL);
+    mesh.consume(0, viewer, feed);
+    mesh.run(3 * SECOND);
+    mesh.outer_port = 4321;
+    // An ICE-lite end gives up the old path after fifteen seconds without a check on it.
+    mesh.run(16 * SECOND);
+    let at = mesh.now();
+    mesh.run(SECOND);
+    let got = since(&mesh.nets[0].peers[viewer], at);
+    assert!(got.len() > 40, "{} packets", got.len());
 }
 
 #[test]
@@ -202,6 +226,40 @@ fn sound_is_lost_or_out_of_step_on_its_way_over_three_servers() {
     });
     let of_feed = |it: &umbrella_engine::Loudness| it.producer == line.feed;
     assert!(levels.any(|levels| levels.iter().any(of_feed)));
+}
+
+#[test]
+fn lips_move_before_or_after_the_words_behind_two_links() {
+    let mut mesh = Mesh::new(218, 3);
+    let links = [mesh.link(0, 1), mesh.link(1, 2)];
+    let sender = mesh.nets[0].join(&[Publish::Audio, Publish::Video], 0, 0);
+    let receiver = mesh.nets[2].join(&[], 1, 1);
+    mesh.connect(&links);
+    for index in 0..2 {
+        let track = mesh.track(0, sender, index);
+        let mut producer = track.producer;
+        for (hop, link) in links.iter().enumerate() {
+            let stream = mesh::stream(10 + index as u32, Spatial::LOW);
+            let feed = mesh.feed(hop + 1, track.kind);
+            mesh.connect_feed(hop + 1, feed, Some((link.end(hop + 1), vec![stream])));
+            mesh.branch(hop, link.end(hop), producer, stream, Delivery::FULL);
+            producer = feed;
+        }
+        mesh.consume(2, receiver, producer);
+    }
+    mesh.run(8 * SECOND);
+    let peer = &mesh.nets[2].peers[receiver];
+    // When, by the sender reports, the first frame of each was there.
+    let began = |rate: f64, every: f64, audio: bool| {
+        let of_kind = |got: &&Got| got.audio_level.is_some() == audio;
+        let got = peer.got.iter().rev().find(of_kind).expect("a packet");
+        let (time, rtp) = peer.clocks[&got.ssrc];
+        let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let since = f64::from(got.timestamp.wrapping_sub(rtp) as i32) / rate;
+        time.as_secs_f64() + since - f64::from(got.stamp().1) * every
+    };
+    let apart = began(48_000.0, 0.02, true) - began(90_000.0, 0.033, false);
+    assert!(apart.abs() < 0.02, "{apart} s apart");
 }
 
 #[test]
@@ -383,6 +441,65 @@ fn two_branches(seed: u64) -> (Mesh, Link, [usize; 2], [ConsumerId; 2]) {
         mesh.consume(1, viewer, feed);
     }
     (mesh, link, viewers, [branches[0], branches[1]])
+}
+
+#[test]
+fn a_small_picture_freezes_when_the_large_one_goes() {
+    let mut mesh = Mesh::new(220, 2);
+    let link = mesh.link(0, 1);
+    let camera = mesh.nets[0].join(&[Publish::Simulcast], 0, 0);
+    let [small, large] = [0, 1].map(|_| mesh.nets[1].join(&[], 0, 1));
+    mesh.connect(&[link]);
+    let track = mesh.track(0, camera, 0);
+    let feed = mesh.feed(1, Kind::Video);
+    let streams = [
+        mesh::stream(1, Spatial::LOW),
+        mesh::stream(2, Spatial::HIGH),
+    ];
+    let (there, here) = (link.end(0), link.end(1));
+    let up_to = |spatial, floor| Delivery {
+        layer: Layer {
+            spatial,
+            ..Layer::TOP
+        },
+        floor,
+        ..Delivery::FULL
+    };
+    let upper = up_to(Spatial::HIGH, Spatial::MEDIUM);
+    mesh.connect_feed(1, feed, Some((here, streams.to_vec())));
+    let lower = up_to(Spatial::LOW, Spatial::LOW);
+    mesh.branch(0, there, track.producer, streams[0], lower);
+    let mut branch = mesh.branch(0, there, track.producer, streams[1], upper);
+    let thumbnail = mesh.consume(1, small, feed);
+    mesh.nets[1].request(Request::ConfigureConsumer {
+        consumer: thumbnail,
+        delivery: lower,
+    });
+    mesh.consume(1, large, feed);
+    mesh.run(3 * SECOND);
+    let begin = mesh.now();
+    // It comes back under the same numbers, soon or late.
+    for pause in [SECOND / 5, 3 * SECOND] {
+        let late = mesh.now();
+        mesh.run(SECOND);
+        assert_eq!(stamps(&mesh, large, late), [2]);
+        mesh.connect_feed(1, feed, Some((here, vec![streams[0]])));
+        mesh.nets[0].request(Request::CloseConsumer { consumer: branch });
+        mesh.run(pause);
+        mesh.connect_feed(1, feed, Some((here, streams.to_vec())));
+        branch = mesh.branch(0, there, track.producer, streams[1], upper);
+        mesh.run(2 * SECOND);
+    }
+    let late = mesh.now();
+    mesh.run(SECOND);
+    assert_eq!(stamps(&mesh, large, late), [2]);
+    let got = since(&mesh.nets[1].peers[large], begin);
+    assert_seamless(&got);
+    let got = since(&mesh.nets[1].peers[small], begin);
+    assert_seamless(&got);
+    assert!(got.iter().all(|packet| packet.stamp().0 == 0));
+    let gaps = got.windows(2).map(|pair| pair[1].at - pair[0].at);
+    assert!(gaps.max() < Some(SECOND / 10), "it freezes");
 }
 
 fn stamps(mesh: &Mesh, viewer: usize, from: std::time::Instant) -> Vec<u8> {

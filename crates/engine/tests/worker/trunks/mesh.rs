@@ -53,6 +53,8 @@ pub(super) struct Mesh {
     free_at: Instant,
     flying: VecDeque<Flying>,
     hidden: Vec<usize>,
+    /// The port by which others see a server behind a NAT.
+    pub(super) outer_port: u16,
     random: u64,
     next_transport: u64,
 }
@@ -67,11 +69,6 @@ pub(super) fn stream(ssrc: u32, encoding: Spatial) -> FeedStream {
 
 fn address(net: usize) -> SocketAddr {
     SocketAddr::from(([10, 1, 0, net as u8 + 1], 40_000))
-}
-
-/// What others see of a server behind a NAT.
-fn outer(net: usize) -> SocketAddr {
-    SocketAddr::from(([198, 51, 100, net as u8 + 1], 1234))
 }
 
 impl Mesh {
@@ -92,6 +89,7 @@ impl Mesh {
             free_at: now,
             flying: VecDeque::new(),
             hidden: Vec::new(),
+            outer_port: 1234,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             next_transport: 1000,
         }
@@ -164,7 +162,7 @@ impl Mesh {
 
     fn send(&mut self, from: usize, to: SocketAddr, data: Vec<u8>) {
         let reached = |net: &usize| match self.hidden.contains(net) {
-            true => to == outer(*net),
+            true => to == self.outer(*net),
             false => to == address(*net),
         };
         let Some(to) = (0..self.nets.len()).find(reached) else {
@@ -190,7 +188,7 @@ impl Mesh {
             arrives = self.free_at + LATENCY;
         }
         let remote = match self.hidden.contains(&from) {
-            true => outer(from),
+            true => self.outer(from),
             false => address(from),
         };
         let path = Path {
@@ -225,6 +223,11 @@ impl Mesh {
             }
         }
         self.flying = kept;
+    }
+
+    /// What others see of a server behind a NAT.
+    fn outer(&self, net: usize) -> SocketAddr {
+        SocketAddr::from(([198, 51, 100, net as u8 + 1], self.outer_port))
     }
 
     fn chance(&mut self) -> f64 {
