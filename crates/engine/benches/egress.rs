@@ -43,7 +43,10 @@ fn send(criterion: &mut Criterion) {
 
 /// What a packet costs that goes over a trunk, by what one costs that goes to a browser. Both are
 /// measured in turns, so that it holds whatever else the machine does.
-#[expect(clippy::print_stdout, reason = "a figure that criterion has no place for")]
+#[expect(
+    clippy::print_stdout,
+    reason = "a figure that criterion has no place for"
+)]
 fn ratio(_: &mut Criterion) {
     const TURNS: usize = 200;
     const ROUNDS: usize = 200;
