@@ -41,6 +41,28 @@ fn send(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What a packet costs that goes over a trunk, by what one costs that goes to a browser. Both are
+/// measured in turns, so that it holds whatever else the machine does.
+#[expect(
+    clippy::print_stdout,
+    reason = "a figure that criterion has no place for"
+)]
+fn ratio(_: &mut Criterion) {
+    const TURNS: usize = 200;
+    const ROUNDS: usize = 200;
+    let mut benches = [browser(), trunk()].map(|ids| Bench::with(10, ids));
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..TURNS {
+        for (bench, best) in benches.iter_mut().zip(&mut best) {
+            let begin = Instant::now();
+            (0..ROUNDS).for_each(|_| bench.round());
+            *best = begin.elapsed().min(*best);
+        }
+    }
+    let ratio = best[1].as_secs_f64() / best[0].as_secs_f64();
+    println!("a packet over a trunk costs {ratio:.2} of one to a browser");
+}
+
 /// A connected peer, and streams to it.
 struct Bench {
     connection: Connection,
@@ -54,6 +76,10 @@ struct Bench {
 
 impl Bench {
     fn new(streams: u32) -> Bench {
+        Bench::with(streams, browser())
+    }
+
+    fn with(streams: u32, extensions: ExtensionIds) -> Bench {
         let start = Instant::now();
         let (connection, now) = connect(start);
         let clock = NtpClock::new(now, SystemTime::UNIX_EPOCH);
@@ -68,7 +94,7 @@ impl Bench {
         );
         egress.set_pacing(Pacing::Fixed(1_000_000_000_000));
         let streams = (0..streams).map(|i| {
-            let config = stream_config(1000 + 2 * i);
+            let config = stream_config(1000 + 2 * i, extensions);
             egress.open_stream(now, &config).expect("free SSRCs").stream
         });
         let streams = streams.collect();
@@ -108,17 +134,28 @@ impl Bench {
     }
 }
 
-fn stream_config(ssrc: u32) -> StreamConfig {
+fn browser() -> ExtensionIds {
+    ExtensionIds {
+        mid: Some(4),
+        transport_cc: Some(3),
+        abs_send_time: Some(2),
+        ..ExtensionIds::default()
+    }
+}
+
+fn trunk() -> ExtensionIds {
+    ExtensionIds {
+        transport_cc: Some(3),
+        ..ExtensionIds::default()
+    }
+}
+
+fn stream_config(ssrc: u32, extensions: ExtensionIds) -> StreamConfig {
     StreamConfig {
         ssrc,
         kind: Kind::Video,
         mid: "12".into(),
-        extensions: ExtensionIds {
-            mid: Some(4),
-            transport_cc: Some(3),
-            abs_send_time: Some(2),
-            ..ExtensionIds::default()
-        },
+        extensions,
         resends: Resends::Rtx { ssrc: ssrc + 1 },
     }
 }
@@ -223,6 +260,6 @@ fn drain_server(
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(3));
-    targets = send
+    targets = send, ratio
 }
 criterion_main!(benches);

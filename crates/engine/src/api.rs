@@ -42,9 +42,15 @@ id!(
 pub enum Protocol {
     /// Plain UDP.
     Udp,
-    /// ICE-TCP: the peer connected to us (we are passive).
+    /// ICE-TCP: the peer connected to us (we are passive), or, from [`ACTIVE_TCP_PORT`], we to it.
     Tcp,
 }
+
+/// The port of our address on paths over TCP for which a connection is to be made (RFC 6544
+/// section 4.5: what port it really has is known only then, and tells nobody anything). Only the
+/// end of a trunk that dials sends there, [`Negotiation::Trunk`]; what comes over such a connection
+/// is to be handed in with that very path.
+pub const ACTIVE_TCP_PORT: u16 = 9;
 
 /// Over which transport protocol, from our address to the peer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,6 +141,61 @@ pub enum Negotiation {
     PeerOffers,
     /// We offer, and open the data channels.
     WeOffer,
+    /// Nobody: the other end is a server like this one, and all that is to be agreed on is fixed.
+    /// Both ends say how they are reached by [`Report::TrunkParameters`]. It has no data channels
+    /// and no sections, but feeds ([`Request::ConnectFeed`]) and branches
+    /// ([`Request::OpenBranch`]). One worker should have one such connection to one other server
+    /// at a time: a new one to the same address is not heard while the old one lives.
+    Trunk {
+        /// This end looks for the other one, which must be reachable. It believes the addresses
+        /// that the other end tells, so that must be a server that the operator has chosen.
+        dials: bool,
+    },
+}
+
+/// How one end of a trunk is reached, and known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkParameters {
+    /// ICE user name, RFC 8839 section 5.4.
+    pub ufrag: String,
+    /// ICE password.
+    pub password: String,
+    /// Of its DTLS certificate: `sha-256 AA:BB:…`.
+    pub fingerprint: String,
+    /// `candidate:…`, RFC 8839 section 5.1, the best first. Of those of the end that is dialled a
+    /// few are used, of the other end none.
+    pub candidates: Vec<String>,
+}
+
+/// Where the media of a feed come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedSource {
+    /// A trunk of the same worker.
+    pub transport: TransportId,
+    /// What is expected, one stream for each encoding.
+    pub streams: Vec<FeedStream>,
+}
+
+/// One encoding of a feed on its trunk. The receiver chooses the SSRCs: no two streams of a trunk
+/// may have the same in one direction, and 0 is none. They may be used again when the stream has
+/// ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedStream {
+    /// Of simulcast which encoding; without simulcast, and for audio, [`Spatial::LOW`].
+    pub encoding: Spatial,
+    /// Of the media.
+    pub ssrc: u32,
+    /// Of the resends (RFC 4588). Video without it is not sent again; audio is never sent under it.
+    pub repair_ssrc: Option<u32>,
+}
+
+/// A stream that is sent over a trunk, as the far end has chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BranchStream {
+    /// Of the media.
+    pub ssrc: u32,
+    /// Of the resends (RFC 4588).
+    pub repair_ssrc: Option<u32>,
 }
 
 /// An order of the owner. Orders for ids that are unknown or closed are ignored: the owner
@@ -170,6 +231,14 @@ pub enum Request {
         /// The text.
         sdp: String,
     },
+    /// How the other end of a trunk is reached, which can be said once. What cannot be used is
+    /// answered by [`Report::Refused`].
+    TrunkParameters {
+        /// For which peer connection.
+        transport: TransportId,
+        /// What the other end says.
+        parameters: TrunkParameters,
+    },
     /// A trickled candidate (`candidate:…`). One that does not parse is ignored: browsers hide
     /// addresses behind `.local` names, and are then found by their peer-reflexive candidate.
     RemoteCandidate {
@@ -197,6 +266,26 @@ pub enum Request {
         transport: TransportId,
         /// The section's `mid`.
         mid: String,
+    },
+    /// Makes a producer whose media come over trunks. It has no source yet, but it may have
+    /// consumers.
+    OpenFeed {
+        /// Its name from now on.
+        producer: ProducerId,
+        /// Audio or video.
+        kind: Kind,
+        /// Its Opus has two channels.
+        stereo: bool,
+    },
+    /// Connects a feed, changes its streams, moves it to another trunk, or takes its source away.
+    /// Streams that stay as they are go on undisturbed. What its consumers see of a move is what
+    /// they see when an encoder begins anew. If the source cannot be used nothing changes, and
+    /// [`Report::Refused`] says why. When a trunk ends, its feeds are left without a source.
+    ConnectFeed {
+        /// Which feed.
+        producer: ProducerId,
+        /// Where its media come from now.
+        source: Option<FeedSource>,
     },
     /// Ends a producer and all its consumers; its section may be used again.
     CloseProducer {
@@ -229,6 +318,23 @@ pub enum Request {
         home: Option<usize>,
         /// How the peer will see it.
         label: Label,
+        /// How much of it at first.
+        delivery: Delivery,
+    },
+    /// Sends a producer over a trunk to another server, which has chosen the SSRCs. From then on
+    /// it is a consumer, but with `layer.spatial` equal to `floor` it sends that encoding and no
+    /// other one, even at [`Spatial::LOW`].
+    OpenBranch {
+        /// Its name from now on.
+        consumer: ConsumerId,
+        /// Over which trunk.
+        transport: TransportId,
+        /// What is sent.
+        producer: ProducerId,
+        /// The worker that the producer lives on, if it is another one, by the owner's numbers.
+        home: Option<usize>,
+        /// As what.
+        stream: BranchStream,
         /// How much of it at first.
         delivery: Delivery,
     },
@@ -318,7 +424,15 @@ pub enum Report {
         /// Every section that carries one of our consumers.
         sections: Vec<Section>,
     },
-    /// A session description could not be used. The peer connection goes on as it was.
+    /// How this end of a trunk is reached; once, when it was opened.
+    TrunkParameters {
+        /// Which peer connection.
+        transport: TransportId,
+        /// To be brought to the other end.
+        parameters: TrunkParameters,
+    },
+    /// A session description, or what was said about a trunk, could not be used. The peer
+    /// connection goes on as it was.
     Refused {
         /// Of which peer connection.
         transport: TransportId,
@@ -444,6 +558,8 @@ pub enum ConsumerError {
     TooManySections,
     /// The subscriber has declined the section that was offered to it.
     SectionDeclined,
+    /// It is no trunk, or an SSRC is 0 or in use on this trunk.
+    StreamRefused,
 }
 
 /// The loudness of one producer.
@@ -530,7 +646,8 @@ pub struct TransportStatistics {
 pub struct ProducerStatistics {
     /// Which one.
     pub producer: ProducerId,
-    /// From which peer connection; `None` for one that has just ended.
+    /// From which peer connection; `None` for one that has just ended, and for a feed without a
+    /// source.
     pub transport: Option<TransportId>,
     /// Audio or video.
     pub kind: Kind,

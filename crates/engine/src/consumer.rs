@@ -9,7 +9,7 @@ use umbrella_media::{
     SequenceMap, Spatial, Verdict,
 };
 
-use crate::api::ConsumerId;
+use crate::api::{BranchStream, ConsumerId, Label};
 use crate::arena::Key;
 use crate::egress::{Format, Opened, StreamId};
 use crate::producer::Producer;
@@ -26,6 +26,8 @@ pub(crate) struct Consumer {
     pub(crate) transport: Key<Transport>,
     pub(crate) producer: Key<Producer>,
     kind: Kind,
+    /// Where the floor is what is wanted, nothing else will do.
+    exact: bool,
     wanted: Delivery,
     grant: Grant,
     /// Somebody waits for more of it, until then at most.
@@ -43,6 +45,24 @@ pub(crate) enum Grant {
     UpTo(Layer),
     /// Nothing.
     Nothing,
+}
+
+/// How a consumer is to reach its subscriber.
+#[derive(Debug, Clone)]
+pub(crate) enum Outlet {
+    /// In a section that is still to be agreed on, under this name.
+    Section(Label),
+    /// Over a trunk, as this stream.
+    Branch(BranchStream),
+}
+
+/// Where a consumer may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Berth {
+    /// In a section that both sides have agreed on.
+    Section(Mid),
+    /// Over a trunk, as this stream.
+    Branch(BranchStream),
 }
 
 /// How far it has come.
@@ -115,12 +135,20 @@ impl Consumer {
             transport,
             producer,
             kind,
+            exact: false,
             wanted: delivery,
             grant,
             eager: None,
             selector,
             state: State::Waiting,
         }
+    }
+
+    /// Its receiver gets other layers of the same track by other consumers: see
+    /// [`Selector::be_exact`].
+    pub(crate) fn be_exact(&mut self) {
+        self.exact = true;
+        self.selector.be_exact();
     }
 
     /// It may send in a section from now on.
@@ -178,6 +206,11 @@ impl Consumer {
     pub(crate) fn configure(&mut self, delivery: Delivery) {
         self.wanted = delivery;
         self.apply();
+        let shown = self.selector.encoding();
+        if self.is_pinned() && shown.is_some_and(|shown| shown > delivery.layer.spatial) {
+            // Others may get it from another consumer by now.
+            self.selector.stop();
+        }
     }
 
     /// Changes how much of it is granted. True if that begins or ends a pause.
@@ -214,7 +247,7 @@ impl Consumer {
             Grant::Everything => wanted,
             Grant::UpTo(layer) => Delivery {
                 layer: Layer {
-                    spatial: wanted.layer.spatial.min(layer.spatial),
+                    spatial: wanted.layer.spatial.min(layer.spatial).max(wanted.floor),
                     temporal: match layer.spatial < wanted.layer.spatial {
                         true => layer.temporal,
                         false => wanted.layer.temporal.min(layer.temporal),
@@ -229,6 +262,18 @@ impl Consumer {
         });
     }
 
+    /// The encoding of `live` that the subscriber should see where its path carries everything.
+    pub(crate) fn target(&self, live: Layers) -> Option<Spatial> {
+        let (wanted, floor) = (self.wanted.layer.spatial, self.wanted.floor);
+        live.target(wanted, floor, self.is_pinned())
+    }
+
+    /// No other encoding than the wanted one will do.
+    fn is_pinned(&self) -> bool {
+        let (wanted, floor) = (self.wanted.layer.spatial, self.wanted.floor);
+        floor >= wanted && (self.exact || floor > Spatial::LOW)
+    }
+
     pub(crate) fn set_live(&mut self, live: Layers) {
         self.selector.set_live(live);
     }
@@ -236,6 +281,11 @@ impl Consumer {
     /// What comes next from the publisher does not go on where it was.
     pub(crate) fn restart(&mut self) {
         self.selector.restart();
+    }
+
+    /// As [`Consumer::restart`], of one encoding.
+    pub(crate) fn restart_encoding(&mut self, encoding: Spatial) {
+        self.selector.restart_encoding(encoding);
     }
 
     /// The encoding whose key frame it waits for.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use umbrella_media::Delivery;
+use umbrella_media::{Delivery, Kind, Layer, Spatial};
 
 use crate::api::*;
 use crate::demux::requested_ufrag;
@@ -87,6 +87,8 @@ struct Rig {
     /// Peer connections that the worker should know, with their user name.
     open: HashMap<TransportId, String>,
     sections: Vec<(TransportId, String)>,
+    /// Producers that outlive their transports.
+    feeds: HashSet<ProducerId>,
     statistics: Option<Box<Statistics>>,
     next: u64,
 }
@@ -115,6 +117,7 @@ impl Rig {
             now,
             open: HashMap::new(),
             sections: Vec::new(),
+            feeds: HashSet::new(),
             statistics: None,
             next: 0,
         }
@@ -122,6 +125,11 @@ impl Rig {
 
     fn step(&mut self, step: u8, whom: u64, body: &[u8]) {
         let transport = TransportId(whom % 6);
+        if step >= TRUNKS {
+            self.next += 1;
+            self.of_trunks(step - TRUNKS, whom, transport, body);
+            return;
+        }
         let text = || String::from_utf8_lossy(body).into_owned();
         match step % 16 {
             0 | 1 => {
@@ -213,6 +221,66 @@ impl Rig {
         self.request(request);
     }
 
+    /// What an owner asks for on behalf of another server.
+    fn of_trunks(&mut self, step: u8, whom: u64, transport: TransportId, body: &[u8]) {
+        let text = String::from_utf8_lossy(body).into_owned();
+        let (producer, consumer) = (ProducerId(whom % 16), ConsumerId(whom % 16));
+        let request = match step {
+            0 | 1 => Request::OpenTransport {
+                transport,
+                negotiation: Negotiation::Trunk { dials: step == 1 },
+                channels: whom & 128 != 0,
+            },
+            2 | 3 => Request::TrunkParameters {
+                transport,
+                parameters: parameters(&text, step == 3),
+            },
+            4 => Request::RemoteCandidate {
+                transport,
+                candidate: text,
+            },
+            5 | 6 => {
+                self.feeds.insert(producer);
+                Request::OpenFeed {
+                    producer,
+                    kind: if step == 5 { Kind::Video } else { Kind::Audio },
+                    stereo: whom & 16 != 0,
+                }
+            }
+            7..=9 => Request::ConnectFeed {
+                producer,
+                source: Some(FeedSource {
+                    transport: TransportId(whom / 16 % 6),
+                    streams: streams(body),
+                }),
+            },
+            10 => Request::ConnectFeed {
+                producer,
+                source: None,
+            },
+            11..=13 => Request::OpenBranch {
+                consumer: ConsumerId(self.next % 16),
+                transport,
+                producer: ProducerId(whom / 16),
+                home: whom.is_multiple_of(5).then_some(1),
+                stream: BranchStream {
+                    ssrc: body.first().copied().unwrap_or(0).into(),
+                    repair_ssrc: body.get(1).map(|ssrc| (*ssrc).into()),
+                },
+                delivery: delivery(body),
+            },
+            14 => Request::ConfigureConsumer {
+                consumer,
+                delivery: delivery(body),
+            },
+            _ => Request::PauseProducer {
+                producer,
+                paused: whom & 16 != 0,
+            },
+        };
+        self.request(request);
+    }
+
     fn request(&mut self, request: Request) {
         if let Request::OpenTransport { transport, .. } = &request {
             self.open.entry(*transport).or_default();
@@ -270,6 +338,12 @@ impl Rig {
                 self.open.remove(&transport);
                 self.sections.retain(|section| section.0 != transport);
             }
+            Report::TrunkParameters {
+                transport,
+                parameters,
+            } => {
+                self.open.insert(transport, parameters.ufrag);
+            }
             Report::Connected { .. } => panic!("nobody knows the keys"),
             Report::Statistics(statistics) => self.statistics = Some(statistics),
             Report::Refused { .. }
@@ -317,6 +391,12 @@ impl Rig {
         for transport in ours {
             self.request(Request::CloseTransport { transport });
         }
+        for producer in self.statistics().producers {
+            let is_feed = self.feeds.contains(&producer.producer) && producer.transport.is_none();
+            assert!(is_feed, "a producer of a closed transport is left");
+            let producer = producer.producer;
+            self.request(Request::CloseProducer { producer });
+        }
         let left = self.statistics();
         let left = (
             left.transports.len(),
@@ -324,6 +404,47 @@ impl Rig {
             left.consumers.len(),
         );
         assert_eq!(left, (0, 0, 0), "something of closed transports is left");
+    }
+}
+
+/// Steps from this one on are about trunks.
+const TRUNKS: u8 = 240;
+
+/// What another server says of itself: a line each, or candidates alone.
+fn parameters(text: &str, proper: bool) -> TrunkParameters {
+    let mut lines = text.lines().map(str::to_owned);
+    let mut line = |proper_one: &str| match proper {
+        true => proper_one.to_owned(),
+        false => lines.next().unwrap_or_default(),
+    };
+    TrunkParameters {
+        ufrag: line("user"),
+        password: line("twenty+two/characters+"),
+        fingerprint: line(&format!("sha-256 {}", ["A0"; 32].join(":"))),
+        candidates: lines.collect(),
+    }
+}
+
+/// Three bytes each.
+fn streams(body: &[u8]) -> Vec<FeedStream> {
+    let stream = |bytes: &[u8]| FeedStream {
+        encoding: Spatial::new(bytes[0] % 3).unwrap_or_default(),
+        ssrc: bytes[1].into(),
+        repair_ssrc: (bytes[0] & 128 == 0).then_some(bytes[2].into()),
+    };
+    body.chunks_exact(3).map(stream).collect()
+}
+
+fn delivery(body: &[u8]) -> Delivery {
+    let spatial = |at: usize| Spatial::new(body.get(at).copied().unwrap_or(0) % 3);
+    Delivery {
+        layer: Layer {
+            spatial: spatial(2).unwrap_or_default(),
+            ..Layer::TOP
+        },
+        floor: spatial(3).unwrap_or_default(),
+        paused: body.get(4).is_some_and(|byte| byte & 1 == 1),
+        ..Delivery::FULL
     }
 }
 
@@ -374,6 +495,30 @@ mod tests {
     #[test]
     fn headers_that_once_broke_something() {
         replay("header", |data| header(Instant::now(), data));
+    }
+
+    #[test]
+    fn another_server_breaks_this_one_by_what_it_says() {
+        for seed in 1..60u64 {
+            let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let mut next = || {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                (random >> 33) as u8
+            };
+            let mut data = Vec::new();
+            for _ in 0..150 {
+                let step = match next() {
+                    0..=200 => TRUNKS + next() % 16,
+                    other => other % 16,
+                };
+                let length = next() % 12;
+                data.extend([step, next(), 0, length]);
+                data.extend((0..length).map(|_| next() % 8));
+            }
+            worker(Instant::now(), &data);
+        }
     }
 
     #[test]

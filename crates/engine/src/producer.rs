@@ -10,7 +10,7 @@ use umbrella_media::{
 };
 
 use crate::allocation::LayerRates;
-use crate::api::{EncodingStatistics, ProducerId, ProducerStatistics, TransportId};
+use crate::api::{EncodingStatistics, FeedStream, ProducerId, ProducerStatistics, TransportId};
 use crate::arena::Key;
 use crate::consumer::Consumer;
 use crate::meter::Meter;
@@ -69,6 +69,16 @@ pub(crate) enum Origin {
     },
     /// From the worker that it lives on.
     Mirror(Mirror),
+    /// From another server, over the trunk that it is connected to now.
+    Feed(Option<Source>),
+}
+
+/// Where the media of a feed come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// A trunk.
+    pub(crate) transport: Key<Transport>,
+    pub(crate) streams: Vec<FeedStream>,
 }
 
 /// One encoding (simulcast layer) of a track.
@@ -189,12 +199,39 @@ impl Producer {
         &mut known.parser
     }
 
-    /// The peer that sends it; `None` for a mirror.
+    /// The peer that sends it; `None` for a mirror, and for a feed without a source.
     pub(crate) fn transport(&self) -> Option<Key<Transport>> {
         match &self.origin {
             Origin::Peer { transport, .. } => Some(*transport),
+            Origin::Feed(source) => source.as_ref().map(|source| source.transport),
             Origin::Mirror(_) => None,
         }
+    }
+
+    /// It lives on another worker.
+    pub(crate) fn is_mirror(&self) -> bool {
+        match &self.origin {
+            Origin::Mirror(_) => true,
+            Origin::Peer { .. } | Origin::Feed(_) => false,
+        }
+    }
+
+    /// What it was and has sent comes no more, or from elsewhere.
+    pub(crate) fn lose_source(&mut self) {
+        for encoding in (0..).map_while(Spatial::new) {
+            self.forget(encoding);
+        }
+        self.burst.clear();
+        self.liveness = Liveness::new();
+        self.check_liveness_at = None;
+        // Whoever mirrors it is told again, with how it is announced now.
+        self.codec = None;
+    }
+
+    /// An encoding comes no more, or from elsewhere.
+    pub(crate) fn lose_encoding(&mut self, encoding: Spatial) {
+        self.forget(encoding);
+        self.liveness.forget(encoding);
     }
 
     /// What comes next of an encoding does not go on where it was.
@@ -251,7 +288,7 @@ impl Producer {
         let seen = self.liveness.live(ENCODING_TIMEOUT);
         match &self.origin {
             Origin::Mirror(mirror) if seen.is_empty() => mirror.live,
-            Origin::Mirror(_) | Origin::Peer { .. } => seen,
+            Origin::Mirror(_) | Origin::Peer { .. } | Origin::Feed(_) => seen,
         }
     }
 
@@ -274,8 +311,13 @@ impl Producer {
     /// A sender report of the publisher for one encoding.
     pub(crate) fn report(&mut self, rid: Option<Rid>, report: SenderReport) {
         if let Some(encoding) = self.encoding_of(rid) {
-            self.reports[encoding.index()] = Some(report);
+            self.report_on(encoding, report);
         }
+    }
+
+    /// A sender report on one encoding.
+    pub(crate) fn report_on(&mut self, encoding: Spatial, report: SenderReport) {
+        self.reports[encoding.index()] = Some(report);
     }
 
     /// Somebody needs a key frame of an encoding.

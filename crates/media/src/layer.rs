@@ -97,6 +97,11 @@ pub struct Delivery {
     pub layer: Layer,
     /// For video, what it is worth beside others.
     pub priority: Priority,
+    /// For video, the lowest spatial layer that may be sent instead of the wanted one: where the
+    /// path carries less than that, or less arrives, nothing is sent. A link may carry two
+    /// encodings of one track at once, as two consumers; this keeps them apart. Above
+    /// [`Spatial::LOW`] and equal to the wanted one, no other encoding is ever sent.
+    pub floor: Spatial,
 }
 
 impl Delivery {
@@ -105,5 +110,6 @@ impl Delivery {
         paused: false,
         layer: Layer::TOP,
         priority: Priority::Normal,
+        floor: Spatial::LOW,
     };
 }

@@ -37,6 +37,7 @@ pub fn delivery(
         paused,
         layer,
         priority: priority(track, settings, speaks),
+        floor: Spatial::LOW,
     }
 }
 

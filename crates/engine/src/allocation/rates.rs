@@ -125,19 +125,36 @@ impl Ladder {
         len: 0,
     };
 
-    /// What of `live` can be shown to somebody who wants no more than `wanted`. A layer of which
-    /// the rate is not known yet is none: it might be anything.
-    pub(crate) fn new(rates: &LayerRates, now: Instant, live: Layers, wanted: Layer) -> Ladder {
+    /// What of `live` can be shown to somebody who wants no more than `wanted`, no less than
+    /// `floor`, and `target` most of all. A layer of which the rate is not known yet is none: it
+    /// might be anything.
+    pub(crate) fn new(
+        rates: &LayerRates,
+        now: Instant,
+        live: Layers,
+        wanted: Layer,
+        (floor, target): (Spatial, Option<Spatial>),
+    ) -> Ladder {
         let mut ladder = Ladder::EMPTY;
-        let scalable = live.top_spatial() > Spatial::LOW;
+        if target.is_none() {
+            return ladder;
+        }
+        let scalable = live.is_scalable();
         let mut below = 0;
         for spatial in (0..).map_while(Spatial::new) {
             let exists = match scalable {
                 true => spatial <= live.top_spatial() && spatial <= wanted.spatial,
-                false => live.has_encoding(spatial) && is_usable(live, spatial, wanted.spatial),
+                false => {
+                    let within = spatial >= floor && spatial <= wanted.spatial;
+                    live.has_encoding(spatial) && (within || target == Some(spatial))
+                }
             };
             if exists {
                 let costs = STEPS.map(|temporal| rates.of(now, spatial, step_of(temporal)));
+                if scalable && spatial < floor {
+                    below += costs.iter().sum::<u64>();
+                    continue;
+                }
                 let whole = ladder.add(spatial, wanted.temporal, below, costs);
                 below = if scalable { whole } else { 0 };
             }
@@ -197,12 +214,6 @@ impl Ladder {
             self.len += 1;
         }
     }
-}
-
-/// Whether an encoding may be shown to somebody who wants one: if it is not larger, or if there
-/// is none that is not.
-fn is_usable(live: Layers, encoding: Spatial, wanted: Spatial) -> bool {
-    encoding <= wanted || live.best_encoding(wanted) == Some(encoding)
 }
 
 /// The step of the frame rate that a temporal layer belongs to.

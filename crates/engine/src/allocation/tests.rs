@@ -288,7 +288,9 @@ mod ladders {
             live.insert(*encoding, *spatial);
             rates.set((*encoding).max(*spatial), *rate);
         }
-        let ladder = Ladder::new(&rates, Instant::now(), live, wanted);
+        let target = live.best_encoding(wanted.spatial);
+        let bounds = (Spatial::LOW, target);
+        let ladder = Ladder::new(&rates, Instant::now(), live, wanted, bounds);
         let rungs = ladder.rungs().iter();
         rungs
             .map(|rung| {

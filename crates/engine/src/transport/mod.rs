@@ -7,6 +7,7 @@ pub(crate) mod offering;
 mod options;
 pub(crate) mod sdp;
 pub(crate) mod section;
+pub(crate) mod trunk;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ use crate::allocation::Allotment;
 use crate::api::{Limits, LocalAddress, Negotiation as Mode, Path, Protocol, TransportId};
 use crate::arena::Key;
 use crate::clock::PublisherClock;
-use crate::consumer::{Consumer, Formats};
+use crate::consumer::{Berth, Consumer, Formats};
 use crate::egress::{
     Egress, EgressConfig, ExtensionIds, Format, NtpClock, Opened, Resends, StreamConfig, StreamId,
 };
@@ -34,6 +35,7 @@ use self::channels::Channels;
 use self::negotiation::{Negotiation, Role};
 use self::offering::Offerer;
 use self::sdp::write::{CNAME, candidate_lines};
+use self::trunk::Trunk;
 
 /// One peer connection.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Transport {
     pub(crate) egress: Egress,
     pub(crate) negotiation: Negotiation,
     pub(crate) channels: Channels,
+    /// It is the media connection of a trunk.
+    pub(crate) trunk: Option<Box<Trunk>>,
     pub(crate) life: Life,
     pub(crate) clock: PublisherClock,
     /// Which encoding arrives under which SSRC.
@@ -52,7 +56,7 @@ pub(crate) struct Transport {
     /// Whose streams the egress has.
     pub(crate) streams: HashMap<StreamId, Key<Consumer>>,
     /// Consumers that may send as soon as the connection is up.
-    pub(crate) ready: Vec<(Key<Consumer>, Mid)>,
+    pub(crate) ready: Vec<(Key<Consumer>, Berth)>,
     /// When str0m wants to be called.
     pub(crate) engine_at: Instant,
     /// Whether it waits in the worker's list of transports to be driven, and for what.
@@ -95,6 +99,9 @@ pub(crate) struct Source {
     pub(crate) codec: Codec,
 }
 
+/// Why a connection ends that never began.
+pub(crate) const NEVER_UP: &str = "media never came up";
+
 /// SSRCs of which we keep track; a peer that exceeds this begins anew.
 const MAX_SOURCES: usize = 512;
 
@@ -116,9 +123,18 @@ impl Transport {
         common: &Common<'_>,
         now: Instant,
     ) -> Result<Transport, BuildError> {
-        let config = config::rtc_config(common.certificate, common.limits);
+        let (config, dials) = match mode {
+            Mode::PeerOffers | Mode::WeOffer => {
+                let config = config::rtc_config(common.certificate, common.limits);
+                (config, false)
+            }
+            Mode::Trunk { dials } => (trunk::rtc_config(common.certificate, dials), dials),
+        };
         let mut connection = Connection::build(config, common.crypto, now)?;
         for (protocol, base) in bases(common.addresses) {
+            if dials && protocol == Protocol::Tcp {
+                continue; // a passive one: nobody calls whoever dials
+            }
             let name = match protocol {
                 Protocol::Udp => "udp",
                 Protocol::Tcp => "tcp",
@@ -128,9 +144,13 @@ impl Transport {
                 connection.rtc().add_local_candidate(candidate);
             }
         }
-        let role = match mode {
-            Mode::PeerOffers => Role::Answerer(Default::default()),
-            Mode::WeOffer => Role::Offerer(Offerer::new(channels)),
+        let (role, trunk) = match mode {
+            Mode::PeerOffers => (Role::Answerer(Default::default()), None),
+            Mode::WeOffer => (Role::Offerer(Offerer::new(channels)), None),
+            Mode::Trunk { dials } => {
+                let trunk = Trunk::new(connection.rtc(), dials, common.addresses, now);
+                (Role::Nobody, Some(Box::new(trunk)))
+            }
         };
         let egress = EgressConfig {
             cname: CNAME.into(),
@@ -143,6 +163,7 @@ impl Transport {
             egress: Egress::new(egress, now),
             negotiation: Negotiation::new(role, candidate_lines(common.addresses)),
             channels: Channels::default(),
+            trunk,
             life: Life::Connecting {
                 until: now + common.limits.connect_timeout,
             },
@@ -180,7 +201,7 @@ impl Transport {
     }
 
     pub(crate) fn remember_source(&mut self, ssrc: u32, source: Source) {
-        if self.sources.len() >= MAX_SOURCES {
+        if self.sources.len() >= MAX_SOURCES && !self.sources.contains_key(&ssrc) {
             self.sources.clear();
         }
         self.sources.insert(ssrc, source);
@@ -247,13 +268,15 @@ impl Transport {
         params: &PayloadParams,
     ) -> Option<Formats> {
         let rtc = self.connection.rtc();
-        let negotiated = rtc.media(mid)?.remote_pts();
-        let usable = rtc
-            .codec_config()
-            .params()
-            .iter()
-            .filter(|p| negotiated.contains(&p.pt()));
-        let matched = match_params(usable.copied().collect(), params)?;
+        let table = rtc.codec_config().params().iter().copied();
+        let usable: Vec<PayloadParams> = match &self.trunk {
+            Some(_) => table.collect(),
+            None => {
+                let negotiated = rtc.media(mid)?.remote_pts();
+                table.filter(|p| negotiated.contains(&p.pt())).collect()
+            }
+        };
+        let matched = match_params(usable, params)?;
         let plain = Format {
             payload_type: *matched.pt(),
             rtx_payload_type: matched.resend().map(|pt| *pt),
@@ -306,7 +329,10 @@ impl Transport {
             Life::Connected => None,
         };
         let negotiation = self.negotiation.ask_at().or(self.negotiation.offer_at());
-        [life, negotiation].into_iter().flatten().min()
+        [life, negotiation, self.tcp_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether there is more to do than to send.
@@ -317,7 +343,7 @@ impl Transport {
     /// Why it must end now.
     pub(crate) fn failure(&self, now: Instant) -> Option<&'static str> {
         match self.life {
-            Life::Connecting { until } if until <= now => Some("media never came up"),
+            Life::Connecting { until } if until <= now => Some(NEVER_UP),
             Life::Restarting { until } | Life::Interrupted { until } if until <= now => {
                 Some("media was lost for too long")
             }

@@ -42,6 +42,8 @@ pub(super) enum Role {
     Answerer(Answerer),
     /// We do.
     Offerer(Offerer),
+    /// Nobody: it is a trunk, and has no sections.
+    Nobody,
 }
 
 /// Our part while the peer offers.
@@ -117,6 +119,11 @@ impl Negotiation {
         codec: Option<Codec>,
         stereo: bool,
     ) {
+        if let Role::Nobody = self.role {
+            let error = ConsumerError::SectionDeclined;
+            self.changes.push(Change::Failed { consumer, error });
+            return;
+        }
         self.waiting.push(Waiting {
             kind,
             codec,
@@ -163,7 +170,7 @@ impl Negotiation {
         options: Vec<PublishOptions>,
         limits: &Limits,
     ) -> Result<String, SdpError> {
-        if matches!(self.role, Role::Offerer(_)) {
+        if !matches!(self.role, Role::Answerer(_)) {
             return Err(SdpError::Unexpected);
         }
         let offer = self.read(sdp, limits)?;

@@ -150,8 +150,9 @@ impl Worker {
             return;
         }
         let live = producer.live();
-        let ladder = Ladder::new(&producer.rates, now, live, wanted.layer);
-        let best = best_within(live, wanted.layer);
+        let (floor, target) = (wanted.floor, consumer.target(live));
+        let ladder = Ladder::new(&producer.rates, now, live, wanted.layer, (floor, target));
+        let best = best_within(live, wanted.layer, target);
         let top = ladder.rungs().last().map(|rung| rung.layer.spatial);
         situation.unknown |= top < best;
         situation.eager |= consumer.is_eager(now);
@@ -191,9 +192,10 @@ impl Worker {
     }
 }
 
-/// The best spatial layer that arrives and is not above the wanted one.
-pub(super) fn best_within(live: Layers, wanted: Layer) -> Option<Spatial> {
-    let encoding = live.best_encoding(wanted.spatial)?;
+/// The best spatial layer that arrives and is not above the wanted one; `target` is the encoding
+/// to be shown.
+pub(super) fn best_within(live: Layers, wanted: Layer, target: Option<Spatial>) -> Option<Spatial> {
+    let encoding = target?;
     let inside = live.top_spatial().min(wanted.spatial);
     Some(encoding.max(inside))
 }

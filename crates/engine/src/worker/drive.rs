@@ -7,8 +7,8 @@ use str0m::{Event, IceConnectionState};
 use crate::api::{Path, Protocol, Report};
 use crate::arena::Key;
 use crate::egress::FeedbackEvent;
-use crate::secure::{Datagram, DatagramKind, Fed, Out};
-use crate::transport::{Life, Touched, Transport};
+use crate::secure::{ConnectionError, Datagram, DatagramKind, Fed, Out};
+use crate::transport::{Life, NEVER_UP, Touched, Transport};
 
 use super::{Outgoing, Worker};
 
@@ -68,6 +68,8 @@ impl Worker {
             self.end(key, reason);
             return;
         }
+        transport.forget_left(now);
+        transport.try_tcp(now);
         self.negotiate(now, key);
         self.pump(now, key);
         for _ in 0..ROUNDS {
@@ -78,7 +80,7 @@ impl Worker {
                 break;
             }
             if let Err(error) = transport.connection.handle_timeout(now) {
-                self.end(key, &error.to_string());
+                self.end_broken(key, &error);
                 return;
             }
             self.pump(now, key);
@@ -101,7 +103,7 @@ impl Worker {
                 }
                 Ok(Out::Event(event)) => self.on_event(now, key, event),
                 Ok(Out::Datagram(datagram)) => self.emit(key, &datagram),
-                Err(error) => self.end(key, &error.to_string()),
+                Err(error) => self.end_broken(key, &error),
             }
         }
         self.take_feedback(now, key);
@@ -118,6 +120,16 @@ impl Worker {
                 FeedbackEvent::KeyFrameWanted { stream } => self.on_picture_loss(now, key, stream),
                 FeedbackEvent::Resend { stream, seq } => self.resend(now, key, stream, seq),
             }
+        }
+    }
+
+    /// A connection cannot go on. A handshake for which there was no path fails about when the
+    /// search for one is given up.
+    fn end_broken(&mut self, key: Key<Transport>, error: &ConnectionError) {
+        let path = self.transports.get(key).and_then(|it| it.connection.path());
+        match path {
+            Some(_) => self.end(key, &error.to_string()),
+            None => self.end(key, NEVER_UP),
         }
     }
 
@@ -156,7 +168,8 @@ impl Worker {
         let path = datagram.path;
         if DatagramKind::of(&datagram.data) == DatagramKind::Stun {
             // An ICE-lite agent only ever answers, and str0m answers only those that know our
-            // password. An address that serves a living connection stays with it all the same.
+            // password. The end of a trunk that dials asks, at addresses of a server that its
+            // operator has chosen. An address that serves a living connection stays with it all the same.
             let taken = self.demux.owner(path).filter(|owner| *owner != key);
             let lives = taken.and_then(|owner| self.transports.get(owner));
             if !lives.is_some_and(Transport::is_connected) {
@@ -263,8 +276,8 @@ impl Worker {
             transport,
             protocol,
         });
-        for (consumer, mid) in ready {
-            self.bind_consumer(now, consumer, mid);
+        for (consumer, berth) in ready {
+            self.bind_consumer(now, consumer, berth);
         }
     }
 

@@ -237,8 +237,9 @@ impl Worker {
         };
         let due: Vec<_> = producer.due_requests(now, interval).collect();
         match producer.origin {
-            Origin::Peer { .. } if producer.paused => {}
+            Origin::Peer { .. } | Origin::Feed(_) if producer.paused => {}
             Origin::Peer { transport, mid } => self.ask_peer(now, transport, mid, &due),
+            Origin::Feed(_) => self.ask_source(now, key, &due),
             Origin::Mirror(_) => {
                 let due: Vec<Spatial> = due.iter().map(|request| request.encoding).collect();
                 self.tell_home(key, &due);
@@ -281,8 +282,10 @@ impl Worker {
 
     fn clock_of(&self, producer: &Producer) -> PublisherClock {
         match &producer.origin {
-            Origin::Peer { transport, .. } => {
-                let transport = self.transports.get(*transport);
+            Origin::Peer { .. } | Origin::Feed(_) => {
+                let transport = producer
+                    .transport()
+                    .and_then(|key| self.transports.get(key));
                 transport.map_or_else(PublisherClock::default, |t| t.clock)
             }
             Origin::Mirror(mirror) => mirror.clock,
@@ -294,7 +297,7 @@ impl Worker {
         let Some(producer) = self.producers.get_mut(key) else {
             return;
         };
-        if producer.transport().is_none() && !producer.has(encoding) {
+        if producer.is_mirror() && !producer.has(encoding) {
             // Perhaps nothing comes at all until somebody asks: a screen on which nothing moves.
             self.tell_home(key, &[encoding]);
             return;
@@ -325,8 +328,9 @@ impl Worker {
         };
         let params = match &producer.origin {
             Origin::Mirror(mirror) => mirror.params(codec),
-            Origin::Peer { transport, .. } => {
-                let publisher = self.transports.get_mut(*transport);
+            Origin::Peer { .. } | Origin::Feed(_) => {
+                let publisher = producer.transport();
+                let publisher = publisher.and_then(|key| self.transports.get_mut(key));
                 publisher.and_then(|publisher| publisher.params_from(key, codec))
             }
         };

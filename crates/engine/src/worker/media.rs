@@ -5,7 +5,7 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use str0m::media::SenderFeedback;
 use str0m::rtp::{ExtensionValues, RtpPacket};
-use umbrella_media::{AudioLevel, Kind, Packet, SenderReport};
+use umbrella_media::{AudioLevel, Kind, Packet, SenderReport, Spatial};
 
 use crate::api::Report;
 use crate::arena::Key;
@@ -112,25 +112,31 @@ impl Worker {
         transport
             .clock
             .note(theirs, self.clock.ntp(feedback.received_at));
-        let mid = feedback.mid.to_string();
-        let producer = transport
-            .negotiation
-            .inbound(&mid)
-            .and_then(|(i, _)| i.producer);
-        let Some(producer_key) = producer else {
+        let report = SenderReport {
+            time: since_unix,
+            rtp: info.rtp_time.numer() as u32,
+        };
+        let declared = match &transport.trunk {
+            Some(trunk) => {
+                let declared = trunk.declared(*info.ssrc);
+                declared.map(|it| (it.producer, Some(it.encoding)))
+            }
+            None => {
+                let section = transport.negotiation.inbound(&feedback.mid.to_string());
+                let producer = section.and_then(|(inbound, _)| inbound.producer);
+                producer.map(|producer| (producer, None))
+            }
+        };
+        let Some((producer_key, encoding)) = declared else {
             return;
         };
         let Some(producer) = self.producers.get_mut(producer_key) else {
             return;
         };
-        let rtp = info.rtp_time.numer() as u32;
-        producer.report(
-            feedback.rid,
-            SenderReport {
-                time: since_unix,
-                rtp,
-            },
-        );
+        match encoding {
+            Some(encoding) => producer.report_on(encoding, report),
+            None => producer.report(feedback.rid, report),
+        }
         self.set_clocks(producer_key);
         self.relay_state(producer_key);
     }
@@ -154,9 +160,18 @@ impl Worker {
                 ..source
             },
             None => {
-                let (mid, rid) = transport.stream_of(ssrc)?;
-                let producer = transport.negotiation.inbound(&mid)?.0.producer?;
-                let encoding = self.producers.get(producer)?.encoding_of(rid)?;
+                let (producer, encoding, rid) = match &transport.trunk {
+                    Some(trunk) => {
+                        let declared = trunk.declared(ssrc)?;
+                        (declared.producer, declared.encoding, None)
+                    }
+                    None => {
+                        let (mid, rid) = transport.stream_of(ssrc)?;
+                        let producer = transport.negotiation.inbound(&mid)?.0.producer?;
+                        let encoding = self.producers.get(producer)?.encoding_of(rid)?;
+                        (producer, encoding, rid)
+                    }
+                };
                 Source {
                     producer,
                     encoding,
@@ -166,8 +181,24 @@ impl Worker {
                 }
             }
         };
+        // Sound where a picture was announced would confuse whoever looks.
+        if transport.trunk.is_some() && self.producers.get(source.producer)?.kind != codec.kind() {
+            return None;
+        }
         transport.remember_source(ssrc, source);
         Some(source)
+    }
+
+    /// One encoding of what a publisher sends does not go on where it was.
+    pub(super) fn restart_encoding(&mut self, key: Key<Producer>, encoding: Spatial) {
+        let Some(producer) = self.producers.get(key) else {
+            return;
+        };
+        for route in &producer.routes {
+            if let Some(consumer) = self.consumers.get_mut(*route) {
+                consumer.restart_encoding(encoding);
+            }
+        }
     }
 
     /// What a publisher sends does not go on where it was.

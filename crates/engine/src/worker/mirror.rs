@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 use str0m::format::PayloadParams;
 use umbrella_media::{Codec, Delivery, Kind, Layers, Packet, Reports, Spatial};
 
-use crate::api::{ConsumerId, Label, ProducerId, TransportId};
+use crate::api::{ConsumerId, ProducerId, TransportId};
 use crate::arena::Key;
 use crate::clock::PublisherClock;
+use crate::consumer::Outlet;
 use crate::producer::{Origin, Producer};
+use crate::transport::{Source, Transport};
 
 use super::Worker;
 
@@ -88,7 +90,7 @@ pub(super) struct Awaited {
 pub(super) struct Waiting {
     pub(super) id: ConsumerId,
     pub(super) transport: TransportId,
-    pub(super) label: Label,
+    pub(super) outlet: Outlet,
     pub(super) delivery: Delivery,
 }
 
@@ -293,17 +295,16 @@ impl Worker {
     /// `None` for what is a mirror itself.
     fn state_of(&mut self, key: Key<Producer>) -> Option<State> {
         let producer = self.producers.get(key)?;
-        let transport = self.transports.get_mut(producer.transport()?)?;
-        let mut sent: Vec<(Codec, u8)> = Vec::new();
-        for source in transport.sources.values().filter(|s| s.producer == key) {
-            if !sent.iter().any(|(codec, _)| *codec == source.codec) {
-                sent.push((source.codec, source.payload_type));
-            }
+        if producer.is_mirror() {
+            return None;
         }
-        let formats = sent
-            .into_iter()
-            .filter_map(|(codec, pt)| Some((codec, transport.params_of(pt)?)))
-            .collect();
+        // A feed may have no source yet.
+        let transport = producer.transport();
+        let transport = transport.and_then(|key| self.transports.get_mut(key));
+        let (formats, clock) = match transport {
+            Some(transport) => (sent_by(transport, key), transport.clock),
+            None => Default::default(),
+        };
         Some(State {
             kind: producer.kind,
             stereo: producer.stereo,
@@ -311,7 +312,7 @@ impl Worker {
             live: producer.live(),
             formats,
             reports: producer.reports,
-            clock: transport.clock,
+            clock,
         })
     }
 
@@ -357,10 +358,10 @@ impl Worker {
                 let Waiting {
                     id: consumer,
                     transport,
-                    label,
+                    outlet,
                     delivery,
                 } = waiting;
-                self.open_consumer(now, consumer, (transport, id, None), label, delivery);
+                self.open_consumer(now, consumer, (transport, id, None), outlet, delivery);
             }
             self.end_if_unused(key);
         }
@@ -371,10 +372,13 @@ impl Worker {
         let Some(producer) = self.producers.get_mut(key) else {
             return;
         };
-        if let Some(encoding) = encoding {
-            producer.forget(encoding);
+        match encoding {
+            Some(encoding) => {
+                producer.forget(encoding);
+                self.restart_encoding(key, encoding);
+            }
+            None => self.restart_routes(key),
         }
-        self.restart_routes(key);
     }
 
     fn on_mirrored(&mut self, now: Instant, key: Key<Producer>, packets: &[Arc<Packet>]) {
@@ -382,7 +386,7 @@ impl Worker {
             let Some(producer) = self.producers.get_mut(key) else {
                 return;
             };
-            if producer.transport().is_some() {
+            if !producer.is_mirror() {
                 return; // it lives here: some worker errs
             }
             producer.parser(packet.encoding, None, 0, packet.codec, now);
@@ -413,4 +417,18 @@ impl Worker {
     fn tell(&mut self, worker: usize, producer: ProducerId, message: Message) {
         self.relays.push_back((worker, Relay { producer, message }));
     }
+}
+
+/// What a producer has sent, and how its transport announces that.
+fn sent_by(transport: &mut Transport, producer: Key<Producer>) -> Vec<(Codec, PayloadParams)> {
+    let mut sent: Vec<(Codec, u8)> = Vec::new();
+    let theirs = |source: &&Source| source.producer == producer;
+    for source in transport.sources.values().filter(theirs) {
+        if !sent.iter().any(|(codec, _)| *codec == source.codec) {
+            sent.push((source.codec, source.payload_type));
+        }
+    }
+    sent.into_iter()
+        .filter_map(|(codec, pt)| Some((codec, transport.params_of(pt)?)))
+        .collect()
 }

@@ -7,6 +7,7 @@ mod media;
 mod mirror;
 mod requests;
 mod statistics;
+mod trunk;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

@@ -3,33 +3,42 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use str0m::media::Mid;
 use umbrella_media::Delivery;
 
 use crate::api::{
-    Channel, ConsumerError, ConsumerId, Label, Negotiation as Mode, ProducerId, PublishOptions,
-    Report, Request, TransportId,
+    Channel, ConsumerError, ConsumerId, Negotiation as Mode, ProducerId, PublishOptions, Report,
+    Request, TransportId,
 };
 use crate::arena::Key;
-use crate::consumer::Consumer;
+use crate::consumer::{Berth, Consumer, Outlet};
 use crate::producer::{Origin, Producer};
 use crate::transport::Transport;
 use crate::transport::negotiation::Change;
 use crate::transport::sdp::parse::SdpError;
+use crate::transport::trunk;
 
 use super::Worker;
 use super::mirror::Waiting;
 
 impl Worker {
     pub(super) fn handle_request(&mut self, now: Instant, request: Request) {
+        let Some(request) = self.handle_connection_request(now, request) else {
+            return;
+        };
+        let Some(request) = self.handle_producer_request(now, request) else {
+            return;
+        };
+        self.handle_consumer_request(now, request);
+    }
+
+    /// Gives back what is about something else.
+    fn handle_connection_request(&mut self, now: Instant, request: Request) -> Option<Request> {
         match request {
             Request::OpenTransport {
                 transport,
                 negotiation,
                 channels,
-            } => {
-                self.open_transport(now, transport, negotiation, channels);
-            }
+            } => self.open_transport(now, transport, negotiation, channels),
             Request::RemoteOffer {
                 transport,
                 offer,
@@ -41,21 +50,55 @@ impl Worker {
                 offer,
                 sdp,
             } => self.remote_answer(now, transport, offer, &sdp),
-            // An ICE-lite agent has no use for them: the peer's checks tell its addresses.
-            Request::RemoteCandidate { .. } => {}
+            Request::TrunkParameters {
+                transport,
+                parameters,
+            } => self.meet(transport, &parameters),
+            Request::RemoteCandidate {
+                transport,
+                candidate,
+            } => self.remote_candidate(transport, &candidate),
             Request::RestartIce { transport } => self.restart_ice(transport),
             Request::CloseTransport { transport } => {
                 if let Some(key) = self.transport_keys.get(&transport) {
                     self.remove_transport(*key);
                 }
             }
+            Request::SendData {
+                transport,
+                channel,
+                data,
+            } => self.send_data(now, transport, channel, &data),
+            Request::Statistics => self.report_statistics(now),
+            Request::Totals => self.report_totals(),
+            other @ (Request::OpenProducer { .. }
+            | Request::OpenFeed { .. }
+            | Request::ConnectFeed { .. }
+            | Request::CloseProducer { .. }
+            | Request::PauseProducer { .. }
+            | Request::QuietProducer { .. }
+            | Request::OpenConsumer { .. }
+            | Request::OpenBranch { .. }
+            | Request::ConfigureConsumer { .. }
+            | Request::CloseConsumer { .. }) => return Some(other),
+        }
+        None
+    }
+
+    /// Gives back what is about something else.
+    fn handle_producer_request(&mut self, now: Instant, request: Request) -> Option<Request> {
+        match request {
             Request::OpenProducer {
                 producer,
                 transport,
                 mid,
-            } => {
-                self.open_producer(producer, transport, &mid);
-            }
+            } => self.open_producer(producer, transport, &mid),
+            Request::OpenFeed {
+                producer,
+                kind,
+                stereo,
+            } => self.open_feed(producer, kind, stereo),
+            Request::ConnectFeed { producer, source } => self.connect_feed(now, producer, source),
             Request::CloseProducer { producer } => {
                 if let Some(key) = self.producer_keys.get(&producer) {
                     self.close_producer(*key);
@@ -65,6 +108,26 @@ impl Worker {
                 self.pause_producer(now, producer, paused);
             }
             Request::QuietProducer { producer, quiet } => self.quiet_producer(now, producer, quiet),
+            other @ (Request::OpenTransport { .. }
+            | Request::RemoteOffer { .. }
+            | Request::RemoteAnswer { .. }
+            | Request::TrunkParameters { .. }
+            | Request::RemoteCandidate { .. }
+            | Request::RestartIce { .. }
+            | Request::CloseTransport { .. }
+            | Request::SendData { .. }
+            | Request::Statistics
+            | Request::Totals
+            | Request::OpenConsumer { .. }
+            | Request::OpenBranch { .. }
+            | Request::ConfigureConsumer { .. }
+            | Request::CloseConsumer { .. }) => return Some(other),
+        }
+        None
+    }
+
+    fn handle_consumer_request(&mut self, now: Instant, request: Request) {
+        match request {
             Request::OpenConsumer {
                 consumer,
                 transport,
@@ -74,21 +137,42 @@ impl Worker {
                 delivery,
             } => {
                 let route = (transport, producer, home);
-                self.open_consumer(now, consumer, route, label, delivery);
+                let outlet = Outlet::Section(label);
+                self.open_consumer(now, consumer, route, outlet, delivery);
+            }
+            Request::OpenBranch {
+                consumer,
+                transport,
+                producer,
+                home,
+                stream,
+                delivery,
+            } => {
+                let route = (transport, producer, home);
+                let outlet = Outlet::Branch(stream);
+                self.open_consumer(now, consumer, route, outlet, delivery);
             }
             Request::ConfigureConsumer { consumer, delivery } => {
                 self.configure_consumer(now, consumer, delivery);
             }
             Request::CloseConsumer { consumer } => self.close_consumer_named(consumer),
-            Request::SendData {
-                transport,
-                channel,
-                data,
-            } => {
-                self.send_data(now, transport, channel, &data);
-            }
-            Request::Statistics => self.report_statistics(now),
-            Request::Totals => self.report_totals(),
+            // They were taken before.
+            Request::OpenTransport { .. }
+            | Request::RemoteOffer { .. }
+            | Request::RemoteAnswer { .. }
+            | Request::TrunkParameters { .. }
+            | Request::RemoteCandidate { .. }
+            | Request::RestartIce { .. }
+            | Request::CloseTransport { .. }
+            | Request::SendData { .. }
+            | Request::Statistics
+            | Request::Totals
+            | Request::OpenProducer { .. }
+            | Request::OpenFeed { .. }
+            | Request::ConnectFeed { .. }
+            | Request::CloseProducer { .. }
+            | Request::PauseProducer { .. }
+            | Request::QuietProducer { .. } => {}
         }
     }
 
@@ -121,8 +205,8 @@ impl Worker {
         self.apply_changes(now, key);
     }
 
-    /// A consumer may send in a section.
-    pub(super) fn bind_consumer(&mut self, now: Instant, key: Key<Consumer>, mid: Mid) {
+    /// A consumer may send.
+    pub(super) fn bind_consumer(&mut self, now: Instant, key: Key<Consumer>, berth: Berth) {
         let Some(consumer) = self.consumers.get_mut(key) else {
             return;
         };
@@ -130,10 +214,19 @@ impl Worker {
             return;
         };
         let producer = self.producers.get(consumer.producer);
-        let (Some(opened), Some(producer)) =
-            (transport.open_stream(now, mid, consumer.kind()), producer)
-        else {
-            self.fail_consumer(key, ConsumerError::SectionDeclined);
+        let kind = consumer.kind();
+        let (opened, mid, error) = match berth {
+            Berth::Section(mid) => {
+                let opened = transport.open_stream(now, mid, kind);
+                (opened, mid, ConsumerError::SectionDeclined)
+            }
+            Berth::Branch(stream) => {
+                let opened = transport.open_branch(now, stream, kind);
+                (opened, trunk::section(kind), ConsumerError::StreamRefused)
+            }
+        };
+        let (Some(opened), Some(producer)) = (opened, producer) else {
+            self.fail_consumer(key, error);
             return;
         };
         transport.streams.insert(opened.stream, key);
@@ -190,7 +283,9 @@ impl Worker {
                 .is_some_and(|producer| producer.transport() == Some(key))
         };
         for producer in producers.filter(theirs).collect::<Vec<_>>() {
-            self.close_producer(producer);
+            if !self.lose_trunk(producer) {
+                self.close_producer(producer);
+            }
         }
     }
 
@@ -219,6 +314,13 @@ impl Worker {
         match Transport::new(id, mode, channels, &self.common(), now) {
             Ok(mut transport) => {
                 let ufrag = transport.ufrag();
+                if transport.trunk.is_some() {
+                    let parameters = transport.trunk_parameters(&self.config.addresses);
+                    self.reports.push_back(Report::TrunkParameters {
+                        transport: id,
+                        parameters,
+                    });
+                }
                 let key = self.transports.insert(transport);
                 self.transport_keys.insert(id, key);
                 self.demux.bind_ufrag(ufrag, key);
@@ -297,6 +399,21 @@ impl Worker {
         self.touch(key);
     }
 
+    /// A consumer may send, as soon as there is a connection.
+    pub(super) fn bind_when_connected(
+        &mut self,
+        now: Instant,
+        key: Key<Transport>,
+        consumer: Key<Consumer>,
+        berth: Berth,
+    ) {
+        let transport = self.transports.get_mut(key);
+        match transport.filter(|transport| !transport.is_connected()) {
+            Some(transport) => transport.ready.push((consumer, berth)),
+            None => self.bind_consumer(now, consumer, berth),
+        }
+    }
+
     fn apply_changes(&mut self, now: Instant, key: Key<Transport>) {
         let Some(transport) = self.transports.get_mut(key) else {
             return;
@@ -332,11 +449,7 @@ impl Worker {
                     });
                 }
                 Change::Ready { consumer, mid } => {
-                    let transport = self.transports.get_mut(key);
-                    match transport.filter(|transport| !transport.is_connected()) {
-                        Some(transport) => transport.ready.push((consumer, mid)),
-                        None => self.bind_consumer(now, consumer, mid),
-                    }
+                    self.bind_when_connected(now, key, consumer, Berth::Section(mid));
                 }
                 Change::Lost { consumer } => self.unbind_consumer(consumer),
                 Change::Failed { consumer, error } => self.fail_consumer(consumer, error),
@@ -382,6 +495,9 @@ impl Worker {
         self.relay_end(&producer);
         let transport = producer.transport();
         if let Some(transport) = transport.and_then(|key| self.transports.get_mut(key)) {
+            if let Origin::Feed(Some(source)) = &producer.origin {
+                source.streams.iter().for_each(|it| transport.leave(*it));
+            }
             transport.sources.retain(|_, source| source.producer != key);
         }
         for consumer in producer.routes {
@@ -432,14 +548,14 @@ impl Worker {
         now: Instant,
         id: ConsumerId,
         (transport, producer, home): (TransportId, ProducerId, Option<usize>),
-        label: Label,
+        outlet: Outlet,
         delivery: Delivery,
     ) {
         if let Some(home) = home.filter(|_| !self.producer_keys.contains_key(&producer)) {
             let waiting = Waiting {
                 id,
                 transport,
-                label,
+                outlet,
                 delivery,
             };
             self.await_mirror(now, producer, home, waiting);
@@ -463,10 +579,18 @@ impl Worker {
         let key = self.consumers.insert(consumer);
         self.consumer_keys.insert(id, key);
         producer.routes.push(key);
-        transport
-            .negotiation
-            .want(key, label, kind, producer.codec, producer.stereo);
+        let branch = match outlet {
+            Outlet::Section(label) => {
+                let negotiation = &mut transport.negotiation;
+                negotiation.want(key, label, kind, producer.codec, producer.stereo);
+                None
+            }
+            Outlet::Branch(stream) => Some(stream),
+        };
         self.begin_allocation(now, transport_key, key);
+        if let Some(stream) = branch {
+            self.open_branch(now, transport_key, key, stream);
+        }
         self.touch(transport_key);
     }
 

@@ -25,7 +25,7 @@ impl Worker {
         let homes = self
             .producers
             .values()
-            .filter_map(|producer| Some((producer, producer.transport()?)));
+            .filter(|producer| !producer.is_mirror());
         Statistics {
             datagrams: self.counts.datagrams,
             bytes: self.counts.bytes,
@@ -40,8 +40,11 @@ impl Worker {
                 })
                 .collect(),
             producers: homes
-                .map(|(producer, home)| {
-                    producer.statistics(now, self.transports.get(home).map(|it| it.id))
+                .map(|producer| {
+                    let home = producer
+                        .transport()
+                        .and_then(|key| self.transports.get(key));
+                    producer.statistics(now, home.map(|it| it.id))
                 })
                 .collect(),
             consumers: self
@@ -72,7 +75,8 @@ impl Worker {
             loss: figures.loss,
             jitter: figures.jitter,
             wanted,
-            possible: producer.and_then(|it| best_within(it.live(), wanted.layer)),
+            possible: producer
+                .and_then(|it| best_within(it.live(), wanted.layer, consumer.target(it.live()))),
             starved: consumer.granted() == Grant::Nothing,
             layer: consumer.layer(),
             bitrate: figures.bitrate,
@@ -131,11 +135,7 @@ impl Worker {
             }
         }
         let producers = self.producers.values();
-        present.producers = count(
-            producers
-                .filter(|it| it.transport().is_some())
-                .map(|it| it.kind),
-        );
+        present.producers = count(producers.filter(|it| !it.is_mirror()).map(|it| it.kind));
         present.consumers = count(self.consumers.values().map(Consumer::kind));
         let pictures = self.consumers.values();
         for consumer in pictures.filter(|consumer| consumer.kind() == Kind::Video) {
@@ -158,7 +158,7 @@ impl Totals {
 
     pub(super) fn add_producer(&mut self, producer: &Producer) {
         // What a mirror gets has arrived at its home.
-        if producer.transport().is_some() {
+        if !producer.is_mirror() {
             *self.received.of_mut(producer.kind) += producer.received();
         }
     }

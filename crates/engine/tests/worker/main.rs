@@ -16,6 +16,7 @@ mod peer;
 mod sections;
 mod totals;
 mod tracks;
+mod trunks;
 
 use std::time::Duration;
 

@@ -64,6 +64,10 @@ pub(crate) struct Network {
     worker_at: Instant,
     next_id: u64,
     start: Instant,
+    /// Where the worker is reached.
+    address: SocketAddr,
+    /// What the worker has sent to nobody here.
+    pub(crate) outside: Vec<(Path, Vec<u8>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -98,11 +102,16 @@ impl Network {
     }
 
     pub(crate) fn with_limits(seed: u64, limits: Limits) -> Network {
+        Network::at(udp(), seed, limits)
+    }
+
+    pub(crate) fn at(address: SocketAddr, seed: u64, limits: Limits) -> Network {
+        let reached_at = address;
         let now = Instant::now() + Duration::from_secs(3600);
         let address = |protocol| LocalAddress {
             protocol,
-            advertised: udp(),
-            base: udp(),
+            advertised: reached_at,
+            base: reached_at,
         };
         let config = WorkerConfig {
             addresses: vec![address(Protocol::Udp), address(Protocol::Tcp)],
@@ -112,6 +121,8 @@ impl Network {
         Network {
             now,
             start: now,
+            address: reached_at,
+            outside: Vec::new(),
             worker: Worker::new(config, now, SystemTime::now()),
             peers: Vec::new(),
             reports: Vec::new(),
@@ -231,7 +242,7 @@ impl Network {
         consumer
     }
 
-    fn id(&mut self) -> u64 {
+    pub(crate) fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }
@@ -258,13 +269,22 @@ impl Network {
         self.reports.iter()
     }
 
+    /// The clock of another one, which began at about the same time.
+    pub(crate) fn set_clock(&mut self, now: Instant) {
+        (self.now, self.start) = (now, now);
+    }
+
     /// Bytes from anywhere to the worker.
     pub(crate) fn throw(&mut self, from: SocketAddr, data: &[u8]) {
         let path = Path {
             protocol: Protocol::Udp,
-            local: udp(),
+            local: self.address,
             remote: from,
         };
+        self.throw_over(path, data);
+    }
+
+    pub(crate) fn throw_over(&mut self, path: Path, data: &[u8]) {
         let arrived = self.now;
         self.worker.handle(
             self.now,
@@ -379,8 +399,9 @@ impl Network {
                 .peers
                 .iter()
                 .position(|peer| peer.address == path.remote);
-            if let Some(to) = to {
-                self.fly(Some(to), path.protocol, path.local, path.remote, data);
+            match to {
+                Some(to) => self.fly(Some(to), path.protocol, path.local, path.remote, data),
+                None => self.outside.push((path, data)),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
@@ -123,6 +123,8 @@ pub(crate) struct Peer {
     pub(crate) protocol: Protocol,
     pub(crate) address: SocketAddr,
     pub(crate) got: Vec<Got>,
+    /// What the last sender report says of each SSRC: a time of day, and the timestamp then.
+    pub(crate) clocks: HashMap<u32, (SystemTime, u32)>,
     pub(crate) data: Vec<(String, Vec<u8>)>,
     pub(crate) open: HashMap<String, ChannelId>,
     pub(crate) sending: Vec<Sending>,
@@ -176,6 +178,7 @@ impl Peer {
             protocol,
             address,
             got: Vec::new(),
+            clocks: HashMap::new(),
             data: Vec::new(),
             open: HashMap::new(),
             sending: Vec::new(),
@@ -505,6 +508,11 @@ impl Peer {
                     encoding.key_frame |= !self.stubborn;
                     encoding.requests += 1;
                 }
+            }
+            Event::SenderFeedback(feedback) => {
+                let info = feedback.sender_info;
+                let clock = (info.ntp_time, info.rtp_time.numer() as u32);
+                self.clocks.insert(*info.ssrc, clock);
             }
             Event::RtpPacket(packet) => {
                 let ssrc = *packet.header.ssrc;

@@ -36,6 +36,32 @@ impl Layers {
         Spatial::new(index)
     }
 
+    /// The encoding to show to somebody who wants no less than `floor`. `pinned` allows that one
+    /// encoding alone. Where there are spatial layers inside of an encoding, they are what the
+    /// floor is about.
+    pub fn target(self, wanted: Spatial, floor: Spatial, pinned: bool) -> Option<Spatial> {
+        let wanted = wanted.max(floor);
+        if self.is_scalable() {
+            return match floor <= self.top_spatial() {
+                true => self.best_encoding(wanted),
+                false => None,
+            };
+        }
+        if pinned {
+            return self.has_encoding(wanted).then_some(wanted);
+        }
+        let from_floor = Layers {
+            encodings: self.encodings & (u8::MAX << floor.index()),
+            ..self
+        };
+        from_floor.best_encoding(wanted)
+    }
+
+    /// Whether there are several spatial layers inside of an encoding.
+    pub fn is_scalable(self) -> bool {
+        self.top_spatial() > Spatial::LOW
+    }
+
     /// The highest spatial layer inside of the encodings.
     pub fn top_spatial(self) -> Spatial {
         self.spatials
@@ -89,6 +115,11 @@ impl Liveness {
         new
     }
 
+    /// An encoding comes from elsewhere from now on, or no more.
+    pub fn forget(&mut self, encoding: Spatial) {
+        self.encodings[encoding.index()] = None;
+    }
+
     /// The layers that have sent within `timeout` before the newest packet of any. So a track
     /// that is silent as a whole keeps its layers: a still screen is no reason to switch.
     pub fn live(&self, timeout: Duration) -> Layers {
@@ -128,5 +159,26 @@ mod tests {
         assert_eq!(best(0b101, Spatial::MEDIUM), Some(0));
         assert_eq!(best(0b110, Spatial::LOW), Some(1));
         assert_eq!(best(0b100, Spatial::LOW), Some(2));
+    }
+
+    #[test]
+    fn nothing_below_the_floor_is_shown() {
+        let target = |bits, wanted, floor, pinned| {
+            let target = live(bits).target(wanted, floor, pinned);
+            target.map(Spatial::index)
+        };
+        let (low, medium, high) = (Spatial::LOW, Spatial::MEDIUM, Spatial::HIGH);
+        assert_eq!(target(0b111, high, medium, false), Some(2));
+        assert_eq!(target(0b011, high, medium, false), Some(1));
+        assert_eq!(target(0b001, high, medium, false), None);
+        assert_eq!(target(0b101, medium, medium, true), None);
+        assert_eq!(target(0b110, low, low, true), None);
+        assert_eq!(target(0b110, low, low, false), Some(1));
+        let svc = Layers {
+            encodings: 1,
+            spatials: 0b11,
+        };
+        assert_eq!(svc.target(high, medium, false), Some(low));
+        assert_eq!(svc.target(high, high, true), None);
     }
 }

@@ -42,6 +42,8 @@ pub enum Verdict {
 pub struct Selector {
     kind: Kind,
     wanted: Delivery,
+    /// The wanted encoding alone will do: see [`Selector::be_exact`].
+    exact: bool,
     hurries: bool,
     live: Layers,
     state: State,
@@ -87,6 +89,7 @@ impl Selector {
         Selector {
             kind,
             wanted,
+            exact: false,
             hurries: false,
             live: Layers::NONE,
             state: State::Waiting,
@@ -100,9 +103,28 @@ impl Selector {
     /// higher ones where the stream allows it.
     pub fn configure(&mut self, wanted: Delivery) {
         self.wanted = wanted;
-        if wanted.paused {
+        if wanted.paused || self.is_below_floor() {
             self.state = State::Waiting;
         }
+    }
+
+    /// Where the floor is what is wanted, nothing else is forwarded, even at the lowest layer: the
+    /// receiver gets the others by themselves.
+    pub fn be_exact(&mut self) {
+        self.exact = true;
+    }
+
+    /// As [`Selector::restart`], of one encoding.
+    pub fn restart_encoding(&mut self, encoding: Spatial) {
+        self.tails[encoding.index()] = None;
+        if self.encoding() == Some(encoding) {
+            self.state = State::Waiting;
+        }
+    }
+
+    /// Nothing is forwarded any more until a key frame of what is wanted now.
+    pub fn stop(&mut self) {
+        self.state = State::Waiting;
     }
 
     /// Whether there is no time to wait for the key frame of a lower encoding, because the path is
@@ -175,7 +197,7 @@ impl Selector {
         if self.wanted.paused || self.kind == Kind::Audio {
             return None;
         }
-        let target = self.live.best_encoding(self.wanted.layer.spatial)?;
+        let target = self.target()?;
         match self.state {
             State::Waiting => Some(target),
             State::Forwarding { encoding, .. } if encoding != target => Some(target),
@@ -220,6 +242,24 @@ impl Selector {
         self.switches
     }
 
+    /// The encoding that should be forwarded.
+    fn target(&self) -> Option<Spatial> {
+        let (wanted, floor) = (self.wanted.layer.spatial, self.wanted.floor);
+        let pinned = floor >= wanted && (self.exact || floor > Spatial::LOW);
+        self.live.target(wanted, floor, pinned)
+    }
+
+    fn is_below_floor(&self) -> bool {
+        match self.state {
+            State::Waiting => false,
+            State::Forwarding { encoding, .. } => !self.is_above_floor(encoding),
+        }
+    }
+
+    fn is_above_floor(&self, encoding: Spatial) -> bool {
+        encoding >= self.wanted.floor || self.live.is_scalable()
+    }
+
     fn admit_audio(&mut self, packet: &Packet) -> Verdict {
         let marker = packet.marker;
         match self.state {
@@ -232,14 +272,15 @@ impl Selector {
     /// Any picture is better than none: while waiting, a lower encoding than the wanted one will
     /// do if its key frame is first.
     fn may_start(&self, packet: &Packet) -> bool {
-        let target = self.live.best_encoding(self.wanted.layer.spatial);
-        let fits = target.is_some_and(|target| packet.encoding <= target);
+        let target = self.target();
+        let fits = target.is_some_and(|target| packet.encoding <= target)
+            && self.is_above_floor(packet.encoding);
         let tail = self.tails[packet.encoding.index()];
         fits && (!packet.descriptor.understood || self.is_usable_key_frame(packet, tail))
     }
 
     fn may_switch(&self, packet: &Packet, tail: Option<Tail>, from: Spatial) -> bool {
-        let target = self.live.best_encoding(self.wanted.layer.spatial);
+        let target = self.target();
         if target != Some(packet.encoding) || target == Some(from) {
             return false;
         }
@@ -284,7 +325,7 @@ impl Selector {
         model: Model,
     ) -> Verdict {
         let mut wanted = self.wanted.layer;
-        if self.hurries && self.live.best_encoding(wanted.spatial) < Some(packet.encoding) {
+        if self.hurries && self.target() < Some(packet.encoding) {
             wanted.temporal = Temporal::BASE;
         }
         let place = Place::of(packet, tail);

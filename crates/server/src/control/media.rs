@@ -439,7 +439,9 @@ impl Control {
         };
         let codec = match error {
             ConsumerError::CodecUnsupported(codec) => Some(codec),
-            ConsumerError::TooManySections | ConsumerError::SectionDeclined => None,
+            ConsumerError::TooManySections
+            | ConsumerError::SectionDeclined
+            | ConsumerError::StreamRefused => None,
         };
         let Some(session) = self.sessions.of_mut(&participant) else {
             return;
@@ -492,6 +494,9 @@ impl Control {
                 audio,
                 video,
             } => self.event_for(transport, Event::SectionsWanted { audio, video }),
+            Report::TrunkParameters { transport, .. } => {
+                tracing::debug!(%transport, "nobody has asked for a trunk");
+            }
             Report::Refused { transport, reason } => self.refused(transport, &reason),
             Report::Closed { transport, reason } => self.closed(now, transport, &reason),
             Report::SectionOpened {

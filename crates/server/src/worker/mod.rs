@@ -141,3 +141,112 @@ impl Workers {
         (self.links, self.reports)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use umbrella_engine::{Negotiation, Request, TransportId, TrunkParameters};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn two_workers() -> Workers {
+        let media = MediaConfig {
+            workers: Some(2),
+            min_port: 48_000,
+            max_port: 48_999,
+            public_ips: Vec::new(),
+            advertise_lan: true,
+            udp: true,
+            tcp: true,
+        };
+        let tcp = TcpLimits {
+            connections: 16,
+            per_address: 16,
+        };
+        start(&Settings {
+            media,
+            interfaces: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            limits: Limits::default(),
+            tcp,
+        })
+        .unwrap()
+    }
+
+    /// How this worker's end is reached, and what else is said until both are connected.
+    struct Ends {
+        links: Vec<Link>,
+        said: [Option<TrunkParameters>; 2],
+        connected: [Option<Protocol>; 2],
+    }
+
+    impl Ends {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is to happen")]
+        fn hear(&mut self, worker: usize, report: Report) {
+            match report {
+                Report::TrunkParameters { parameters, .. } => {
+                    self.said[worker] = Some(parameters);
+                }
+                Report::Connected { protocol, .. } => self.connected[worker] = Some(protocol),
+                other => panic!("{other:?}"),
+            }
+            if let [Some(first), Some(second)] = self.said.clone() {
+                self.said = [None, None];
+                self.tell(0, second);
+                self.tell(1, first);
+            }
+        }
+
+        /// UDP is kept from them.
+        fn tell(&mut self, worker: usize, mut parameters: TrunkParameters) {
+            parameters.candidates.retain(|it| it.contains(" tcp "));
+            assert!(!parameters.candidates.is_empty());
+            let transport = TransportId(1);
+            self.ask(
+                worker,
+                Request::TrunkParameters {
+                    transport,
+                    parameters,
+                },
+            );
+        }
+
+        fn ask(&mut self, worker: usize, request: Request) {
+            self.links[worker].push(request);
+            self.links[worker].flush();
+        }
+    }
+
+    #[test]
+    fn servers_whose_network_blocks_udp_are_not_linked() {
+        let (links, mut reports) = two_workers().split();
+        let mut ends = Ends {
+            links,
+            said: [None, None],
+            connected: [None, None],
+        };
+        for worker in 0..2 {
+            let negotiation = Negotiation::Trunk { dials: worker == 0 };
+            ends.ask(
+                worker,
+                Request::OpenTransport {
+                    transport: TransportId(1),
+                    negotiation,
+                    channels: false,
+                },
+            );
+        }
+        let begin = Instant::now();
+        while ends.connected != [Some(Protocol::Tcp); 2] {
+            assert!(begin.elapsed() < LIMIT, "never connected");
+            match reports.try_recv() {
+                Ok(FromWorker::Report { worker, report }) => ends.hear(worker, report),
+                Ok(FromWorker::Died { worker }) => panic!("worker {worker} has died"),
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+}

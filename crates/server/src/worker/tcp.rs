@@ -1,14 +1,14 @@
-//! ICE-TCP (RFC 6544, passive): connections of clients whose network blocks UDP, with frames of
-//! RFC 4571.
+//! ICE-TCP (RFC 6544): connections of clients whose network blocks UDP (we are passive), and to
+//! other servers where that is so (we are active), with frames of RFC 4571.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use umbrella_engine::{Path, Protocol};
+use umbrella_engine::{ACTIVE_TCP_PORT, Path, Protocol};
 
 use super::TcpLimits;
 use super::framing::{self, FrameTooLong, Frames};
@@ -19,6 +19,11 @@ const FIRST_FRAME: Duration = Duration::from_secs(10);
 /// A connection on which nothing arrives for so long is closed: ICE consent checks (RFC 7675)
 /// come every few seconds.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// Connections to other servers at a time, and attempts to make one within so long. The engine asks
+/// for them only on behalf of links that the operator has entered, and asks again and again.
+const DIALS: usize = 8;
+const DIAL_WINDOW: Duration = Duration::from_secs(10);
 
 /// Bytes that wait for a slow peer. What comes when it is full is dropped, frame by frame, as a
 /// full link would drop datagrams.
@@ -38,6 +43,8 @@ pub(super) struct Connections {
     by_path: HashMap<(SocketAddr, SocketAddr), Token>,
     by_address: HashMap<IpAddr, usize>,
     next: usize,
+    /// When connections to other servers were tried lately, the oldest first.
+    dials: VecDeque<Instant>,
     scratch: Vec<u8>,
     /// Frames for peers that do not read.
     pub(super) dropped: u64,
@@ -85,6 +92,7 @@ impl Connections {
             by_path: HashMap::new(),
             by_address: HashMap::new(),
             next: first.0,
+            dials: VecDeque::new(),
             scratch: vec![0; 16 * 1024],
             dropped: 0,
             refused: 0,
@@ -115,7 +123,7 @@ impl Connections {
     fn add(
         &mut self,
         now: Instant,
-        mut stream: TcpStream,
+        stream: TcpStream,
         remote: SocketAddr,
         registry: &Registry,
     ) -> io::Result<()> {
@@ -125,18 +133,57 @@ impl Connections {
             self.refused += 1;
             return Ok(());
         }
+        let path = Path {
+            protocol: Protocol::Tcp,
+            local: stream.local_addr()?,
+            remote,
+        };
+        self.keep(now, stream, path, registry)?;
+        Ok(())
+    }
+
+    /// Begins a connection to another server, if it may be; what is to be sent waits for it.
+    fn dial(&mut self, now: Instant, path: Path, registry: &Registry) -> Option<Token> {
+        if path.local.port() != ACTIVE_TCP_PORT {
+            return None; // the peer has gone, and it was the one who connected
+        }
+        let old = |at: &Instant| now.saturating_duration_since(*at) >= DIAL_WINDOW;
+        while self.dials.front().is_some_and(old) {
+            self.dials.pop_front();
+        }
+        if self.dials.len() >= DIALS {
+            return None;
+        }
+        let dialled = |it: &&Connection| it.path.local.port() == ACTIVE_TCP_PORT;
+        if self.by_token.values().filter(dialled).count() >= DIALS {
+            return None;
+        }
+        self.dials.push_back(now);
+        let stream = TcpStream::connect(path.remote);
+        match stream.and_then(|stream| self.keep(now, stream, path, registry)) {
+            Ok(token) => Some(token),
+            Err(error) => {
+                tracing::debug!(%error, remote = %path.remote, "cannot connect for media");
+                None
+            }
+        }
+    }
+
+    fn keep(
+        &mut self,
+        now: Instant,
+        mut stream: TcpStream,
+        path: Path,
+        registry: &Registry,
+    ) -> io::Result<Token> {
         stream.set_nodelay(true)?;
-        let local = stream.local_addr()?;
+        let Path { local, remote, .. } = path;
         let token = Token(self.next);
         self.next += 1;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let connection = Connection {
             stream,
-            path: Path {
-                protocol: Protocol::Tcp,
-                local,
-                remote,
-            },
+            path,
             incoming: Frames::default(),
             outgoing: Vec::new(),
             written: 0,
@@ -147,7 +194,7 @@ impl Connections {
         self.by_token.insert(token, connection);
         self.by_path.insert((local, remote), token);
         *self.by_address.entry(remote.ip()).or_default() += 1;
-        Ok(())
+        Ok(token)
     }
 
     /// Reads a connection and hands over its frames.
@@ -177,9 +224,10 @@ impl Connections {
         }
     }
 
-    /// Sends one frame.
-    pub(super) fn send(&mut self, path: Path, data: &[u8]) {
-        let Some(token) = self.by_path.get(&(path.local, path.remote)).copied() else {
+    /// Sends one frame; over a connection that is made for it, if the engine says so by the path.
+    pub(super) fn send(&mut self, now: Instant, path: Path, data: &[u8], registry: &Registry) {
+        let known = self.by_path.get(&(path.local, path.remote)).copied();
+        let Some(token) = known.or_else(|| self.dial(now, path, registry)) else {
             return;
         };
         let Some(connection) = self.by_token.get_mut(&token) else {
@@ -285,7 +333,7 @@ impl Connection {
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The handshake of a connection that was accepted a moment ago.
+                // The handshake of a connection that was accepted, or begun, a moment ago.
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => break,
                 Err(error) => return Err(error),
             }
@@ -353,6 +401,11 @@ mod tests {
             (stream, token)
         }
 
+        fn send(&mut self, now: Instant, path: Path, data: &[u8]) {
+            let registry = self.poll.registry();
+            self.connections.send(now, path, data, registry);
+        }
+
         /// Reads until `count` frames are there or the connection is over.
         fn frames(&mut self, now: Instant, token: Token, count: usize) -> (Vec<Vec<u8>>, Progress) {
             let mut frames = Vec::new();
@@ -414,6 +467,47 @@ mod tests {
     }
 
     #[test]
+    fn servers_that_do_not_answer_are_called_without_end() {
+        let (mut rig, now) = (rig(ROOMY), Instant::now());
+        let path = |port: u16, remote: SocketAddr| Path {
+            protocol: Protocol::Tcp,
+            local: SocketAddr::from(([127, 0, 0, 1], port)),
+            remote,
+        };
+        // Only the engine's own mark makes us call anybody.
+        let there = rig.listener.local_addr().unwrap();
+        rig.send(now, path(40_000, there), &stun()[2..]);
+        assert_eq!(rig.connections.len(), 0);
+        let nobody = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        for port in 1..100 {
+            rig.send(now, path(ACTIVE_TCP_PORT, nobody(port)), &stun()[2..]);
+        }
+        assert_eq!(rig.connections.dials.len(), DIALS);
+        rig.connections.sweep(now + FIRST_FRAME);
+        assert_eq!(rig.connections.len(), 0);
+        // One that is there is reached, later.
+        let later = now + DIAL_WINDOW;
+        rig.send(later, path(ACTIVE_TCP_PORT, there), &stun()[2..]);
+        assert_eq!(rig.connections.len(), 1);
+        let (mut stream, _) = loop {
+            match rig.listener.accept() {
+                Ok(accepted) => break accepted,
+                Err(_) => std::thread::yield_now(),
+            }
+        };
+        let token = Token(rig.connections.next - 1);
+        let mut got = Vec::new();
+        while got.len() < stun().len() {
+            rig.connections.writable(token);
+            let mut some = [0; 64];
+            if let Ok(count) = stream.read(&mut some) {
+                got.extend_from_slice(&some[..count]);
+            }
+        }
+        assert_eq!(got, stun());
+    }
+
+    #[test]
     fn one_address_cannot_take_all_connections() {
         let limits = TcpLimits {
             connections: 10,
@@ -432,7 +526,7 @@ mod tests {
         rig.frames(now, token, 1);
         let path = rig.connections.by_token[&token].path;
         for _ in 0..20_000 {
-            rig.connections.send(path, &[9; 1200]);
+            rig.send(now, path, &[9; 1200]);
         }
         let connection = &rig.connections.by_token[&token];
         assert!(connection.outgoing.len() <= 2 * WRITE_BUFFER);
@@ -456,8 +550,8 @@ mod tests {
         // The first one never reads; the second one gets all of its own, each in its turn.
         let mut frame = [0; 2 + 1200];
         for round in 0..5000u16 {
-            rig.connections.send(paths[0], &[9; 1200]);
-            rig.connections.send(paths[1], &[round as u8; 1200]);
+            rig.send(now, paths[0], &[9; 1200]);
+            rig.send(now, paths[1], &[round as u8; 1200]);
             peers[1].0.read_exact(&mut frame).unwrap();
             assert_eq!((frame[2], frame[1201]), (round as u8, round as u8));
         }

@@ -412,25 +412,26 @@ impl State {
         loop {
             match self.engine.poll(now) {
                 Output::Report(report) => self.report(report),
-                Output::Transmit => self.transmit(),
+                Output::Transmit => self.transmit(now),
                 Output::Timeout(at) => {
                     self.timeout = at;
                     break;
                 }
             }
         }
-        self.transmit();
+        self.transmit(now);
         while let Some((to, relay)) = self.engine.poll_relay() {
             self.relays.push(to, relay);
         }
     }
 
-    fn transmit(&mut self) {
+    fn transmit(&mut self, now: Instant) {
         if self.engine.transmits().next().is_none() {
             return;
         }
         let Self {
             engine,
+            poll,
             families,
             connections,
             meter,
@@ -446,7 +447,7 @@ impl State {
             meter.sent += transmit.datagrams().len() as u64;
             if !udp(&transmit) {
                 for datagram in transmit.datagrams() {
-                    connections.send(transmit.path, datagram);
+                    connections.send(now, transmit.path, datagram, poll.registry());
                 }
             }
         }
@@ -475,7 +476,8 @@ impl State {
             Report::Data { channel, .. } => {
                 *channel != Channel::Reliable || self.backlog.len() >= REPORT_BACKLOG
             }
-            Report::Answer { .. }
+            Report::TrunkParameters { .. }
+            | Report::Answer { .. }
             | Report::Offer { .. }
             | Report::Refused { .. }
             | Report::SectionsWanted { .. }

@@ -145,6 +145,7 @@ fn expected_delivery(person: &Person, track: &TrackView) -> Delivery {
                 temporal: Temporal::ALL,
             },
             priority,
+            floor: Spatial::LOW,
         };
     };
     let paused = settings.disabled;
@@ -153,6 +154,7 @@ fn expected_delivery(person: &Person, track: &TrackView) -> Delivery {
             paused,
             layer: Layer::TOP,
             priority,
+            floor: Spatial::LOW,
         };
     }
     let (mut spatial, mut temporal) = (2, 7);
@@ -186,5 +188,6 @@ fn expected_delivery(person: &Person, track: &TrackView) -> Delivery {
             temporal: Temporal::new(temporal),
         },
         priority,
+        floor: Spatial::LOW,
     }
 }

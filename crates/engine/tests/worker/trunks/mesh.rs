@@ -1,0 +1,384 @@
+//! Servers on one clock, and what travels between them.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use umbrella_engine::{ACTIVE_TCP_PORT, Limits, Path, Protocol};
+
+use super::super::network::{Network, Track};
+use super::*;
+
+/// How far the servers' clocks are let go ahead of each other.
+const TICK: Duration = Duration::from_millis(1);
+/// From one server to another.
+const LATENCY: Duration = Duration::from_millis(10);
+/// From the SSRC of a stream to that of its resends.
+pub(super) const REPAIR: u32 = 1_000_000;
+
+/// Two ends of a trunk: which server, and its transport.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link {
+    ends: [(usize, TransportId); 2],
+}
+
+impl Link {
+    pub(super) fn end(&self, net: usize) -> TransportId {
+        let end = self.ends.iter().find(|end| end.0 == net);
+        end.expect("an end there").1
+    }
+}
+
+struct Flying {
+    arrives: Instant,
+    to: usize,
+    path: Path,
+    data: Vec<u8>,
+}
+
+pub(super) struct Mesh {
+    pub(super) nets: Vec<Network>,
+    /// Share of media that is lost between servers.
+    pub(super) loss: f64,
+    /// From one server to another, bits per second. What waits for more than 300 ms is lost.
+    pub(super) narrow: Option<(usize, usize, u64)>,
+    /// Nothing travels between servers.
+    pub(super) cut: bool,
+    /// Nothing travels over UDP.
+    pub(super) no_udp: bool,
+    /// What was sent over TCP.
+    pub(super) frames: u64,
+    /// Datagrams and bytes from one server to another.
+    pub(super) carried: [[(u64, u64); 4]; 4],
+    free_at: Instant,
+    flying: VecDeque<Flying>,
+    hidden: Vec<usize>,
+    /// The port by which others see a server behind a NAT.
+    pub(super) outer_port: u16,
+    random: u64,
+    next_transport: u64,
+}
+
+pub(super) fn stream(ssrc: u32, encoding: Spatial) -> FeedStream {
+    FeedStream {
+        encoding,
+        ssrc,
+        repair_ssrc: Some(ssrc + REPAIR),
+    }
+}
+
+fn address(net: usize) -> SocketAddr {
+    SocketAddr::from(([10, 1, 0, net as u8 + 1], 40_000))
+}
+
+impl Mesh {
+    pub(super) fn new(seed: u64, servers: usize) -> Mesh {
+        let nets =
+            (0..servers).map(|net| Network::at(address(net), seed + net as u64, Limits::default()));
+        let mut nets: Vec<Network> = nets.collect();
+        let now = nets.iter().map(|net| net.now).max().unwrap();
+        nets.iter_mut().for_each(|net| net.set_clock(now));
+        Mesh {
+            nets,
+            loss: 0.0,
+            narrow: None,
+            cut: false,
+            no_udp: false,
+            frames: 0,
+            carried: [[(0, 0); 4]; 4],
+            free_at: now,
+            flying: VecDeque::new(),
+            hidden: Vec::new(),
+            outer_port: 1234,
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            next_transport: 1000,
+        }
+    }
+
+    /// Puts a server behind a NAT.
+    pub(super) fn hide(&mut self, net: usize) {
+        self.hidden.push(net);
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.nets[0].now
+    }
+
+    pub(super) fn run(&mut self, time: Duration) {
+        self.until(time, |_| false);
+    }
+
+    pub(super) fn until(&mut self, limit: Duration, done: impl Fn(&Mesh) -> bool) -> bool {
+        let end = self.now() + limit;
+        while !done(self) {
+            if self.now() >= end {
+                return false;
+            }
+            for net in 0..self.nets.len() {
+                self.nets[net].run(TICK);
+                for (path, data) in std::mem::take(&mut self.nets[net].outside) {
+                    match path.protocol {
+                        Protocol::Udp => self.send(net, path.remote, data),
+                        Protocol::Tcp => self.send_frame(path, data),
+                    }
+                }
+            }
+            self.deliver();
+            self.relay();
+        }
+        true
+    }
+
+    /// What connections over TCP do.
+    fn send_frame(&mut self, path: Path, data: Vec<u8>) {
+        self.frames += 1;
+        if self.cut {
+            return;
+        }
+        let to = |at: SocketAddr| (0..self.nets.len()).find(|net| address(*net).ip() == at.ip());
+        let Some(to) = to(path.remote) else {
+            return;
+        };
+        let active = path.local.port() == ACTIVE_TCP_PORT;
+        let (remote, local) = match active {
+            true => (SocketAddr::new(path.local.ip(), 50_000), path.remote),
+            false => {
+                let local = SocketAddr::new(path.remote.ip(), ACTIVE_TCP_PORT);
+                (path.local, local)
+            }
+        };
+        let protocol = Protocol::Tcp;
+        self.flying.push_back(Flying {
+            arrives: self.now() + LATENCY,
+            to,
+            path: Path {
+                protocol,
+                local,
+                remote,
+            },
+            data,
+        });
+    }
+
+    fn send(&mut self, from: usize, to: SocketAddr, data: Vec<u8>) {
+        let reached = |net: &usize| match self.hidden.contains(net) {
+            true => to == self.outer(*net),
+            false => to == address(*net),
+        };
+        let Some(to) = (0..self.nets.len()).find(reached) else {
+            return;
+        };
+        let (datagrams, bytes) = &mut self.carried[from][to];
+        (*datagrams, *bytes) = (*datagrams + 1, *bytes + data.len() as u64);
+        let media = data.first().is_some_and(|first| (128..192).contains(first));
+        if self.cut || self.no_udp || media && self.chance() < self.loss {
+            return;
+        }
+        let now = self.now();
+        let mut arrives = now + LATENCY;
+        if let Some((a, b, rate)) = self.narrow
+            && (a, b) == (from, to)
+        {
+            let free = self.free_at.max(now);
+            if free - now > Duration::from_millis(300) {
+                return;
+            }
+            let bits = (data.len() as u64 + 28) * 8;
+            self.free_at = free + Duration::from_micros(bits * 1_000_000 / rate);
+            arrives = self.free_at + LATENCY;
+        }
+        let remote = match self.hidden.contains(&from) {
+            true => self.outer(from),
+            false => address(from),
+        };
+        let path = Path {
+            protocol: Protocol::Udp,
+            local: address(to),
+            remote,
+        };
+        self.flying.push_back(Flying {
+            arrives,
+            to,
+            path,
+            data,
+        });
+    }
+
+    /// Servers may as well be workers of one owner, who numbers them as we do.
+    fn relay(&mut self) {
+        for from in 0..self.nets.len() {
+            while let Some((to, relay)) = self.nets[from].worker.poll_relay() {
+                self.nets[to].take_relay(from, relay);
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        let now = self.now();
+        let mut kept = VecDeque::new();
+        for packet in std::mem::take(&mut self.flying) {
+            match packet.arrives <= now {
+                true => self.nets[packet.to].throw_over(packet.path, &packet.data),
+                false => kept.push_back(packet),
+            }
+        }
+        self.flying = kept;
+    }
+
+    /// What others see of a server behind a NAT.
+    fn outer(&self, net: usize) -> SocketAddr {
+        SocketAddr::from(([198, 51, 100, net as u8 + 1], self.outer_port))
+    }
+
+    fn chance(&mut self) -> f64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// One server dials another.
+    pub(super) fn link(&mut self, from: usize, to: usize) -> Link {
+        let ends = [(from, true), (to, false)].map(|(net, dials)| {
+            self.next_transport += 1;
+            let transport = TransportId(self.next_transport);
+            self.nets[net].request(Request::OpenTransport {
+                transport,
+                negotiation: Negotiation::Trunk { dials },
+                channels: false,
+            });
+            (net, transport)
+        });
+        self.run(TICK);
+        for (one, other) in [(0, 1), (1, 0)] {
+            let said = self.parameters(ends[one]);
+            let (net, transport) = ends[other];
+            self.nets[net].request(Request::TrunkParameters {
+                transport,
+                parameters: said,
+            });
+        }
+        Link { ends }
+    }
+
+    fn parameters(&self, (net, of): (usize, TransportId)) -> TrunkParameters {
+        let reports = self.nets[net].reports.iter();
+        let mut said = reports.rev().filter_map(|report| match report {
+            Report::TrunkParameters {
+                transport,
+                parameters,
+            } if *transport == of => Some(parameters.clone()),
+            _ => None,
+        });
+        said.next().expect("parameters")
+    }
+
+    /// Waits until all links are up, and everybody is connected.
+    pub(super) fn connect(&mut self, links: &[Link]) {
+        let up = |mesh: &Mesh| {
+            let ends = links.iter().flat_map(|link| link.ends);
+            let people = mesh.nets.iter().flat_map(|net| &net.peers);
+            ends.into_iter().all(|(net, it)| mesh.is_connected(net, it))
+                && people.into_iter().all(|peer| peer.connected)
+        };
+        assert!(self.until(5 * SECOND, up), "somebody does not connect");
+    }
+
+    pub(super) fn is_connected(&self, net: usize, of: TransportId) -> bool {
+        let reports = self.nets[net].reports.iter().rev();
+        let mut states = reports.filter_map(|report| match report {
+            Report::Connected { transport, .. } if *transport == of => Some(true),
+            Report::Interrupted { transport } if *transport == of => Some(false),
+            Report::Closed { transport, .. } if *transport == of => Some(false),
+            _ => None,
+        });
+        states.next() == Some(true)
+    }
+
+    pub(super) fn track(&mut self, net: usize, peer: usize, index: usize) -> Track {
+        let of = |mesh: &Mesh| {
+            let mut tracks = mesh.nets[net].tracks.iter().filter(|t| t.peer == peer);
+            tracks.nth(index).cloned()
+        };
+        assert!(self.until(5 * SECOND, |mesh| of(mesh).is_some()));
+        of(self).unwrap()
+    }
+
+    pub(super) fn feed(&mut self, net: usize, kind: Kind) -> ProducerId {
+        let producer = ProducerId(self.nets[net].id());
+        self.nets[net].request(Request::OpenFeed {
+            producer,
+            kind,
+            stereo: false,
+        });
+        producer
+    }
+
+    pub(super) fn connect_feed(
+        &mut self,
+        net: usize,
+        producer: ProducerId,
+        source: Option<(TransportId, Vec<FeedStream>)>,
+    ) {
+        let source = source.map(|(transport, streams)| FeedSource { transport, streams });
+        self.nets[net].request(Request::ConnectFeed { producer, source });
+    }
+
+    pub(super) fn branch(
+        &mut self,
+        net: usize,
+        transport: TransportId,
+        producer: ProducerId,
+        stream: FeedStream,
+        delivery: Delivery,
+    ) -> ConsumerId {
+        self.branch_of((net, transport), (producer, None), stream, delivery)
+    }
+
+    /// A branch of a producer that may live on another worker.
+    pub(super) fn branch_of(
+        &mut self,
+        (net, transport): (usize, TransportId),
+        (producer, home): (ProducerId, Option<usize>),
+        stream: FeedStream,
+        delivery: Delivery,
+    ) -> ConsumerId {
+        let consumer = ConsumerId(self.nets[net].id());
+        self.nets[net].request(Request::OpenBranch {
+            consumer,
+            transport,
+            producer,
+            home,
+            stream: BranchStream {
+                ssrc: stream.ssrc,
+                repair_ssrc: stream.repair_ssrc,
+            },
+            delivery,
+        });
+        consumer
+    }
+
+    /// Shows a producer to somebody on its server.
+    pub(super) fn consume(&mut self, net: usize, peer: usize, producer: ProducerId) -> ConsumerId {
+        self.consume_from(net, peer, (producer, None))
+    }
+
+    /// Shows a producer to somebody who may be on another worker.
+    pub(super) fn consume_from(
+        &mut self,
+        net: usize,
+        peer: usize,
+        (producer, home): (ProducerId, Option<usize>),
+    ) -> ConsumerId {
+        let track = Track {
+            peer,
+            mid: String::new(),
+            kind: Kind::Video,
+            name: String::new(),
+            codecs: Vec::new(),
+            producer,
+            home,
+        };
+        self.nets[net].consume(peer, &track, Delivery::FULL)
+    }
+}
