@@ -28,6 +28,8 @@ pub(super) struct Link {
     pub(super) neighbour: Neighbour,
     /// Nothing comes from there although it should.
     pub(super) silent: bool,
+    /// Media can pass.
+    pub(super) media: bool,
     /// Somebody here depends on it, as far as its owner was told.
     pub(super) attended: bool,
     rtt: Option<Duration>,
@@ -38,6 +40,7 @@ impl Link {
         Link {
             neighbour,
             silent: false,
+            media: false,
             attended: false,
             rtt: None,
         }
@@ -60,6 +63,7 @@ impl Link {
         NodeLink {
             node: self.neighbour.node.clone(),
             rtt_ms: self.rtt_ms(),
+            media: self.media,
         }
     }
 

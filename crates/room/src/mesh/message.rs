@@ -162,7 +162,7 @@ pub struct Route {
     pub path: Arc<[NodeId]>,
     /// Sum of the round-trip times of its links in milliseconds.
     pub rtt_ms: u32,
-    /// Every server on the way carries media.
+    /// Media can pass on the whole way.
     pub media: bool,
     /// Nothing comes over one of its links for the time being.
     pub silent: bool,

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::command::{Reliability, Remote, TrackLoudness};
-use crate::model::{Identity, LeaveReason, NodeId, ParticipantId, RoomName, TrackId};
+use crate::model::{Identity, LeaveReason, NodeId, ParticipantId, RoomName, TrackId, TrackView};
 use crate::quality::QualityView;
 
 pub use demand::{LayerDemand, LayerWish};
@@ -181,6 +181,11 @@ pub enum Output {
         /// How much of it.
         layers: LayerDemand,
     },
+    /// A track from elsewhere has ended, or can no longer be reached.
+    Ended {
+        /// Which track.
+        track: TrackId,
+    },
     /// Look after a link closely, or no longer.
     Attend {
         /// Which link.
@@ -302,6 +307,38 @@ impl Mesh {
             && std::mem::replace(&mut known.silent, silent) != silent
         {
             self.settle_rooms(now);
+        }
+    }
+
+    /// Whether media can pass over a link; it cannot before this has been said.
+    pub fn link_media(&mut self, now: Instant, link: LinkId, media: bool) {
+        if let Some(known) = self.links.get_mut(&link)
+            && std::mem::replace(&mut known.media, media) != media
+        {
+            self.tell_links();
+            self.settle_rooms(now);
+        }
+    }
+
+    /// Where a track is published.
+    pub fn place_of(&self, track: &TrackId) -> Option<(RoomName, NodeId)> {
+        self.tracks.get(track).cloned()
+    }
+
+    /// Says something to a neighbour that only the owner knows.
+    pub fn say(&mut self, link: LinkId, message: Message) {
+        if self.links.contains_key(&link) {
+            self.outputs.push_back(Output::Send { link, message });
+        }
+    }
+
+    /// A track at another server, as its publisher describes it.
+    pub fn track(&self, track: &TrackId) -> Option<&TrackView> {
+        let (room, origin) = self.tracks.get(track)?;
+        let origin = self.rooms.get(room)?.origins.get(origin)?;
+        match origin.source {
+            Source::Here { .. } => None,
+            Source::Away(_) => origin.track(track),
         }
     }
 
@@ -759,7 +796,9 @@ impl Mesh {
         };
         let (used, mut ended) = (shared.used, Vec::new());
         let (state, origins) = (shared.state.as_ref(), &mut shared.origins);
+        let mut away = false;
         if let Some(origin) = origins.get_mut(origin) {
+            away = matches!(origin.source, Source::Away(_));
             let mut around = Surroundings {
                 now,
                 me: &self.config.node,
@@ -775,6 +814,9 @@ impl Mesh {
         }
         for track in ended {
             self.tracks.remove(&track);
+            if away {
+                self.outputs.push_back(Output::Ended { track });
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::command::Remote;
-use crate::model::{LeaveReason, NodeId, ParticipantId, RoomName, TrackId};
+use crate::model::{LeaveReason, NodeId, ParticipantId, RoomName, TrackId, TrackView};
 use crate::quality::QualityView;
 
 use super::data::Backlog;
@@ -622,6 +622,13 @@ impl Origin {
 
 /// What is wanted of its tracks.
 impl Origin {
+    /// A track of one of its participants.
+    pub(super) fn track(&self, track: &TrackId) -> Option<&TrackView> {
+        let mut people = self.people.values();
+        let tracks = people.find_map(|it| it.tracks.iter().find(|it| it.view.id == *track));
+        tracks.map(|track| &track.view)
+    }
+
     /// Whether one of its participants publishes a track.
     pub(super) fn has_track(&self, track: &TrackId) -> bool {
         self.tracks.contains(track)

@@ -56,7 +56,8 @@ impl Ways {
             let link = links.get(id).filter(|_| topology.is_up(&route.path))?;
             let rtt = route.rtt_ms.saturating_add(link.rtt_ms());
             let silent = link.silent || route.silent;
-            let rough = (silent, !route.media, route.path.len());
+            let media = link.media && route.media;
+            let rough = (silent, !media, route.path.len());
             Some((*id, rough, rtt, &link.neighbour.node))
         };
         let all = || self.ways.iter().filter_map(known);
@@ -86,7 +87,7 @@ impl Route {
         Route {
             path: path.into(),
             rtt_ms: self.rtt_ms.saturating_add(over.rtt_ms()),
-            media: self.media && media,
+            media: self.media && over.media && media,
             silent: self.silent || over.silent,
             ..self.clone()
         }

@@ -41,6 +41,8 @@ pub struct NodeLink {
     pub node: NodeId,
     /// How long a round trip takes, in milliseconds.
     pub rtt_ms: u32,
+    /// Media can pass.
+    pub media: bool,
 }
 
 /// What is known of all servers.
@@ -131,6 +133,7 @@ mod tests {
                 .map(|link| NodeLink {
                     node: NodeId::new(*link),
                     rtt_ms: 1,
+                    media: true,
                 })
                 .collect(),
         }

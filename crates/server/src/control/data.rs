@@ -75,6 +75,19 @@ pub(super) fn stamp(
     sender: Sender<'_>,
     reliability: Reliability,
 ) -> Result<Stamped, BadEnvelope> {
+    rewrite(message, Some(sender), reliability)
+}
+
+/// Takes any sender's name off a message, which comes from an application.
+pub(super) fn strip(message: &[u8], reliability: Reliability) -> Result<Stamped, BadEnvelope> {
+    rewrite(message, None, reliability)
+}
+
+fn rewrite(
+    message: &[u8],
+    sender: Option<Sender<'_>>,
+    reliability: Reliability,
+) -> Result<Stamped, BadEnvelope> {
     let mut to = Vec::new();
     let mut out = Vec::with_capacity(message.len() + 64);
     let (mut user_seen, mut sequence) = (false, 0);
@@ -103,12 +116,11 @@ pub(super) fn stamp(
         put_varint(&mut out, u64::from(packet::KIND) << 3);
         put_varint(&mut out, packet::KIND_LOSSY);
     }
-    put_bytes(
-        &mut out,
-        packet::SENDER_IDENTITY,
-        sender.identity.as_str().as_bytes(),
-    );
-    put_bytes(&mut out, packet::SENDER_SID, sender.sid.as_str().as_bytes());
+    if let Some(sender) = sender {
+        let identity = sender.identity.as_str().as_bytes();
+        put_bytes(&mut out, packet::SENDER_IDENTITY, identity);
+        put_bytes(&mut out, packet::SENDER_SID, sender.sid.as_str().as_bytes());
+    }
     Ok(Stamped {
         to,
         sequence,

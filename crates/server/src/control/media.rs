@@ -16,6 +16,7 @@ use super::Control;
 use super::data::{self, Sender};
 use super::handle::{Links, SessionId};
 use super::metrics::waited;
+use super::trunk;
 use super::session::{Announced, Event, OpenSection, Role, Session};
 
 /// Sections that a client sends in and that no track was announced for.
@@ -45,7 +46,7 @@ struct Published {
 }
 
 impl Names {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
@@ -136,6 +137,9 @@ impl Control {
     }
 
     fn connected(&mut self, now: Instant, transport: TransportId, protocol: Protocol) {
+        if self.trunk_connected(now, transport, true) {
+            return;
+        }
         let Some(session) = self.sessions.with_transport(transport) else {
             return;
         };
@@ -281,6 +285,14 @@ impl Control {
         }
     }
 
+    /// The producer of a track, from here or elsewhere, and the worker that it lives on.
+    pub(super) fn producer_of(&mut self, track: &TrackId) -> Option<(ProducerId, usize)> {
+        match (self.names.producer(track), self.worker_of(track)) {
+            (Some(producer), Some(worker)) => Some((producer, worker)),
+            (_, _) => Some((self.feed(track)?, trunk::WORKER)),
+        }
+    }
+
     /// The worker that a track is published to.
     fn worker_of(&self, track: &TrackId) -> Option<usize> {
         let by = self.names.tracks.get(track)?.by;
@@ -347,10 +359,7 @@ impl Control {
         shown: &TrackId,
         delivery: Delivery,
     ) {
-        let Some(producer) = self.names.producer(&track) else {
-            return;
-        };
-        let Some(publishing) = self.worker_of(&track) else {
+        let Some((producer, publishing)) = self.producer_of(&track) else {
             return;
         };
         let Some(session) = self.sessions.of(subscriber) else {
@@ -434,6 +443,9 @@ impl Control {
     }
 
     fn consumer_failed(&mut self, consumer: ConsumerId, error: ConsumerError) {
+        if self.branch_failed(consumer, error) {
+            return;
+        }
         let Some((participant, track)) = self.names.consumers.remove(&consumer) else {
             return;
         };
@@ -494,9 +506,10 @@ impl Control {
                 audio,
                 video,
             } => self.event_for(transport, Event::SectionsWanted { audio, video }),
-            Report::TrunkParameters { transport, .. } => {
-                tracing::debug!(%transport, "nobody has asked for a trunk");
-            }
+            Report::TrunkParameters {
+                transport,
+                parameters,
+            } => self.trunk_parameters(transport, parameters),
             Report::Refused { transport, reason } => self.refused(transport, &reason),
             Report::Closed { transport, reason } => self.closed(now, transport, &reason),
             Report::SectionOpened {
@@ -521,13 +534,15 @@ impl Control {
                 transport,
                 protocol,
             } => self.connected(now, transport, protocol),
-            Report::Interrupted { transport } => self.interrupted(transport),
+            Report::Interrupted { transport } => self.interrupted(now, transport),
             Report::ProducerCodec { producer, codec } => self.producer_codec(producer, codec),
             Report::ConsumerStarted { consumer } => {
                 self.consumer_report(consumer, SubscriptionReport::Started);
             }
             Report::ConsumerStarved { consumer, starved } => {
-                self.consumer_report(consumer, SubscriptionReport::Starved(starved));
+                if !self.branch_starved(consumer, starved) {
+                    self.consumer_report(consumer, SubscriptionReport::Starved(starved));
+                }
             }
             Report::ConsumerFailed { consumer, error } => self.consumer_failed(consumer, error),
             Report::Data {
@@ -566,6 +581,9 @@ impl Control {
     /// A client that leaves closes its connections first and says so afterwards, so it is given
     /// a moment to say it.
     fn closed(&mut self, now: Instant, transport: TransportId, reason: &str) {
+        if self.trunk_closed(now, transport, reason) {
+            return;
+        }
         let Some(session) = self.sessions.with_transport(transport) else {
             return;
         };
@@ -574,7 +592,10 @@ impl Control {
         self.closing.push_back((now + LAST_WORDS, session.id));
     }
 
-    fn interrupted(&mut self, transport: TransportId) {
+    fn interrupted(&mut self, now: Instant, transport: TransportId) {
+        if self.trunk_connected(now, transport, false) {
+            return;
+        }
         let Some(session) = self.sessions.with_transport(transport) else {
             return;
         };

@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use umbrella_engine::Request;
 use umbrella_room::command::{Join, Moderation};
 use umbrella_room::effect::Refusal;
+use umbrella_room::mesh::MeshConfig;
 use umbrella_room::model::{LeaveReason, ParticipantId, RoomName};
 use umbrella_room::{Command, Effect, Limits, Notification, RoomConfig};
 
@@ -72,6 +73,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Who is told what happens in rooms, if anybody.
     pub news: Option<NewsSender>,
+    /// What this server is to others.
+    pub mesh: MeshConfig,
 }
 
 /// Starts the owner of the rooms. It runs until [`Handle::shutdown`].
@@ -81,6 +84,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
     let (sender, inbox) = mpsc::channel(handle::INBOX);
     let addresses = workers.addresses();
     let (links, reports) = workers.split();
+    let mesh = settings.mesh.clone();
     let control = Control {
         chronicle: Chronicle::new(settings.news.take()),
         settings,
@@ -91,6 +95,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         statistics: Statistics::new(links.len()),
         qualities: Qualities::new(links.len()),
         metrics: Metrics::new(links.len()),
+        trunks: trunk::Trunks::new(mesh),
         workers: links,
         commands: VecDeque::new(),
         closing: VecDeque::new(),
@@ -139,6 +144,7 @@ struct Control {
     qualities: Qualities,
     metrics: Metrics,
     chronicle: Chronicle,
+    trunks: trunk::Trunks,
     workers: Vec<Link>,
     /// Commands that follow from what was just done; empty when the task waits.
     commands: VecDeque<(RoomName, Command)>,
@@ -242,6 +248,7 @@ impl Control {
             self.give_up(id, LeaveReason::ConnectionLost);
         }
         self.give_up_lost(now);
+        self.trunks_due(now);
         self.look_at_qualities(now);
         self.answer_scrapes(now);
         if self.statistics.due(now) {
@@ -259,8 +266,9 @@ impl Control {
         let (rooms, statistics) = (self.rooms.next_deadline(), self.statistics.deadline());
         let waiting = self.waiting.first().map(|(until, _)| *until);
         let (qualities, metrics) = (self.qualities.deadline(), self.metrics.deadline());
+        let trunks = self.trunks.deadline();
         let all = [
-            rooms, statistics, metrics, qualities, closing, waiting, retry,
+            rooms, statistics, metrics, qualities, closing, waiting, retry, trunks,
         ];
         all.into_iter().flatten().min()
     }
@@ -325,6 +333,7 @@ impl Control {
         let identity = joining.join.identity.clone();
         let (room, participant) = (joining.room, joining.join.id.clone());
         self.rooms.occupied(&room);
+        self.trunks.mesh.use_room(now, &room, true);
         self.qualities.begin(now);
         self.commands
             .push_back((room.clone(), Command::Join(joining.join)));
@@ -584,12 +593,15 @@ impl Control {
 impl Control {
     /// Applies commands until nothing follows any more.
     fn pump(&mut self, now: Instant) {
-        while let Some((room, command)) = self.commands.pop_front() {
-            let Some(entry) = self.rooms.get_mut(&room) else {
-                continue;
+        loop {
+            self.settle_trunks(now);
+            let Some((room, command)) = self.commands.pop_front() else {
+                return;
             };
-            entry.room.handle(now, command);
-            self.carry_out(now, &room);
+            if let Some(entry) = self.rooms.get_mut(&room) {
+                entry.room.handle(now, command);
+                self.carry_out(now, &room);
+            }
         }
     }
 
@@ -597,6 +609,7 @@ impl Control {
         while let Some(effect) = self.rooms.get_mut(room).and_then(|e| e.room.poll_effect()) {
             self.effect(now, room, effect);
         }
+        self.share(now, room);
         if let Some(entry) = self.rooms.get(room) {
             self.chronicle.changed(room, entry);
         }
@@ -646,6 +659,9 @@ impl Control {
     fn emptied(&mut self, now: Instant, room: &RoomName) {
         if self.rooms.get(room).is_some_and(|e| e.room.is_empty()) {
             self.rooms.emptied(room, now);
+            // What the last one leaves behind is said before.
+            self.share(now, room);
+            self.trunks.mesh.use_room(now, room, false);
         }
     }
 

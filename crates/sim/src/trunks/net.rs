@@ -116,6 +116,7 @@ impl Net {
             let mesh = &mut self.nodes[node].mesh;
             mesh.link_up(self.now, link, neighbour);
             mesh.round_trip(self.now, link, delay * 2);
+            mesh.link_media(self.now, link, true);
         }
         self.carry_out(a)?;
         self.carry_out(b)

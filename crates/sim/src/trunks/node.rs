@@ -168,7 +168,7 @@ impl Node {
                         self.carried.insert((link, track), layers);
                     }
                 }
-                Output::Attend { .. } => {}
+                Output::Attend { .. } | Output::Ended { .. } => {}
             }
         }
         Ok(sent)

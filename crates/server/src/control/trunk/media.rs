@@ -1,0 +1,217 @@
+//! The media connection of a link.
+//!
+//! The side that has dialled the link dials it as well, with a new number for every attempt; the
+//! other side answers with the same number. What comes late carries an old number.
+
+use std::time::{Duration, Instant};
+
+use umbrella_engine::{Negotiation, Request, TransportId, TrunkParameters};
+
+use super::super::Control;
+use super::{WORKER, mesh_id};
+use crate::trunk::{LinkId, encode_media_parameters};
+
+/// How long after a media connection has failed it is tried again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// The media connection of a link.
+#[derive(Debug, Default)]
+pub(super) struct Media {
+    /// The number of the present attempt; 0 before the first.
+    generation: u32,
+    transport: Option<TransportId>,
+    connected: bool,
+    failures: u32,
+    /// How the other end is reached, as long as our own end is not ready.
+    theirs: Option<TrunkParameters>,
+}
+
+impl Media {
+    /// The connection, perhaps not up yet.
+    pub(super) fn transport(&self) -> Option<TransportId> {
+        self.transport
+    }
+}
+
+impl Control {
+    /// Begins a media connection, if we have dialled the link and both ends carry media.
+    pub(super) fn dial_media(&mut self, id: LinkId) {
+        let Some(link) = self.trunks.links.get_mut(&id) else {
+            return;
+        };
+        if link.neighbour.dialled && link.neighbour.media && self.settings.mesh.media {
+            let generation = link.media.generation.wrapping_add(1).max(1);
+            self.open_media(id, generation, true);
+        }
+    }
+
+    fn open_media(&mut self, id: LinkId, generation: u32, dials: bool) {
+        self.close_transport(id);
+        let transport = TransportId(self.names.next());
+        let Some(link) = self.trunks.links.get_mut(&id) else {
+            return;
+        };
+        link.media.generation = generation;
+        link.media.transport = Some(transport);
+        self.trunks.transports.insert(transport, id);
+        self.request(
+            WORKER,
+            Request::OpenTransport {
+                transport,
+                negotiation: Negotiation::Trunk { dials },
+                channels: false,
+            },
+        );
+    }
+
+    /// Our end is ready.
+    pub(in super::super) fn trunk_parameters(
+        &mut self,
+        transport: TransportId,
+        parameters: TrunkParameters,
+    ) {
+        let Some(id) = self.trunks.transports.get(&transport).copied() else {
+            return;
+        };
+        let Some(link) = self.trunks.links.get_mut(&id) else {
+            return;
+        };
+        let generation = link.media.generation;
+        let theirs = link.media.theirs.take();
+        let frame = encode_media_parameters(generation, &parameters);
+        self.trunks.send(id, frame);
+        if let Some(parameters) = theirs {
+            self.request(
+                WORKER,
+                Request::TrunkParameters {
+                    transport,
+                    parameters,
+                },
+            );
+        }
+        self.connect_streams(id);
+    }
+
+    /// The other end is ready.
+    pub(super) fn media_parameters(
+        &mut self,
+        id: LinkId,
+        generation: u32,
+        parameters: TrunkParameters,
+    ) {
+        let Some(link) = self.trunks.links.get_mut(&id) else {
+            return;
+        };
+        if link.neighbour.dialled {
+            if generation == link.media.generation
+                && let Some(transport) = link.media.transport
+            {
+                self.request(
+                    WORKER,
+                    Request::TrunkParameters {
+                        transport,
+                        parameters,
+                    },
+                );
+            }
+        } else if self.settings.mesh.media && generation != link.media.generation {
+            link.media.theirs = Some(parameters);
+            self.open_media(id, generation, false);
+        }
+    }
+
+    pub(super) fn media_candidate(&mut self, id: LinkId, generation: u32, candidate: String) {
+        let link = self.trunks.links.get(&id);
+        let media = link.map(|link| &link.media);
+        let present = media.filter(|media| media.generation == generation);
+        if let Some(transport) = present.and_then(|media| media.transport) {
+            self.request(
+                WORKER,
+                Request::RemoteCandidate {
+                    transport,
+                    candidate,
+                },
+            );
+        }
+    }
+
+    /// Whether a transport is a link's, and if so, that it is up or not.
+    pub(in super::super) fn trunk_connected(
+        &mut self,
+        now: Instant,
+        transport: TransportId,
+        connected: bool,
+    ) -> bool {
+        let Some(id) = self.trunks.transports.get(&transport).copied() else {
+            return false;
+        };
+        if let Some(link) = self.trunks.links.get_mut(&id) {
+            link.media.connected = connected;
+            if connected {
+                link.media.failures = 0;
+            }
+            tracing::info!(link = id.0, node = %link.neighbour.node, connected, "media of a trunk");
+        }
+        self.trunks.mesh.link_media(now, mesh_id(id), connected);
+        true
+    }
+
+    /// Whether a transport is a link's; it has ended, and will be tried again.
+    pub(in super::super) fn trunk_closed(
+        &mut self,
+        now: Instant,
+        transport: TransportId,
+        reason: &str,
+    ) -> bool {
+        let Some(id) = self.trunks.transports.remove(&transport) else {
+            return false;
+        };
+        let Some(link) = self.trunks.links.get_mut(&id) else {
+            return true;
+        };
+        if link.media.transport != Some(transport) {
+            return true;
+        }
+        tracing::info!(link = id.0, node = %link.neighbour.node, reason, "media of a trunk has ended");
+        link.media.transport = None;
+        link.media.connected = false;
+        let (first, most) = RETRY;
+        let wait = first * 2u32.saturating_pow(link.media.failures.min(6));
+        link.media.failures = link.media.failures.saturating_add(1);
+        if link.neighbour.dialled {
+            self.trunks.retries.insert((now + wait.min(most), id));
+        }
+        self.forget_streams(id);
+        self.trunks.mesh.link_media(now, mesh_id(id), false);
+        true
+    }
+
+    /// Tries media connections again whose time has come.
+    pub(super) fn retry_media(&mut self, now: Instant) {
+        while let Some((at, id)) = self.trunks.retries.first().copied()
+            && at <= now
+        {
+            self.trunks.retries.remove(&(at, id));
+            let link = self.trunks.links.get(&id);
+            if link.is_some_and(|link| link.media.transport.is_none()) {
+                self.dial_media(id);
+            }
+        }
+    }
+
+    /// Ends the media of a link that is gone.
+    pub(super) fn close_link_media(&mut self, id: LinkId) {
+        self.close_transport(id);
+        self.trunks.retries.retain(|(_, link)| *link != id);
+    }
+
+    fn close_transport(&mut self, id: LinkId) {
+        let link = self.trunks.links.get_mut(&id);
+        let Some(transport) = link.and_then(|link| link.media.transport.take()) else {
+            return;
+        };
+        self.forget_streams(id);
+        self.trunks.transports.remove(&transport);
+        self.request(WORKER, Request::CloseTransport { transport });
+    }
+}
