@@ -13,5 +13,5 @@ pub use claims::{Bearer, Claims, Grants};
 pub use invites::{InviteError, Invites, NewInvite, role_attribute, room_grants, stable_identity};
 pub use keys::{KeyError, Keys};
 pub use rate::{CallLimit, TooMany, group};
-pub(crate) use secret::same;
+pub(crate) use secret::{random_text, same};
 pub use token::{Authority, INTERNAL_KEY_PREFIX, TokenError};

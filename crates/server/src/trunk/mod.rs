@@ -4,6 +4,12 @@
 //! who is there, frames, times out and bounds. What the messages mean is for
 //! [`control`](crate::control).
 
+mod address;
 mod link;
+mod secret;
+mod settings;
 
+pub use address::Address;
 pub use link::{LinkEnd, LinkEvent, LinkId, LinkInbox, LinkOutbox, Neighbour, Rooms, link_outbox};
+pub use secret::{BadSecret, JoinSecret, Pin, ProofKey};
+pub use settings::{Entry, Permit, check_name, check_rooms};
