@@ -5,11 +5,18 @@
 //! [`control`](crate::control).
 
 mod address;
+mod frame;
+mod hello;
 mod link;
+mod pulse;
 mod secret;
 mod settings;
 
 pub use address::Address;
+pub use frame::MAX_FRAME;
+pub(crate) use frame::decode;
+#[cfg(any(test, fuzzing))]
+pub(crate) use hello::fuzzing;
 pub use link::{LinkEnd, LinkEvent, LinkId, LinkInbox, LinkOutbox, Neighbour, Rooms, link_outbox};
 pub use secret::{BadSecret, JoinSecret, Pin, ProofKey};
 pub use settings::{Entry, Permit, check_name, check_rooms};
