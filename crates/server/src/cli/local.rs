@@ -12,11 +12,13 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::trunk::TrunkRequest;
 use crate::auth::{Accounts, Claims, Keys, TokenError, room_grants};
 use crate::clock::unix_seconds;
 use crate::control;
 use crate::http::api::Role;
 use crate::net::PageAddresses;
+use crate::trunk::Trunks;
 
 const NAME: &str = "umbrella.sock";
 
@@ -44,6 +46,7 @@ pub(super) enum Request {
         ttl_s: u64,
         key: Option<String>,
     },
+    Trunk(TrunkRequest),
 }
 
 /// What the server answers.
@@ -103,6 +106,7 @@ pub(super) struct Local {
     keys: Keys,
     addresses: std::sync::Arc<PageAddresses>,
     control: control::Handle,
+    trunks: Trunks,
 }
 
 impl Local {
@@ -114,6 +118,7 @@ impl Local {
         keys: Keys,
         addresses: std::sync::Arc<PageAddresses>,
         control: control::Handle,
+        trunks: Trunks,
     ) -> anyhow::Result<Self> {
         let path = data_dir.join(NAME);
         let what = || format!("cannot open the socket {}", path.display());
@@ -134,6 +139,7 @@ impl Local {
             keys,
             addresses,
             control,
+            trunks,
         })
     }
 
@@ -175,6 +181,7 @@ impl Local {
         match request {
             Request::AdminLink => admin_link(&self.accounts, &self.addresses).await,
             Request::Status => held(&self.control).await,
+            Request::Trunk(request) => super::trunk::answer(&self.trunks, request).await,
             Request::Token {
                 room,
                 identity,

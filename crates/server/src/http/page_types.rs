@@ -59,6 +59,16 @@ fn types() -> String {
         Status,
         Held,
         WorkerStatus,
+        TrunkOverview,
+        TrunkEntry,
+        TrunkState,
+        TrunkNeighbour,
+        AllowedServer,
+        TrunkRefusal,
+        AddTrunk,
+        ConfirmTrunk,
+        AllowServer,
+        AllowedNow,
     );
     text
 }

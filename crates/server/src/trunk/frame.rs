@@ -6,6 +6,9 @@ use umbrella_wire::trunk::Frame;
 /// Bytes of the longest frame.
 pub const MAX_FRAME: usize = 256 * 1024;
 
+/// What the sockets take: a frame that is a little too long is refused by us, in words that arrive.
+pub(super) const MAX_MESSAGE: usize = MAX_FRAME + 4096;
+
 /// Reads a frame of somebody who has proved who they are.
 ///
 /// # Errors

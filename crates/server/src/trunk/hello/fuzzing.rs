@@ -47,9 +47,9 @@ pub fn handshake(data: &[u8]) {
             }
         }
     }
-    if let Ok(frame) = crate::trunk::decode(bytes) {
+    if let Ok(frame) = crate::trunk::frame::decode(bytes) {
         assert!(bytes.len() <= crate::trunk::MAX_FRAME);
-        let again = crate::trunk::decode(&frame.encode_to_vec());
+        let again = crate::trunk::frame::decode(&frame.encode_to_vec());
         assert!(again.is_ok() || frame.encoded_len() > crate::trunk::MAX_FRAME);
     }
 }
