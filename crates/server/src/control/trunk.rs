@@ -1,22 +1,27 @@
 //! The links to other servers, as the owner of the rooms sees them.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::Control;
-use crate::trunk::LinkEvent;
+use crate::trunk::{LinkEvent, LinkId, LinkOutbox};
+
+/// Links stay up although nothing is said over them yet.
+static LINKS: Mutex<BTreeMap<LinkId, LinkOutbox>> = Mutex::new(BTreeMap::new());
 
 impl Control {
     /// Something has happened to a link.
     pub(super) fn link(&mut self, _now: Instant, event: LinkEvent) {
+        let mut links = LINKS.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            LinkEvent::Up {
-                link, neighbour, ..
-            } => {
-                tracing::info!(link = link.0, node = %neighbour.node, name = %neighbour.name,
-                    "trunk is up");
+            LinkEvent::Up { link, outbox, .. } => {
+                links.insert(link, outbox);
             }
             LinkEvent::Frame { .. } | LinkEvent::RoundTrip { .. } | LinkEvent::Silent { .. } => {}
-            LinkEvent::Down { link } => tracing::info!(link = link.0, "trunk is down"),
+            LinkEvent::Down { link } => {
+                links.remove(&link);
+            }
         }
     }
 }
