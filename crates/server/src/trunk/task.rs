@@ -36,7 +36,7 @@ pub(super) enum Order {
 /// What goes out besides the frames of the rooms' owner.
 #[derive(Debug)]
 enum Out {
-    Frame(Frame),
+    Frame(Box<Frame>),
     Bye(String),
 }
 
@@ -260,7 +260,7 @@ impl<F: Fn(Duration)> Running<F> {
 
     /// What does not fit is not sent: pings come again.
     fn send(&self, message: Message) {
-        let _ = self.own.try_send(Out::Frame(frame(message)));
+        let _ = self.own.try_send(Out::Frame(Box::new(frame(message))));
     }
 }
 
@@ -289,13 +289,13 @@ async fn write(
                 None => return "the link was dropped".to_owned(),
             },
             frame = frames.recv() => match frame {
-                Some(Ok(frame)) => Out::Frame(frame),
+                Some(Ok(frame)) => Out::Frame(Box::new(frame)),
                 Some(Err(end)) => Out::Bye(end.reason),
                 None => Out::Bye("the link is not needed any more".to_owned()),
             },
         };
         let batch = match next {
-            Out::Frame(frame) => batch(&mut writer, frame, &mut frames),
+            Out::Frame(frame) => batch(&mut writer, *frame, &mut frames),
             Out::Bye(why) => {
                 bye(writer, &why).await;
                 return why;

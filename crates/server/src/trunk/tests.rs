@@ -99,29 +99,32 @@ impl Site {
     async fn event(&mut self) -> LinkEvent {
         loop {
             let event = timeout(PATIENCE, self.events.recv()).await;
-            match event.expect("an event").expect("an event") {
-                LinkEvent::RoundTrip { .. } => {}
-                event => return event,
+            let event = event.expect("an event").expect("an event");
+            if !matches!(event, LinkEvent::RoundTrip { .. }) {
+                return event;
             }
         }
     }
 
     async fn up(&mut self) -> (LinkId, Box<Neighbour>, LinkOutbox) {
-        match self.event().await {
-            LinkEvent::Up {
-                link,
-                neighbour,
-                outbox,
-            } => (link, neighbour, outbox),
-            other => panic!("{other:?}"),
+        let event = self.event().await;
+        if let LinkEvent::Up {
+            link,
+            neighbour,
+            outbox,
+        } = event
+        {
+            return (link, neighbour, outbox);
         }
+        panic!("{event:?}");
     }
 
     async fn down(&mut self, which: LinkId) {
-        match self.event().await {
-            LinkEvent::Down { link } => assert_eq!(link, which),
-            other => panic!("{other:?}"),
-        }
+        let event = self.event().await;
+        assert!(
+            matches!(event, LinkEvent::Down { link } if link == which),
+            "{event:?}"
+        );
     }
 
     async fn refusals(&self, count: usize) -> Vec<String> {
@@ -232,12 +235,11 @@ async fn two_servers_join_and_tell_each_other_something() {
     };
     assert!(outbox.send(synced("there")) && outbox_there.send(synced("here")));
     for (site, room, which) in [(&mut b, "there", link_there), (&mut a, "here", link)] {
-        match site.event().await {
-            LinkEvent::Frame { link, frame } => {
-                assert_eq!((link, *frame), (which, synced(room)));
-            }
-            other => panic!("{other:?}"),
-        }
+        let event = site.event().await;
+        let LinkEvent::Frame { link, frame } = event else {
+            panic!("{event:?}");
+        };
+        assert_eq!((link, *frame), (which, synced(room)));
     }
     let entry = a.until(TrunkState::Connected).await;
     assert_eq!(entry.neighbour.unwrap().name, "Site B");
@@ -432,11 +434,9 @@ async fn silent_original_keeps_its_successor_out() {
     let mut gone = false;
     let mut come = false;
     while !(gone && come) {
-        match b.event().await {
-            LinkEvent::Down { link: which } => gone |= which == link,
-            LinkEvent::Up { neighbour, .. } => come |= neighbour.incarnation == 2,
-            other => panic!("{other:?}"),
-        }
+        let event = b.event().await;
+        gone |= matches!(&event, LinkEvent::Down { link: which } if *which == link);
+        come |= matches!(&event, LinkEvent::Up { neighbour, .. } if neighbour.incarnation == 2);
     }
 }
 
@@ -623,19 +623,18 @@ async fn neighbour_that_falls_silent_is_needed_and_not_noticed() {
     let (link, _, outbox) = b.up().await;
     outbox.attend(true);
     let start = Instant::now();
-    match b.event().await {
-        LinkEvent::Silent {
-            silent: true,
-            link: which,
-        } => assert_eq!(which, link),
-        other => panic!("{other:?}"),
-    }
+    let event = b.event().await;
+    assert!(
+        matches!(event, LinkEvent::Silent { silent: true, link: which } if which == link),
+        "{event:?}"
+    );
     let passed = start.elapsed();
     assert!(passed > Duration::from_millis(900) && passed < Duration::from_millis(2000));
     let ping = frame(Message::Ping(Ping { number: 1 }));
     send(&mut silent, ping.encode_to_vec()).await;
-    match b.event().await {
-        LinkEvent::Silent { silent: false, .. } => {}
-        other => panic!("{other:?}"),
-    }
+    let event = b.event().await;
+    assert!(
+        matches!(event, LinkEvent::Silent { silent: false, .. }),
+        "{event:?}"
+    );
 }
