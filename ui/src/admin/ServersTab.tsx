@@ -129,21 +129,23 @@ function EntryRow(props: { entry: TrunkEntry; onChanged: () => void; onRemove: (
           </span>
           {entry.why !== null && <span className="reason">{entry.why}</span>}
         </div>
-        {waits && (
-          <Button
-            kind="quiet"
-            busy={busy !== null}
-            aria-label={`Try ${entry.url} now`}
-            onClick={() => void retry()}
-          >
-            Try now
-          </Button>
-        )}
-        {!entry.configured && (
-          <Button kind="quiet" aria-label={`Remove ${entry.url}`} onClick={props.onRemove}>
-            Remove
-          </Button>
-        )}
+        <div className="row-actions">
+          {waits && (
+            <Button
+              kind="quiet"
+              busy={busy !== null}
+              aria-label={`Try ${entry.url} now`}
+              onClick={() => void retry()}
+            >
+              Try now
+            </Button>
+          )}
+          {!entry.configured && (
+            <Button kind="quiet" aria-label={`Remove ${entry.url}`} onClick={props.onRemove}>
+              Remove
+            </Button>
+          )}
+        </div>
       </div>
       {error !== null && <ErrorNote>{error}</ErrorNote>}
       {entry.fingerprint !== null && (
