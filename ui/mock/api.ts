@@ -1,6 +1,6 @@
+import type { AllowedServer, TrunkEntry, TrunkOverview } from '../src/api/trunkTypes.ts';
 import type {
   AdminSession,
-  AllowedServer,
   ApiKey,
   Invite,
   ParticipantDetail,
@@ -9,8 +9,6 @@ import type {
   RoomSummary,
   Status,
   TrackDetail,
-  TrunkEntry,
-  TrunkOverview,
 } from '../src/api/types.ts';
 
 /** What the mock says to one call. */

@@ -1,6 +1,6 @@
 import { type FormEvent, useId, useState } from 'react';
 import { api } from '../api/client.ts';
-import type { AllowedNow } from '../api/types.ts';
+import type { AllowedNow } from '../api/trunkTypes.ts';
 import { Button } from '../ui/Button.tsx';
 import { CopyField } from '../ui/CopyField.tsx';
 import { Dialog } from '../ui/Dialog.tsx';

@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react';
 import { api } from '../api/client.ts';
-import type { AllowedServer, TrunkEntry, TrunkOverview, TrunkRefusal } from '../api/types.ts';
+import type { AllowedServer, TrunkEntry, TrunkOverview, TrunkRefusal } from '../api/trunkTypes.ts';
 import { Button } from '../ui/Button.tsx';
 import { Confirm } from '../ui/Confirm.tsx';
 import { Loading } from '../ui/Loading.tsx';

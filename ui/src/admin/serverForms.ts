@@ -4,7 +4,7 @@ import type {
   AllowServer,
   TrunkEntry,
   TrunkNeighbour,
-} from '../api/types.ts';
+} from '../api/trunkTypes.ts';
 import { durationText } from './format.ts';
 
 /** What the form to join another server holds: texts, as they are typed. */

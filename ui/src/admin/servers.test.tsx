@@ -1,7 +1,7 @@
 import { render, screen, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { TrunkEntry, TrunkOverview } from '../api/types.ts';
+import type { TrunkEntry, TrunkOverview } from '../api/trunkTypes.ts';
 import { ServersTab } from './ServersTab.tsx';
 import {
   allowedText,

@@ -1,12 +1,16 @@
 import { apiUrl } from './prefix.ts';
 import type {
   AddTrunk,
-  AdminSession,
   AllowedNow,
   AllowServer,
+  ConfirmTrunk,
+  TrunkEntry,
+  TrunkOverview,
+} from './trunkTypes.ts';
+import type {
+  AdminSession,
   ApiError,
   ApiKey,
-  ConfirmTrunk,
   CreatedInvite,
   CreatedKey,
   CreateInvite,
@@ -22,8 +26,6 @@ import type {
   RoomSummary,
   SetupRequest,
   Status,
-  TrunkEntry,
-  TrunkOverview,
 } from './types.ts';
 
 /** How long any call may take before it counts as failed. */
