@@ -17,6 +17,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, Config};
 
+pub(crate) use local::is_local_authority;
 pub use local::{LocalAuthority, Names};
 pub use trust::mobile_profile;
 

@@ -120,7 +120,13 @@ async fn refuse(
     failure: &Failure,
     socket: Socket,
 ) {
-    inner.turn_away(address, key, &failure.to_string());
+    match (key, failure) {
+        // Whoever looks for open doors is no server, and would fill the operator's list.
+        (None, Failure::Malformed(why)) => {
+            tracing::info!(%address, why, "somebody who is no server was refused");
+        }
+        (key, failure) => inner.turn_away(address, key, &failure.to_string()),
+    }
     if !matches!(failure, Failure::Refused { .. }) {
         socket.end(failure.refused().encode_to_vec()).await;
     }

@@ -60,8 +60,7 @@ impl Pulse {
     pub(super) fn attend(&mut self, now: Instant, attended: bool) {
         if attended && !self.attended {
             // What was not heard while nobody cared does not count.
-            self.heard = now;
-            self.asked = None;
+            self.pardon(now);
             self.next = now;
         }
         self.attended = attended;
@@ -77,6 +76,13 @@ impl Pulse {
         self.heard = now;
         self.asked = None;
         std::mem::take(&mut self.silent)
+    }
+
+    /// We have not listened until now: what was not heard meanwhile does not count. Whether the
+    /// neighbour is silent stays as it was.
+    pub(super) fn pardon(&mut self, now: Instant) {
+        self.heard = now;
+        self.asked = None;
     }
 
     /// A ping was answered: how long that took. `None` if it was never sent.
@@ -260,6 +266,19 @@ mod tests {
         assert!(!pulse.heard(start + ms(1_400)));
         let next = run(&mut pulse, start, ms(2_600));
         assert!(next.contains(&(2_500, Beat::Silent)), "{next:?}");
+    }
+
+    #[test]
+    fn neighbour_stays_silent_for_good_because_we_were_busy() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        pulse.attend(start, true);
+        run(&mut pulse, start, ms(1_200));
+        pulse.pardon(start + ms(1_300));
+        assert!(
+            pulse.heard(start + ms(1_400)),
+            "nobody is told that it is back"
+        );
     }
 
     #[test]

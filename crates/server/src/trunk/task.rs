@@ -139,7 +139,7 @@ impl<F: Fn(Duration)> Running<F> {
         if let Some(pause) = self.budget.take(now, bytes.len()) {
             // Nothing is read meanwhile: the network holds it back for us.
             tokio::time::sleep(pause).await;
-            self.pulse.heard(Instant::now());
+            self.pulse.pardon(Instant::now());
         }
         if bytes.is_empty() {
             return Ok(());
@@ -254,7 +254,7 @@ impl<F: Fn(Duration)> Running<F> {
         let _ = self.events.send(event).await;
         let now = Instant::now();
         if now.duration_since(before) > Duration::from_millis(100) {
-            self.pulse.heard(now);
+            self.pulse.pardon(now);
         }
     }
 
