@@ -1,7 +1,7 @@
 import { type FormEvent, useId, useState } from 'react';
 import { api } from '../api/client.ts';
 import { Button } from '../ui/Button.tsx';
-import { ErrorNote } from '../ui/Notes.tsx';
+import { ErrorNote, InfoNote } from '../ui/Notes.tsx';
 import { RoomsField } from './AllowServer.tsx';
 import { FIRST_JOIN, isPlain, readJoinForm } from './serverForms.ts';
 import { useAction } from './useData.ts';
@@ -10,11 +10,13 @@ import { useAction } from './useData.ts';
 export function JoinServer(props: { onAdded: () => void }) {
   const [form, setForm] = useState(FIRST_JOIN);
   const [problem, setProblem] = useState<string | null>(null);
+  const [joined, setJoined] = useState<string | null>(null);
   const { busy, error, run } = useAction();
   const id = useId();
 
   const change = (changed: Partial<typeof form>) => {
     setProblem(null);
+    setJoined(null);
     setForm((before) => ({ ...before, ...changed }));
   };
 
@@ -24,8 +26,9 @@ export function JoinServer(props: { onAdded: () => void }) {
     setProblem(read.ok ? null : read.problem);
     if (!read.ok) return;
     await run('join', async () => {
-      await api.addTrunk(read.value);
+      const entry = await api.addTrunk(read.value);
       setForm(FIRST_JOIN);
+      setJoined(entry.url);
       props.onAdded();
     });
   }
@@ -80,6 +83,9 @@ export function JoinServer(props: { onAdded: () => void }) {
         </div>
       )}
       {(problem ?? error) !== null && <ErrorNote>{problem ?? error}</ErrorNote>}
+      {joined !== null && (
+        <InfoNote>{joined} is dialled from now on: “Joined servers” shows how that goes.</InfoNote>
+      )}
       <div>
         <Button kind="primary" type="submit" busy={busy !== null}>
           Join

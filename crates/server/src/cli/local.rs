@@ -22,8 +22,11 @@ use crate::trunk::Trunks;
 
 const NAME: &str = "umbrella.sock";
 
-/// Bytes of the longest line.
+/// Bytes of the longest request.
 const MAX_LINE: u64 = 64 * 1024;
+
+/// Bytes of the longest answer: what the server tells of all its rooms or trunks.
+const MAX_ANSWER: u64 = 32 * 1024 * 1024;
 
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,7 +74,7 @@ pub(super) fn ask(data_dir: &Path, request: &Request) -> anyhow::Result<Answer> 
         .write_all(line.as_bytes())
         .context("the server does not listen")?;
     let mut answer = String::new();
-    BufReader::new(stream.take(MAX_LINE))
+    BufReader::new(stream.take(MAX_ANSWER))
         .read_line(&mut answer)
         .context("the server does not answer")?;
     serde_json::from_str(&answer)

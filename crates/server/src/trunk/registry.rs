@@ -485,7 +485,11 @@ async fn live(
         let inner = Arc::clone(&inner);
         move |time| inner.round_trip(link, time)
     };
-    let why = task::run(link, socket, inbox, orders, events, round_trip).await;
+    // Whatever goes wrong there, the owner of the rooms has to hear that the link is down.
+    let running = tokio::spawn(task::run(link, socket, inbox, orders, events, round_trip));
+    let why = running
+        .await
+        .unwrap_or_else(|_| "the link has failed".into());
     inner.state().links.remove(&link);
     let _ = inner.events.send(LinkEvent::Down { link }).await;
     tracing::info!(link = link.0, why, "a trunk is down");
