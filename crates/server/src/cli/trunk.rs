@@ -85,7 +85,7 @@ pub(super) struct AllowArgs {
     no_moderation: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(super) struct AddArgs {
     /// The other server's address, as https://meet.example.org or wss://meet.example.org/wsb.
     url: String,
@@ -100,8 +100,15 @@ pub(super) struct AddArgs {
     insecure: bool,
 }
 
+/// Without the secret.
+impl std::fmt::Debug for AddArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AddArgs({})", self.url)
+    }
+}
+
 /// What a subcommand asks the running server.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TrunkRequest {
     Allow(AllowServer),
@@ -119,13 +126,6 @@ pub(super) enum TrunkRequest {
         server: String,
         fingerprint: Option<String>,
     },
-}
-
-/// Without what is asked: a secret may be in it.
-impl std::fmt::Debug for TrunkRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TrunkRequest")
-    }
 }
 
 /// The subcommand's side.

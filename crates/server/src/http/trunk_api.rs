@@ -10,6 +10,8 @@
 //! | `POST /api/admin/trunks/allowed` | [`AllowServer`] | [`AllowedNow`] |
 //! | `DELETE /api/admin/trunks/allowed/{key}` | | 204 |
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -137,7 +139,7 @@ pub struct TrunkRefusal {
 }
 
 /// Dials another server from now on.
-#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[derive(Clone, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddTrunk {
     /// The other server's address.
@@ -174,7 +176,7 @@ pub struct AllowServer {
 }
 
 /// A new join secret.
-#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[derive(Clone, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowedNow {
     /// What it allows.
@@ -183,4 +185,18 @@ pub struct AllowedNow {
     pub secret: String,
     /// Addresses under which other servers can dial this one.
     pub urls: Vec<String>,
+}
+
+/// Without the secret.
+impl fmt::Debug for AddTrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AddTrunk({})", self.url)
+    }
+}
+
+/// Without the secret.
+impl fmt::Debug for AllowedNow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AllowedNow({:?})", self.server)
+    }
 }

@@ -478,6 +478,18 @@ async fn server_joins_itself() {
     assert_eq!(why, "this address leads back to this server");
 }
 
+#[test]
+fn request_or_answer_with_a_secret_stands_in_a_log() {
+    let secret = JoinSecret::random(None).text();
+    let add = AddTrunk {
+        url: "https://a".into(),
+        secret: secret.clone(),
+        rooms: Vec::new(),
+        insecure: false,
+    };
+    assert!(!format!("{add:?}").contains(&secret));
+}
+
 #[tokio::test]
 async fn other_version_is_refused_without_saying_so() {
     let b_dir = tempfile::tempdir().unwrap();
@@ -629,7 +641,7 @@ async fn neighbour_that_falls_silent_is_needed_and_not_noticed() {
         "{event:?}"
     );
     let passed = start.elapsed();
-    assert!(passed > Duration::from_millis(900) && passed < Duration::from_millis(2000));
+    assert!(passed > Duration::from_millis(900) && passed < Duration::from_secs(4));
     let ping = frame(Message::Ping(Ping { number: 1 }));
     send(&mut silent, ping.encode_to_vec()).await;
     let event = b.event().await;
