@@ -28,9 +28,10 @@ async function freePort(preferred) {
   return port;
 }
 
-/** Starts a server and waits until it accepts; `name` names its log. */
-export async function startServer(name, env = {}) {
-  const server = new Server(name, await freePort(8081), await freePort(40_000), env);
+/** Starts a server and waits until it accepts; `name` names its log, `index` tells several apart. */
+export async function startServer(name, env = {}, index = 0) {
+  const port = await freePort(8081 + index);
+  const server = new Server(name, port, await freePort(40_000 + 100 * index), env);
   try {
     await server.start();
   } catch (error) {

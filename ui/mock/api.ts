@@ -1,3 +1,4 @@
+import type { AllowedServer, TrunkEntry, TrunkOverview } from '../src/api/trunkTypes.ts';
 import type {
   AdminSession,
   ApiKey,
@@ -15,6 +16,9 @@ export type Answer = { status: number; body?: unknown };
 
 type Body = Record<string, unknown>;
 
+/** Makes keys of servers. */
+let servers = 0;
+
 const now = Math.floor(Date.now() / 1000);
 
 const state = {
@@ -26,6 +30,28 @@ const state = {
     invite('2', 'Family', 'moderate', null, null),
     invite('3', 'Staff meeting on Tuesday', 'watch', now + 86_400 * 6, null),
   ] as Invite[],
+  trunks: {
+    node: 'ND_hq2mvW9aTqLr1xW8',
+    name: 'workshop',
+    media: true,
+    fingerprint: Array(32).fill('3F').join(':'),
+    entries: [
+      trunk('https://cloud.example.org/umbrella', 'connected'),
+      trunk('https://school.example.org', 'connecting'),
+      trunk('https://clinic.example.org:8443', 'refused'),
+      trunk('http://192.168.7.1:8081', 'reconnecting'),
+      trunk('https://barn.local:8081', 'confirm'),
+    ],
+    allowed: [allowedServer('Hut in the mountains', true), allowedServer('Boat', false)],
+    refusals: [
+      {
+        at: now - 60,
+        address: '203.0.113.7',
+        name: null,
+        why: 'the join secret was not made here, or was revoked',
+      },
+    ],
+  } as TrunkOverview,
   keys: [
     { key: 'APIhq2mvW9', note: 'from configuration', createdAt: now - 86_400, configured: true },
     { key: 'APIx81Lq0a', note: 'Home automation', createdAt: now - 3600, configured: false },
@@ -96,6 +122,7 @@ function admin(
       ],
     });
   }
+  if (area === 'trunks') return trunks(method, id, rest, body);
   if (area === 'keys') {
     if (method === 'GET') return ok(state.keys);
     if (method === 'DELETE') {
@@ -107,6 +134,74 @@ function admin(
     return ok({ key, secret: 'mock-secret-not-a-real-one-0123456789abcdef' });
   }
   return fail(404, 'not_found', 'No such call.');
+}
+
+function trunks(method: string, id: string | undefined, rest: string[], body: Body): Answer {
+  if (method === 'GET') return ok(state.trunks);
+  if (method === 'DELETE') {
+    const key = id === 'allowed' ? rest[0] : id;
+    state.trunks.entries = state.trunks.entries.filter((entry) => entry.key !== key);
+    state.trunks.allowed = state.trunks.allowed.filter((server) => server.key !== key);
+    return { status: 204 };
+  }
+  if (id === 'allowed') {
+    const server = allowedServer(String(body.name), false);
+    state.trunks.allowed.push(server);
+    const secret = 'umbrella-join-v1.mock-secret-not-a-real-one-0123456789abcdef0123456789abcdef';
+    const urls = ['https://localhost:8081', 'https://192.168.1.5:8081', 'https://hut.local:8081'];
+    return ok({ server, secret, urls });
+  }
+  if (rest.length > 0) return { status: 204 };
+  const entry = trunk(String(body.url), 'connecting');
+  state.trunks.entries.push(entry);
+  return ok(entry);
+}
+
+function trunk(url: string, how: TrunkEntry['state']): TrunkEntry {
+  const waits = how === 'refused' || how === 'reconnecting';
+  return {
+    key: url,
+    url,
+    rooms: how === 'connected' ? ['site-*', 'Workshop'] : [],
+    insecure: url.startsWith('http:'),
+    configured: how === 'connected',
+    state: how,
+    why:
+      how === 'refused'
+        ? 'the join secret is not accepted: it may be mistyped, revoked or expired; the operator of this server sees why'
+        : how === 'reconnecting'
+          ? 'connecting: Connection refused (os error 111)'
+          : null,
+    retryInS: waits ? 17 : null,
+    fingerprint: how === 'confirm' ? Array(32).fill('A7').join(':') : null,
+    neighbour: how === 'connected' ? neighbour('Cloud in Frankfurt') : null,
+  };
+}
+
+function neighbour(name: string) {
+  return {
+    node: 'ND_x81Lq0a9',
+    name,
+    version: '0.1.0',
+    media: true,
+    rttMs: 23.4,
+    since: now - 7300,
+  };
+}
+
+function allowedServer(name: string, there: boolean): AllowedServer {
+  servers += 1;
+  return {
+    key: `key${servers}`,
+    name,
+    rooms: [],
+    moderate: there,
+    expiresAt: now + 604_800,
+    createdAt: now,
+    joined: there,
+    configured: false,
+    connected: there ? [neighbour('Hut')] : [],
+  };
 }
 
 function rooms(method: string, name: string | undefined, rest: string[], body: Body): Answer {

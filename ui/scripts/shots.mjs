@@ -36,6 +36,16 @@ const scenes = {
     },
   },
   keys: { hash: '#/admin/keys', admin: true },
+  servers: { hash: '#/admin/servers', admin: true },
+  allowed: {
+    hash: '#/admin/servers',
+    admin: true,
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Allow a server to join' }).click();
+      await page.getByLabel('Its name').fill('Boat house');
+      await page.getByRole('button', { name: 'Make join secret' }).click();
+    },
+  },
   status: { hash: '#/admin/status', admin: true },
   call1: { hash: 'mock/room.html?people=1' },
   call2: { hash: 'mock/room.html?people=2' },

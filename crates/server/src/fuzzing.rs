@@ -3,6 +3,7 @@
 
 pub use crate::control::data::fuzzing::stamping;
 pub use crate::signal::livekit::fuzzing::{greeting, signalling};
+pub use crate::trunk::fuzzing::handshake;
 pub use crate::worker::framing::fuzzing::framing;
 
 #[cfg(test)]
@@ -29,6 +30,11 @@ mod tests {
     #[test]
     fn data_messages_that_once_broke_something() {
         replay("stamping", stamping);
+    }
+
+    #[test]
+    fn servers_that_once_broke_something() {
+        replay("handshake", handshake);
     }
 
     #[test]

@@ -10,6 +10,7 @@ import { ErrorNote } from '../ui/Notes.tsx';
 import { InvitesTab } from './InvitesTab.tsx';
 import { KeysTab } from './KeysTab.tsx';
 import { RoomsTab } from './RoomsTab.tsx';
+import { ServersTab } from './ServersTab.tsx';
 import { StatusTab } from './StatusTab.tsx';
 import '../styles/admin.css';
 
@@ -17,6 +18,7 @@ const TABS: Record<AdminTab, { label: string; icon: IconName }> = {
   rooms: { label: 'Rooms', icon: 'room' },
   invites: { label: 'Invites', icon: 'link' },
   keys: { label: 'API keys', icon: 'key' },
+  servers: { label: 'Servers', icon: 'servers' },
   status: { label: 'Status', icon: 'quality' },
 };
 
@@ -61,6 +63,8 @@ function tabContent(tab: AdminTab) {
       return <InvitesTab />;
     case 'keys':
       return <KeysTab />;
+    case 'servers':
+      return <ServersTab />;
     case 'status':
       return <StatusTab />;
   }

@@ -1,5 +1,13 @@
 import { apiUrl } from './prefix.ts';
 import type {
+  AddTrunk,
+  AllowedNow,
+  AllowServer,
+  ConfirmTrunk,
+  TrunkEntry,
+  TrunkOverview,
+} from './trunkTypes.ts';
+import type {
   AdminSession,
   ApiError,
   ApiKey,
@@ -73,6 +81,16 @@ export const api = {
   createKey: (body: CreateKey) => call<CreatedKey>('POST', '/api/admin/keys', body),
   revokeKey: (key: string) => call<void>('DELETE', `/api/admin/keys/${encodeURIComponent(key)}`),
   status: () => call<Status>('GET', '/api/admin/status'),
+
+  trunks: () => call<TrunkOverview>('GET', '/api/admin/trunks'),
+  addTrunk: (body: AddTrunk) => call<TrunkEntry>('POST', '/api/admin/trunks', body),
+  removeTrunk: (key: string) => call<void>('DELETE', trunkPath(key)),
+  confirmTrunk: (key: string, body: ConfirmTrunk) =>
+    call<void>('POST', `${trunkPath(key)}/confirm`, body),
+  retryTrunk: (key: string) => call<void>('POST', `${trunkPath(key)}/retry`),
+  allowServer: (body: AllowServer) => call<AllowedNow>('POST', '/api/admin/trunks/allowed', body),
+  revokeServer: (key: string) =>
+    call<void>('DELETE', `/api/admin/trunks/allowed/${encodeURIComponent(key)}`),
 };
 
 /** What moderators do, by the server API: with the token of their own call, never the admin's. */
@@ -95,6 +113,10 @@ async function signIn(answer: Promise<AdminSession>): Promise<AdminSession> {
   const session = await answer;
   csrf = session.csrf;
   return session;
+}
+
+function trunkPath(key: string): string {
+  return `/api/admin/trunks/${encodeURIComponent(key)}`;
 }
 
 function roomPath(room: string): string {

@@ -55,6 +55,39 @@ impl CallLimit {
     }
 }
 
+/// Bounds how often other servers may try to join. A server whose secret is right is not held back.
+#[derive(Debug)]
+pub struct TrunkLimit(Limiter);
+
+impl TrunkLimit {
+    /// Nobody has tried yet.
+    pub fn new(now: Instant) -> Self {
+        let each = Rate {
+            burst: 20.0,
+            per_second: 0.2,
+        };
+        let all = Rate {
+            burst: 200.0,
+            per_second: 10.0,
+        };
+        Self(Limiter::new(each, all, now))
+    }
+
+    /// Takes one attempt.
+    ///
+    /// # Errors
+    ///
+    /// If there were too many.
+    pub fn attempt(&self, who: IpAddr, now: Instant) -> Result<(), TooMany> {
+        self.0.attempt(who, now)
+    }
+
+    /// Gives one back: it was a good one.
+    pub fn refund(&self, who: IpAddr) {
+        self.0.refund(who);
+    }
+}
+
 /// Counts attempts.
 #[derive(Debug)]
 pub(super) struct Limiter {

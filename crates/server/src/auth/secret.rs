@@ -11,7 +11,7 @@ pub(super) fn random_secret() -> String {
 }
 
 /// So many random bytes as URL-safe text.
-pub(super) fn random_text(bytes: usize) -> String {
+pub(crate) fn random_text(bytes: usize) -> String {
     let mut buffer = vec![0; bytes];
     rand::rng().fill_bytes(&mut buffer);
     URL_SAFE_NO_PAD.encode(buffer)

@@ -12,16 +12,21 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::trunk::TrunkRequest;
 use crate::auth::{Accounts, Claims, Keys, TokenError, room_grants};
 use crate::clock::unix_seconds;
 use crate::control;
 use crate::http::api::Role;
 use crate::net::PageAddresses;
+use crate::trunk::Trunks;
 
 const NAME: &str = "umbrella.sock";
 
-/// Bytes of the longest line.
+/// Bytes of the longest request.
 const MAX_LINE: u64 = 64 * 1024;
+
+/// Bytes of the longest answer: what the server tells of all its rooms or trunks.
+const MAX_ANSWER: u64 = 32 * 1024 * 1024;
 
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,6 +49,7 @@ pub(super) enum Request {
         ttl_s: u64,
         key: Option<String>,
     },
+    Trunk(TrunkRequest),
 }
 
 /// What the server answers.
@@ -68,7 +74,7 @@ pub(super) fn ask(data_dir: &Path, request: &Request) -> anyhow::Result<Answer> 
         .write_all(line.as_bytes())
         .context("the server does not listen")?;
     let mut answer = String::new();
-    BufReader::new(stream.take(MAX_LINE))
+    BufReader::new(stream.take(MAX_ANSWER))
         .read_line(&mut answer)
         .context("the server does not answer")?;
     serde_json::from_str(&answer)
@@ -103,6 +109,7 @@ pub(super) struct Local {
     keys: Keys,
     addresses: std::sync::Arc<PageAddresses>,
     control: control::Handle,
+    trunks: Trunks,
 }
 
 impl Local {
@@ -114,6 +121,7 @@ impl Local {
         keys: Keys,
         addresses: std::sync::Arc<PageAddresses>,
         control: control::Handle,
+        trunks: Trunks,
     ) -> anyhow::Result<Self> {
         let path = data_dir.join(NAME);
         let what = || format!("cannot open the socket {}", path.display());
@@ -134,6 +142,7 @@ impl Local {
             keys,
             addresses,
             control,
+            trunks,
         })
     }
 
@@ -175,6 +184,7 @@ impl Local {
         match request {
             Request::AdminLink => admin_link(&self.accounts, &self.addresses).await,
             Request::Status => held(&self.control).await,
+            Request::Trunk(request) => super::trunk::answer(&self.trunks, request).await,
             Request::Token {
                 room,
                 identity,

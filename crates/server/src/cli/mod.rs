@@ -3,6 +3,7 @@
 mod greeting;
 mod local;
 mod serve;
+mod trunk;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, default_toml, unknown_variables};
 use local::{Answer, Request};
+use trunk::TrunkArgs;
 
 /// Calls, cameras and trunks between sites in one binary.
 ///
@@ -49,6 +51,8 @@ enum Command {
     ///
     /// Asks the running server, which is found through the data directory.
     Status,
+    /// Share rooms with other servers.
+    Trunk(TrunkArgs),
     /// Check the configuration, or print it with its defaults.
     Config(ConfigArgs),
 }
@@ -121,6 +125,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Token(args)) => ask(&config, &args.into()),
         Some(Command::AdminLink) => ask(&config, &Request::AdminLink),
         Some(Command::Status) => ask(&config, &Request::Status),
+        Some(Command::Trunk(args)) => trunk::run(&config, args.command),
         Some(Command::Config(_)) => print("The configuration is valid."),
     }
 }

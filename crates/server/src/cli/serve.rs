@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::greeting::{media_lines, push};
@@ -19,6 +19,7 @@ use crate::http::{self, App, Page, Phase};
 use crate::net::{PageAddresses, interface_addresses};
 use crate::store::{self, DataDir, Store};
 use crate::tls::Tls;
+use crate::trunk::{LinkEvent, Pin, Trunks};
 use crate::webhook::Webhooks;
 use crate::worker;
 
@@ -75,17 +76,22 @@ impl Server {
                 Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
             }
         }
+        let authority = tls.as_ref().and_then(Tls::authority_certificate);
+        let pin = authority.as_deref().map(Pin::of);
+        let (trunks, links) = Trunks::start(&config.trunk, store.clone(), pin).await?;
+        tokio::spawn(pass_on(links, control.clone()));
         let (phase, phases) = watch::channel(Phase::Starting);
         let app = App {
             accounts: Accounts::new(store.clone()),
             invites: Invites::new(store.clone()),
             page: Page::new(&config.http.prefix),
-            authority: tls.as_ref().and_then(Tls::authority_certificate),
+            authority,
             addresses: Arc::clone(&addresses),
             config: Arc::new(config),
             store,
             keys,
             control,
+            trunks,
             phase: phases.clone(),
             started,
             started_at,
@@ -96,6 +102,7 @@ impl Server {
             app.keys.clone(),
             Arc::clone(&addresses),
             app.control.clone(),
+            app.trunks.clone(),
         )?;
         let service = service(&app, tls.as_ref());
         let certificate = describe(tls.as_ref());
@@ -130,7 +137,8 @@ impl Server {
 
     async fn stop(self) {
         self.phase.send_replace(Phase::Stopping);
-        self.app.control.shutdown().await;
+        // Links say goodbye before there are no rooms any more.
+        tokio::join!(self.app.trunks.shutdown(), self.app.control.shutdown());
         let requests = tokio::time::timeout(LAST_REQUESTS, self.http);
         let webhooks = async {
             if let Some(webhooks) = self.webhooks {
@@ -208,12 +216,20 @@ fn service(app: &App, tls: Option<&Tls>) -> http::Service {
         Arc::clone(app.keys.authority()),
         app.config.limits.clone(),
     );
+    let doors = signalling.merge(crate::trunk::router(app.trunks.clone()));
     http::Service {
-        router: http::router(app.clone(), signalling),
+        router: http::router(app.clone(), doors),
         tls: tls.map(Tls::server_config),
         max_connections: app.config.http.max_connections,
         trusted: app.config.http.trusted_proxies.clone(),
         control: app.control.clone(),
+    }
+}
+
+/// Brings what happens to links to the owner of the rooms.
+async fn pass_on(mut links: mpsc::Receiver<LinkEvent>, control: control::Handle) {
+    while let Some(event) = links.recv().await {
+        control.link(event).await;
     }
 }
 

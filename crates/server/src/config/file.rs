@@ -15,6 +15,7 @@ pub(super) struct FileConfig {
     pub(super) auth: Auth,
     pub(super) metrics: Metrics,
     pub(super) webhook: Webhook,
+    pub(super) trunk: Trunk,
     pub(super) limits: Limits,
 }
 
@@ -130,6 +131,71 @@ pub(super) struct Metrics {
 pub(super) struct Webhook {
     pub(super) urls: Vec<String>,
     pub(super) api_key: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Trunk {
+    pub(super) name: String,
+    pub(super) role: String,
+    pub(super) to: Vec<TrunkTo>,
+    pub(super) allow: Vec<TrunkAllow>,
+}
+
+impl Default for Trunk {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            role: "media".to_owned(),
+            to: Vec::new(),
+            allow: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TrunkTo {
+    pub(super) url: String,
+    pub(super) secret: String,
+    pub(super) rooms: Vec<String>,
+    pub(super) insecure: bool,
+}
+
+/// Without the secret.
+impl std::fmt::Debug for TrunkTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TrunkTo({})", self.url)
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TrunkAllow {
+    pub(super) name: String,
+    pub(super) secret: String,
+    pub(super) rooms: Vec<String>,
+    pub(super) moderate: bool,
+    pub(super) expires: String,
+}
+
+impl Default for TrunkAllow {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            secret: String::new(),
+            rooms: Vec::new(),
+            moderate: true,
+            expires: String::new(),
+        }
+    }
+}
+
+/// Without the secret.
+impl std::fmt::Debug for TrunkAllow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TrunkAllow({})", self.name)
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -15,6 +15,8 @@ pub(super) enum Kind {
     List,
     /// A table of strings; in the environment `name: value`, separated by commas or new lines.
     Pairs,
+    /// A list of tables with these fields; in the environment written as in the file.
+    Tables(&'static [Column]),
 }
 
 impl Kind {
@@ -26,8 +28,24 @@ impl Kind {
             Self::Number => "a whole number, 0 or more",
             Self::List => "a list of strings, like [\"a\", \"b\"]",
             Self::Pairs => "a table of strings, like { name = \"value\" }",
+            Self::Tables(_) => "a list of tables, like [{ name = \"value\" }]",
         }
     }
+}
+
+/// One field of a table in a list, with what it holds. Optional unless the documentation says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) name: &'static str,
+    pub(super) kind: ColumnKind,
+}
+
+/// What a field of a table in a list looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ColumnKind {
+    Text,
+    Switch,
+    List,
 }
 
 /// One key.
@@ -56,7 +74,7 @@ const fn key(name: &'static str, env: &'static str, kind: Kind, doc: &'static st
     }
 }
 
-use Kind::{List, Number, Pairs, Switch, Text};
+use Kind::{List, Number, Pairs, Switch, Tables, Text};
 
 /// The whole configuration, in the order in which it is printed.
 pub(super) const SECTIONS: &[Section] = &[
@@ -99,6 +117,11 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "webhook",
         doc: "Applications that are told what happens in rooms. See docs/webhooks.md.",
         keys: WEBHOOK,
+    },
+    Section {
+        name: "trunk",
+        doc: "Other servers with which rooms are shared. See docs/trunks.md.",
+        keys: TRUNK,
     },
     Section {
         name: "limits",
@@ -288,6 +311,59 @@ const WEBHOOK: &[Key] = &[
         "The API key whose secret signs events: one of auth.keys, or one made on the page. Empty: \
          the only one of auth.keys.",
     ),
+];
+
+const TRUNK: &[Key] = &[
+    key(
+        "name",
+        "UMBRELLA_TRUNK_NAME",
+        Text,
+        "What other servers call this one. Empty: the name of the machine.",
+    ),
+    key(
+        "role",
+        "UMBRELLA_TRUNK_ROLE",
+        Text,
+        "\"media\", or \"signalling\" for a server that tells others of each other and forwards no \
+         audio, video or data between them.",
+    ),
+    key(
+        "to",
+        "UMBRELLA_TRUNK_TO",
+        Tables(TRUNK_TO),
+        "Servers to dial, besides those of the page, each in a table [[trunk.to]]: url, secret (a \
+         join secret of that server), rooms (patterns such as [\"site-*\"]; left out, all), \
+         insecure (true allows http:// beyond this machine). At most 64.",
+    ),
+    key(
+        "allow",
+        "UMBRELLA_TRUNK_ALLOW",
+        Tables(TRUNK_ALLOW),
+        "Servers that may join, besides those of the page, each in a table [[trunk.allow]]: name, \
+         secret (`umbrella trunk secret` prints a new one), rooms (patterns; left out, all), \
+         moderate (false keeps its moderators from muting and removing participants here), expires \
+         (when a server that has not joined yet is refused, as \"2030-12-31T00:00:00Z\"; left out, \
+         never). At most 256.",
+    ),
+];
+
+const fn column(name: &'static str, kind: ColumnKind) -> Column {
+    Column { name, kind }
+}
+
+const TRUNK_TO: &[Column] = &[
+    column("url", ColumnKind::Text),
+    column("secret", ColumnKind::Text),
+    column("rooms", ColumnKind::List),
+    column("insecure", ColumnKind::Switch),
+];
+
+const TRUNK_ALLOW: &[Column] = &[
+    column("name", ColumnKind::Text),
+    column("secret", ColumnKind::Text),
+    column("rooms", ColumnKind::List),
+    column("moderate", ColumnKind::Switch),
+    column("expires", ColumnKind::Text),
 ];
 
 const LIMITS: &[Key] = &[

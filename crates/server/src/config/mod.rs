@@ -5,6 +5,7 @@ mod keys;
 mod parse;
 mod print;
 mod read;
+mod trunk;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::net::Cidr;
 
 pub use print::{default_toml, reference};
 pub use read::unknown_variables;
+pub use trunk::{TrunkAllow, TrunkConfig, TrunkTo};
 pub use webhook::{WebhookConfig, WebhookUrl};
 
 /// The name of the file that is read from the working directory when no other is named.
@@ -49,6 +51,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// Who is told what happens in rooms.
     pub webhook: WebhookConfig,
+    /// Other servers with which rooms are shared.
+    pub trunk: TrunkConfig,
     /// What clients may ask for.
     pub limits: LimitsConfig,
 }

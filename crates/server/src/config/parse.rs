@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::file::{Auth, FileConfig, Http, Limits, Media, Metrics, Rooms, Server, Tls, Webhook};
 use super::keys::SECTIONS;
 use super::read::Written;
+use super::trunk;
 use super::webhook::MAX_URLS;
 use super::{
     CertificateFiles, Config, ConfigError, ConfiguredKey, Environment, HttpConfig, LimitsConfig,
@@ -30,6 +31,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         auth,
         metrics,
         webhook,
+        trunk,
         limits,
     } = values;
     let (name, data_dir, log) = check_server(&server, &blame)?;
@@ -47,18 +49,24 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         keys,
         metrics: check_metrics(&metrics, &blame)?,
         webhook,
+        trunk: trunk::check(&trunk, &blame)?,
         limits: check_limits(&limits, &blame)?,
     })
 }
 
 /// Knows where a value came from.
-struct Blame<'a> {
+pub(super) struct Blame<'a> {
     file: Option<PathBuf>,
     env: &'a Environment,
 }
 
 impl Blame<'_> {
-    fn error(&self, section: &str, name: &str, problem: impl Into<String>) -> ConfigError {
+    pub(super) fn error(
+        &self,
+        section: &str,
+        name: &str,
+        problem: impl Into<String>,
+    ) -> ConfigError {
         let variable = SECTIONS
             .iter()
             .filter(|s| s.name == section)

@@ -80,6 +80,7 @@ fn environment_form(kind: Kind) -> &'static str {
         Kind::Switch => " (`1` or `0`)",
         Kind::List => " (separated by commas)",
         Kind::Pairs => " (`key: secret`, separated by commas or new lines)",
+        Kind::Tables(_) => " (the whole list in one line)",
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::file::FileConfig;
-use super::keys::{Key, Kind, SECTIONS};
+use super::keys::{Column, ColumnKind, Key, Kind, SECTIONS};
 use super::{ConfigError, Environment, FILE_NAME};
 
 /// Variables that begin like ours and are not keys of the file.
@@ -79,6 +79,7 @@ fn check_names_and_kinds(table: &Table, origin: &str) -> Result<(), ConfigError>
 
 fn check_kind(key: &Key, value: &Value) -> Result<(), String> {
     let fits = match key.kind {
+        Kind::Tables(columns) => return check_tables(key, columns, value),
         Kind::Text => value.is_str(),
         Kind::Switch => value.is_bool(),
         Kind::Number => value.as_integer().is_some_and(|n| u32::try_from(n).is_ok()),
@@ -92,12 +93,47 @@ fn check_kind(key: &Key, value: &Value) -> Result<(), String> {
     if fits {
         return Ok(());
     }
-    // The value itself is not shown: it may be a secret.
-    Err(format!(
+    Err(misfit(key, value))
+}
+
+/// The value itself is not shown: it may be a secret.
+fn misfit(key: &Key, value: &Value) -> String {
+    format!(
         "expected {}, found {}",
         key.kind.describe(),
         value.type_str()
-    ))
+    )
+}
+
+fn check_tables(key: &Key, columns: &[Column], value: &Value) -> Result<(), String> {
+    let tables = value.as_array().ok_or_else(|| misfit(key, value))?;
+    for (index, table) in tables.iter().enumerate() {
+        let entry = index + 1;
+        let table = table.as_table().ok_or_else(|| misfit(key, value))?;
+        for (name, value) in table {
+            let column = columns.iter().find(|column| column.name == name);
+            let known: Vec<_> = columns.iter().map(|column| column.name).collect();
+            let column = column.ok_or_else(|| {
+                format!("entry {entry} has no `{name}`, but {}", known.join(", "))
+            })?;
+            let (fits, expected) = match column.kind {
+                ColumnKind::Text => (value.is_str(), "a string in quotes"),
+                ColumnKind::Switch => (value.is_bool(), "true or false"),
+                ColumnKind::List => {
+                    let array = value.as_array();
+                    let strings = array.is_some_and(|a| a.iter().all(Value::is_str));
+                    (strings, "a list of strings")
+                }
+            };
+            if !fits {
+                let found = value.type_str();
+                return Err(format!(
+                    "entry {entry}: expected {expected} as {name}, found {found}"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn unknown(origin: &str, written: &str) -> ConfigError {
@@ -143,8 +179,9 @@ fn override_by_environment(table: &mut Table, env: &Environment) -> Result<(), C
             let Some(text) = env.get(key.env) else {
                 continue;
             };
-            let value =
-                parse_variable(key.kind, text).map_err(|problem| ConfigError::BadValue {
+            let value = parse_variable(key.kind, text)
+                .and_then(|value| check_kind(key, &value).map(|()| value))
+                .map_err(|problem| ConfigError::BadValue {
                     origin: key.env.to_owned(),
                     problem,
                 })?;
@@ -196,7 +233,15 @@ fn parse_variable(kind: Kind, text: &str) -> Result<Value, String> {
                 .collect(),
         )),
         Kind::Pairs => parse_pairs(text),
+        Kind::Tables(_) => parse_tables(text),
     }
+}
+
+fn parse_tables(text: &str) -> Result<Value, String> {
+    // What the library says of it may show a secret.
+    let wrong = || "this is no list of tables; write [{ name = \"value\" }]".to_owned();
+    let table: Table = toml::from_str(&format!("value = {text}")).map_err(|_| wrong())?;
+    table.get("value").cloned().ok_or_else(wrong)
 }
 
 fn parse_pairs(text: &str) -> Result<Value, String> {

@@ -330,3 +330,75 @@ fn strange_variables_are_reported_but_are_no_error() {
     assert_eq!(unknown_variables(&env), ["UMBRELLA_PORT_8081_TCP"]);
     load_text("", &env).unwrap();
 }
+
+#[test]
+fn bad_trunks_are_refused_without_their_secrets() {
+    let secret = crate::trunk::JoinSecret::random(None).text();
+    let half = &secret[..30];
+    let to = |fields: &str| format!("[[trunk.to]]\n{fields}\n");
+    for (text, expected) in [
+        ("[trunk]\nrole = \"both\"".to_owned(), "trunk.role"),
+        (
+            format!("[trunk]\nname = \"{}\"", "x".repeat(65)),
+            "trunk.name",
+        ),
+        (to("url = \"https://a\""), "entry 1: secret"),
+        (
+            to(&format!("url = \"https://a\"\nsecret = \"{half}\"")),
+            "not complete",
+        ),
+        (
+            to(&format!("url = \"http://a\"\nsecret = \"{secret}\"")),
+            "TLS",
+        ),
+        (
+            to(&format!("insecure = \"{secret}\"")),
+            "true or false as insecure",
+        ),
+        (
+            to(&format!("sekret = \"{secret}\"")),
+            "no `sekret`, but url, secret",
+        ),
+        (
+            format!("[[trunk.allow]]\nname = \"a\"\nsecret = \"{secret}\"\nexpires = \"soon\""),
+            "2030",
+        ),
+        (
+            to(&format!("url = \"a\"\nsecret = \"{secret}\"")).repeat(2),
+            "same secret",
+        ),
+    ] {
+        let why = refuse(&text);
+        assert!(why.contains(expected), "{why}");
+        assert!(!why.contains(half), "{why}");
+    }
+    let variable = format!("[{{ url = \"https://a\", secret = {secret} }}]");
+    let why = refuse_env("UMBRELLA_TRUNK_TO", &variable);
+    assert!(
+        why.contains("UMBRELLA_TRUNK_TO") && !why.contains(half),
+        "{why}"
+    );
+}
+
+#[test]
+fn trunks_are_read_from_file_and_environment() {
+    let secret = crate::trunk::JoinSecret::random(None);
+    let text = format!(
+        "[trunk]\nname = \"Hut\"\nrole = \"signalling\"\n[[trunk.allow]]\nname = \"Cloud\"\n\
+         secret = \"{}\"\nrooms = [\"a*\"]\nmoderate = false\nexpires = \"2030-01-01T00:00:00Z\"\n",
+        secret.text()
+    );
+    let variable = format!(
+        "[{{ url = \"http://a/u\", secret = \"{}\", insecure = true }}]",
+        secret.text()
+    );
+    let config = load_text(&text, &env(&[("UMBRELLA_TRUNK_TO", &variable)])).unwrap();
+    let trunk = &config.trunk;
+    assert!(trunk.name == "Hut" && !trunk.media);
+    assert_eq!(trunk.to[0].address.to_string(), "http://a/u");
+    assert!(trunk.to[0].secret == secret && trunk.to[0].rooms.is_empty());
+    let allow = &trunk.allow[0];
+    assert!(allow.secret == secret && !allow.moderate && allow.rooms == ["a*"]);
+    assert_eq!(allow.expires_at, Some(1_893_456_000));
+    assert!(!format!("{config:?}").contains(&secret.text()[20..40]));
+}

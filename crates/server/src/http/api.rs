@@ -26,9 +26,13 @@
 //! | `POST /api/admin/keys` | [`CreateKey`] | [`CreatedKey`] |
 //! | `DELETE /api/admin/keys/{key}` | | 204 |
 //! | `GET /api/admin/status` | | [`Status`] |
+//!
+//! Those of trunks are with their types: [`TrunkOverview`].
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+
+pub use super::trunk_api::*;
 
 /// What went wrong, for people and for programs.
 #[derive(Debug, Clone, Serialize, TS)]

@@ -10,6 +10,7 @@ use super::api::ApiError;
 use crate::auth::{AccountError, InviteError, KeyError, TooMany};
 use crate::control::AdminError;
 use crate::store::StoreError;
+use crate::trunk::TrunkError;
 
 /// Why a call was refused.
 #[derive(Debug)]
@@ -157,6 +158,24 @@ impl From<KeyError> for Refusal {
                 Self::new(StatusCode::CONFLICT, "conflict", sentence(&error))
             }
             KeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TrunkError> for Refusal {
+    fn from(error: TrunkError) -> Self {
+        match error {
+            TrunkError::Invalid(_) => Self::invalid(sentence(&error)),
+            TrunkError::NotFound => Self::not_found(sentence(&error)),
+            TrunkError::Ambiguous(_)
+            | TrunkError::Configured
+            | TrunkError::Exists
+            | TrunkError::SecretInUse
+            | TrunkError::TooMany
+            | TrunkError::NothingToConfirm => {
+                Self::new(StatusCode::CONFLICT, "conflict", sentence(&error))
+            }
+            TrunkError::Store(error) => error.into(),
         }
     }
 }

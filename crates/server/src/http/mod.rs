@@ -13,6 +13,8 @@ mod router;
 mod serve;
 mod session;
 mod state;
+mod trunk_api;
+mod trunks;
 mod trust;
 
 #[cfg(test)]

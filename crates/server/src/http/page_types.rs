@@ -11,30 +11,39 @@ const HEADER: &str = "\
 
 #[test]
 fn page_types_are_those_of_the_api() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ui/src/api/types.ts");
-    let expected = types();
+    check("types.ts", &types());
+    check("trunkTypes.ts", &trunk_types());
+}
+
+fn check(name: &str, expected: &str) {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ui/src/api");
+    let path = format!("{dir}/{name}");
     if std::env::var_os("UPDATE_TYPES").is_some() {
-        std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ui/src/api")).unwrap();
-        std::fs::write(path, &expected).unwrap();
+        std::fs::create_dir_all(dir).unwrap();
+        std::fs::write(&path, expected).unwrap();
     }
-    let written = std::fs::read_to_string(path).unwrap_or_default();
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == expected,
-        "ui/src/api/types.ts is stale: UPDATE_TYPES=1 cargo test -p umbrella page_types"
+        "ui/src/api/{name} is stale: UPDATE_TYPES=1 cargo test -p umbrella page_types"
     );
 }
 
-fn types() -> String {
-    let mut text = HEADER.to_owned();
-    macro_rules! add {
-        ($($name:ident),* $(,)?) => {$(
+macro_rules! declare {
+    ($($name:ident),* $(,)?) => {{
+        let mut text = HEADER.to_owned();
+        $(
             let docs = <api::$name as TS>::docs().unwrap_or_default();
             text.push('\n');
             text.push_str(&docs);
             text.push_str(&layout(&<api::$name as TS>::decl()));
-        )*};
-    }
-    add!(
+        )*
+        text
+    }};
+}
+
+fn types() -> String {
+    declare!(
         ApiError,
         AdminSession,
         SetupRequest,
@@ -59,8 +68,22 @@ fn types() -> String {
         Status,
         Held,
         WorkerStatus,
-    );
-    text
+    )
+}
+
+fn trunk_types() -> String {
+    declare!(
+        TrunkOverview,
+        TrunkEntry,
+        TrunkState,
+        TrunkNeighbour,
+        AllowedServer,
+        TrunkRefusal,
+        AddTrunk,
+        ConfirmTrunk,
+        AllowServer,
+        AllowedNow,
+    )
 }
 
 /// One field a line, indented, as the page's formatter wants it.

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use super::body::MAX_BODY_BYTES;
 use super::error::Refusal;
 use super::state::{App, Phase};
-use super::{admin, assets, client, guest, metrics, session, trust};
+use super::{admin, assets, client, guest, metrics, session, trunks, trust};
 use crate::net::Cidr;
 
 /// Everything below the configured prefix. `signalling` brings its own paths.
@@ -28,6 +28,7 @@ pub fn router(app: App, signalling: Router) -> Router {
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
         .route("/status", get(status))
+        .route("/servers", get(servers))
         .route("/metrics", get(metrics::show))
         .route("/trust", get(trust::guide))
         .route("/ca.crt", get(trust::certificate))
@@ -81,6 +82,12 @@ fn admin_api() -> Router<App> {
         .route("/keys", get(admin::keys).post(admin::create_key))
         .route("/keys/{key}", delete(admin::revoke_key))
         .route("/status", get(admin::status))
+        .route("/trunks", get(trunks::list).post(trunks::add))
+        .route("/trunks/{key}", delete(trunks::remove))
+        .route("/trunks/{key}/confirm", post(trunks::confirm))
+        .route("/trunks/{key}/retry", post(trunks::retry))
+        .route("/trunks/allowed", post(trunks::allow))
+        .route("/trunks/allowed/{key}", delete(trunks::revoke))
 }
 
 /// Alive: the process answers.
@@ -116,6 +123,11 @@ async fn status(State(app): State<App>, headers: HeaderMap) -> Result<Response, 
         .headers_mut()
         .insert(header::CACHE_CONTROL, no_store);
     Ok(response)
+}
+
+/// The page's view of other servers.
+async fn servers(State(app): State<App>) -> Redirect {
+    Redirect::to(&format!("{}/sfu#/admin/servers", app.config.http.prefix))
 }
 
 async fn nothing_here() -> Response {

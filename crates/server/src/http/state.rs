@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::control;
 use crate::net::PageAddresses;
 use crate::store::Store;
+use crate::trunk::Trunks;
 
 /// Whether new clients are let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct App {
     pub keys: Keys,
     /// The rooms.
     pub control: control::Handle,
+    /// The links to other servers.
+    pub trunks: Trunks,
     /// The page.
     pub page: Page,
     /// The own authority's certificate, if there is one.

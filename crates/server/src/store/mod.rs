@@ -3,8 +3,10 @@
 //! One thread owns the connection; others send it jobs through a bounded queue and wait for the
 //! answer without blocking their own thread. When the queue is full the callers wait.
 
+pub mod node;
 pub mod rooms;
 mod schema;
+pub mod trunks;
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;

@@ -61,6 +61,43 @@ const STEPS: &[&str] = &[
     UPDATE invites SET role = 'talk' WHERE can_publish <> 0;
     ALTER TABLE invites DROP COLUMN can_publish;
 ",
+    "
+    CREATE TABLE node (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        node TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE trunk_secrets (
+        key TEXT PRIMARY KEY,
+        proof_key BLOB NOT NULL,
+        name TEXT NOT NULL,
+        rooms TEXT NOT NULL,
+        moderate INTEGER NOT NULL,
+        expires_at INTEGER,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE trunk_joined (
+        key TEXT NOT NULL,
+        node TEXT NOT NULL,
+        joined_at INTEGER NOT NULL,
+        PRIMARY KEY (key, node)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE trunk_entries (
+        key TEXT PRIMARY KEY,
+        proof_key BLOB NOT NULL,
+        url TEXT NOT NULL UNIQUE,
+        rooms TEXT NOT NULL,
+        insecure INTEGER NOT NULL,
+        secret_pin BLOB,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE trunk_pins (
+        key TEXT PRIMARY KEY,
+        url TEXT NOT NULL,
+        pin BLOB NOT NULL,
+        confirmed_at INTEGER NOT NULL
+    ) STRICT;
+",
 ];
 
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -116,5 +153,33 @@ mod tests {
             .query_row("SELECT count(*) FROM invite_uses", [], |row| row.get(0))
             .unwrap();
         assert_eq!(uses, 1);
+    }
+
+    #[test]
+    fn database_without_trunks_loses_its_invites_when_it_learns_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("umbrella.db");
+        let mut connection = Connection::open(&path).unwrap();
+        connection.execute_batch(STEPS[0]).unwrap();
+        connection.execute_batch(STEPS[1]).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA user_version = 2;
+                 INSERT INTO invites (id, hash, room, role, created_at)
+                     VALUES ('a', x'01', 'kitchen', 'talk', 1);",
+            )
+            .unwrap();
+        prepare(&mut connection, &path).unwrap();
+        let counts: (i64, i64) = connection
+            .query_row(
+                "SELECT (SELECT count(*) FROM invites),
+                        (SELECT count(*) FROM node) + (SELECT count(*) FROM trunk_secrets)
+                        + (SELECT count(*) FROM trunk_joined) + (SELECT count(*) FROM trunk_pins)
+                        + (SELECT count(*) FROM trunk_entries)",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .unwrap();
+        assert_eq!(counts, (1, 0));
     }
 }

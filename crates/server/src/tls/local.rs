@@ -38,6 +38,19 @@ const LEAF_REMAINDER: Duration = DAY.saturating_mul(60);
 /// Certificates begin a little in the past, for clients whose clocks are behind.
 const BACKDATED: Duration = DAY;
 
+/// The organization in every authority of this kind.
+const ORGANIZATION: &str = "Umbrella local certificate authority";
+
+/// Whether a certificate is that of a server's own authority, which vouches for that server alone.
+/// Anybody can make one that looks like it: it has to be known for another reason.
+pub(crate) fn is_local_authority(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
+        return false;
+    };
+    let mut names = parsed.subject().iter_organization();
+    names.any(|name| name.as_str() == Ok(ORGANIZATION))
+}
+
 /// What a certificate is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
@@ -172,10 +185,7 @@ fn make_authority(dir: &Path, now: SystemTime) -> Result<CertificateDer<'static>
     let mut name = DistinguishedName::new();
     let host = crate::net::host_name().unwrap_or_else(|| "this network".to_owned());
     name.push(DnType::CommonName, format!("Umbrella on {host}"));
-    name.push(
-        DnType::OrganizationName,
-        "Umbrella local certificate authority",
-    );
+    name.push(DnType::OrganizationName, ORGANIZATION);
     params.distinguished_name = name;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, Config};
 
+pub(crate) use local::is_local_authority;
 pub use local::{LocalAuthority, Names};
 pub use trust::mobile_profile;
 
@@ -143,6 +144,21 @@ impl Tls {
             Source::Local(authority) => renew(authority, &self.current, names).await,
         }
     }
+}
+
+/// Whom the system trusts, so that a company's own authority counts; whom browsers trust where the
+/// system has none.
+pub(crate) fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::debug!(%error, "some certificates of the system cannot be read");
+    }
+    let (usable, _) = roots.add_parsable_certificates(found.certs);
+    if usable == 0 {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
 }
 
 fn usual_files(dir: &Path) -> Result<Option<CertificateFiles>, TlsError> {

@@ -23,6 +23,7 @@ use super::event::Event;
 use super::signature::Signer;
 use crate::clock::unix_seconds;
 use crate::config::WebhookUrl;
+use crate::tls::system_roots;
 
 /// How long an attempt may take, from looking up the name to the answer.
 const ATTEMPT: Duration = Duration::from_secs(5);
@@ -200,19 +201,9 @@ async fn drain(body: Incoming) -> bool {
     matches!(timeout(REST, all).await, Ok(Ok(_)))
 }
 
-/// How receivers are trusted: by the system's authorities, so that a company's own counts; by those
-/// of browsers where the system has none.
+/// How receivers are trusted.
 pub(super) fn system_trust() -> anyhow::Result<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::debug!(%error, "some certificates of the system cannot be read");
-    }
-    let (usable, _) = roots.add_parsable_certificates(found.certs);
-    if usable == 0 {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    trust(roots)
+    trust(system_roots())
 }
 
 fn trust(roots: RootCertStore) -> anyhow::Result<Arc<ClientConfig>> {

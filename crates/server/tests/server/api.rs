@@ -386,3 +386,74 @@ fn rooms_and_keys_survive_a_restart() {
         .json(200);
     assert_eq!(rooms[0]["name"], "kitchen");
 }
+
+#[test]
+fn strangers_see_or_change_trunks() {
+    let server = Server::cloud();
+    for (method, path) in [
+        ("GET", "/api/admin/trunks"),
+        ("POST", "/api/admin/trunks"),
+        ("POST", "/api/admin/trunks/allowed"),
+        ("DELETE", "/api/admin/trunks/x"),
+        ("DELETE", "/api/admin/trunks/allowed/x"),
+        ("POST", "/api/admin/trunks/x/confirm"),
+        ("POST", "/api/admin/trunks/x/retry"),
+    ] {
+        let reply = server.call(method, path).json(&json!({})).send();
+        assert_eq!(reply.status, 401, "{method} {path}");
+    }
+    let reply = server.call("GET", "/servers").send();
+    assert_eq!(reply.header("location"), "/sfu#/admin/servers");
+    assert_eq!(server.call("GET", "/wsb").send().status, 400);
+}
+
+#[test]
+fn trunks_are_made_and_removed_on_the_page() {
+    let server = Server::cloud();
+    let admin = Browser::set_up(&server);
+    let allow = json!({ "name": "Hut", "rooms": [], "expiresInS": 60, "moderate": true });
+    let made = admin
+        .call("POST", "/api/admin/trunks/allowed")
+        .json(&allow)
+        .send()
+        .json(200);
+    assert!(
+        made["secret"]
+            .as_str()
+            .unwrap()
+            .starts_with("umbrella-join-v1.")
+    );
+    assert!(!made["urls"][0].as_str().unwrap().contains("/sfu"));
+    // A join secret of this very server leads nowhere.
+    let add = json!({
+        "url": "https://192.0.2.1", "secret": made["secret"], "rooms": [], "insecure": false
+    });
+    let reply = admin.call("POST", "/api/admin/trunks").json(&add).send();
+    assert!(
+        reply.json(400)["message"]
+            .as_str()
+            .unwrap()
+            .contains("made by this server")
+    );
+    let secret = umbrella_server::trunk::JoinSecret::random(None).text();
+    let add = json!({ "url": "192.0.2.1", "secret": secret, "rooms": ["a*"], "insecure": false });
+    let entry = admin
+        .call("POST", "/api/admin/trunks")
+        .json(&add)
+        .send()
+        .json(200);
+    let overview = admin.get("/api/admin/trunks");
+    assert_eq!(overview["entries"][0]["url"], "https://192.0.2.1");
+    assert_eq!(overview["allowed"][0]["joined"], false);
+    assert!(!overview.to_string().contains(&secret[40..60]));
+    for path in [
+        format!("/api/admin/trunks/{}", entry["key"].as_str().unwrap()),
+        format!(
+            "/api/admin/trunks/allowed/{}",
+            made["server"]["key"].as_str().unwrap()
+        ),
+    ] {
+        assert_eq!(admin.call("DELETE", &path).send().status, 204);
+        assert_eq!(admin.call("DELETE", &path).send().status, 404);
+    }
+}

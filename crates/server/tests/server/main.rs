@@ -7,3 +7,4 @@ mod harness;
 mod metrics;
 mod startup;
 mod tls;
+mod trunks;

@@ -1,0 +1,292 @@
+//! Dials one server, for as long as the operator wants it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::Rng as _;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::frame::MAX_MESSAGE;
+use super::hello::{Dialler, Failure};
+use super::link::LinkId;
+use super::registry::{Inner, Newcomer, Stand};
+use super::secret::Pin;
+use super::settings::Entry;
+use super::socket::Socket;
+use super::trust::{Stranger, found};
+
+/// How long an attempt may take, from looking up the name to the last frame of the handshake.
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long one of several addresses of a name may take to accept.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long to wait between attempts.
+const SHORTEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How long to wait where somebody has to do something first.
+const SELDOM: Duration = Duration::from_secs(60);
+
+/// A link that has lived for so long was a good one: the next attempt comes soon.
+const GOOD: Duration = Duration::from_secs(30);
+
+/// Room in the socket's buffer.
+const WRITE_BUFFER: usize = 4 * MAX_MESSAGE;
+
+/// Why an attempt has failed.
+#[derive(Debug, thiserror::Error)]
+enum Missed {
+    #[error("{0}")]
+    Network(String),
+    #[error("{0}")]
+    Handshake(Failure),
+    #[error("the server there is known by no public authority")]
+    Unknown(Pin),
+    #[error(
+        "the server there is known by another authority than the one that the join secret or you \
+         vouched for; if its certificates were made anew, remove this entry and join again"
+    )]
+    OtherAuthority,
+    #[error("{0}")]
+    Door(String),
+}
+
+/// How long to wait: more and more, and never for all alike.
+#[derive(Debug)]
+struct Backoff(Duration);
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let most = (self.0 * 3).min(LONGEST);
+        self.0 = rand::rng().random_range(SHORTEST..=most.max(SHORTEST));
+        self.0
+    }
+}
+
+/// Dials the server of an entry until that is gone.
+pub(super) async fn keep(inner: Arc<Inner>, key: String, wake: Arc<Notify>) {
+    let mut backoff = Backoff(SHORTEST);
+    let mut said = String::new();
+    loop {
+        let Some(entry) = inner.entry(&key) else {
+            return;
+        };
+        inner.stand(&key, Stand::Connecting);
+        let attempt = attempt(&inner, &entry).await;
+        let (wait, stand): (Duration, fn(String, Instant) -> Stand) = match &attempt {
+            Ok(_) => (Duration::ZERO, reconnecting),
+            Err(missed) => match missed {
+                Missed::Handshake(failure) if !failure.may_pass() => (seldom(), refused),
+                Missed::OtherAuthority => (seldom(), refused),
+                Missed::Unknown(_) => (seldom(), refused),
+                Missed::Door(_) | Missed::Network(_) | Missed::Handshake(_) => {
+                    (backoff.next(), reconnecting)
+                }
+            },
+        };
+        let (why, wait, stand) = match attempt {
+            Ok((link, running)) => {
+                let start = Instant::now();
+                inner.stand(&key, Stand::Connected(link));
+                let why = running.await.unwrap_or_else(|_| "the link failed".into());
+                if start.elapsed() >= GOOD {
+                    backoff = Backoff(SHORTEST);
+                }
+                let wait = backoff.next();
+                let stand = stand(why.clone(), Instant::now() + wait);
+                (why, wait, stand)
+            }
+            Err(Missed::Unknown(pin)) => {
+                let next = Instant::now() + wait;
+                let why = Missed::Unknown(pin).to_string();
+                (why, wait, Stand::Confirm { pin, next })
+            }
+            Err(missed) => {
+                let why = missed.to_string();
+                let stand = stand(why.clone(), Instant::now() + wait);
+                (why, wait, stand)
+            }
+        };
+        // Somewhere there may be no network for months.
+        if why != said {
+            tracing::info!(url = %entry.address, why, wait_s = wait.as_secs_f32(), "no trunk");
+            said = why;
+        }
+        inner.stand(&key, stand);
+        let _ = timeout(wait, wake.notified()).await;
+    }
+}
+
+fn reconnecting(why: String, next: Instant) -> Stand {
+    Stand::Reconnecting { why, next }
+}
+
+fn refused(why: String, next: Instant) -> Stand {
+    Stand::Refused { why, next }
+}
+
+fn seldom() -> Duration {
+    SELDOM.mul_f64(rand::rng().random_range(0.9..1.1))
+}
+
+async fn attempt(
+    inner: &Arc<Inner>,
+    entry: &Entry,
+) -> Result<(LinkId, JoinHandle<String>), Missed> {
+    match timeout(HANDSHAKE, reach(inner, entry)).await {
+        Ok(result) => result,
+        Err(_) => Err(Missed::Network(format!(
+            "no answer within {} s",
+            HANDSHAKE.as_secs()
+        ))),
+    }
+}
+
+async fn reach(inner: &Arc<Inner>, entry: &Entry) -> Result<(LinkId, JoinHandle<String>), Missed> {
+    let stream = connect(entry).await?;
+    if !entry.address.is_secure() {
+        return shake_hands(inner, entry, stream).await;
+    }
+    let pins = entry.secret_pin.into_iter().chain(entry.confirmed_pin);
+    let (config, finding) = inner
+        .trust
+        .client(pins.collect())
+        .map_err(|error| Missed::Network(format!("TLS: {error:#}")))?;
+    let name = ServerName::try_from(entry.address.host().to_owned())
+        .map_err(|_| Missed::Network("this is no name of a server".to_owned()))?;
+    match TlsConnector::from(config).connect(name, stream).await {
+        Ok(stream) => shake_hands(inner, entry, stream).await,
+        Err(error) => Err(match found(&finding) {
+            Some(Stranger::Unknown(pin)) => Missed::Unknown(pin),
+            Some(Stranger::Other) => Missed::OtherAuthority,
+            None => Missed::Network(format!("TLS: {error}")),
+        }),
+    }
+}
+
+/// Tries one address after the other.
+async fn connect(entry: &Entry) -> Result<TcpStream, Missed> {
+    let address = (entry.address.host(), entry.address.port());
+    let found = tokio::net::lookup_host(address).await;
+    let found = found.map_err(|error| Missed::Network(format!("looking up the name: {error}")))?;
+    let mut last = "the name has no address".to_owned();
+    for address in found {
+        match timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // A ping that waits for company tells nothing.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = format!("connecting: {error}"),
+            Err(_) => last = "connecting: it takes too long".to_owned(),
+        }
+    }
+    Err(Missed::Network(last))
+}
+
+async fn shake_hands<S>(
+    inner: &Arc<Inner>,
+    entry: &Entry,
+    stream: S,
+) -> Result<(LinkId, JoinHandle<String>), Missed>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let config = WebSocketConfig::default()
+        .read_buffer_size(16 * 1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER)
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE));
+    let opened = client_async_with_config(entry.address.door(), stream, Some(config)).await;
+    let (socket, _) = opened.map_err(|error| closed_door(&error))?;
+    let mut socket = Socket::dialled(socket);
+    let (dialler, hello) = Dialler::new(
+        inner.own.clone(),
+        &entry.key,
+        entry.proof_key.clone(),
+        &entry.rooms,
+    );
+    let shaken = async {
+        let answer = ask(&mut socket, hello).await?;
+        let (proved, proof) = dialler.challenge(&answer).map_err(Missed::Handshake)?;
+        let answer = ask(&mut socket, proof).await?;
+        proved.welcome(&answer).map_err(Missed::Handshake)
+    };
+    let peer = match shaken.await {
+        Ok(peer) => peer,
+        Err(missed) => {
+            part(socket, &missed).await;
+            return Err(missed);
+        }
+    };
+    let joined = inner
+        .join(Newcomer::Dialled(peer), &entry.key, socket)
+        .await;
+    match joined {
+        Ok(joined) => Ok(joined),
+        Err((failure, socket)) => {
+            let missed = Missed::Handshake(failure);
+            part(socket, &missed).await;
+            Err(missed)
+        }
+    }
+}
+
+async fn ask(socket: &mut Socket, frame: Vec<u8>) -> Result<bytes::Bytes, Missed> {
+    socket.send(frame).await.map_err(Missed::Network)?;
+    let answer = socket.next().await.map_err(Missed::Network)?;
+    answer.ok_or_else(|| Missed::Network("the other server closed the connection".to_owned()))
+}
+
+/// Says why, unless the other side knows.
+async fn part(socket: Socket, missed: &Missed) {
+    if let Missed::Handshake(failure) = missed
+        && !matches!(failure, Failure::Refused { .. })
+    {
+        use prost::Message as _;
+        socket.end(failure.refused().encode_to_vec()).await;
+    }
+}
+
+fn closed_door(error: &WsError) -> Missed {
+    let WsError::Http(response) = error else {
+        return Missed::Network(format!("the WebSocket did not open: {error}"));
+    };
+    let status = response.status();
+    Missed::Door(match status.as_u16() {
+        404 => "there is no Umbrella with trunks at this address; does it have a prefix?".into(),
+        300..=399 => format!("it answers {status}; enter the address that it leads to"),
+        429 => "too many attempts; it is tried again later".into(),
+        _ => format!("it answers {status}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_servers_come_back_at_the_same_moment_or_never() {
+        for _ in 0..100 {
+            let mut backoff = Backoff(SHORTEST);
+            let mut waits = Vec::new();
+            for _ in 0..200 {
+                waits.push(backoff.next());
+            }
+            assert!(waits.iter().all(|wait| (SHORTEST..=LONGEST).contains(wait)));
+            assert!(waits[0] <= SHORTEST * 3);
+            assert!(waits.iter().max() > Some(&Duration::from_secs(20)));
+        }
+    }
+}

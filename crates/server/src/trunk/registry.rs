@@ -1,0 +1,497 @@
+//! All trunks of this server: whom it dials, who may dial it, and which links are up.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rand::RngCore as _;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::dial;
+use super::hello::{Accepted, Failure, Known, Own, Peer};
+use super::link::{LinkEvent, LinkId, Neighbour, Rooms, link_outbox};
+use super::secret::Pin;
+use super::settings::{Entry, Permit};
+use super::socket::Socket;
+use super::task::{self, Order};
+use super::trust::Trust;
+use crate::auth::TrunkLimit;
+use crate::clock::unix_seconds;
+use crate::config::TrunkConfig;
+use crate::store::{self, Store};
+
+/// Links at a time.
+pub(super) const MAX_LINKS: usize = 64;
+
+/// Strangers that are being asked who they are at a time.
+const MAX_HANDSHAKES: usize = 64;
+
+/// Nodes that are remembered for each secret.
+const MAX_JOINED: usize = 64;
+
+/// Refusals that are remembered for the operator.
+const MAX_REFUSALS: usize = 16;
+
+/// How long a link has to show that it is alive when its node seems to come a second time.
+const ALIVE: Duration = Duration::from_secs(3);
+
+/// Events that wait for the owner of the rooms. When it is full, links read nothing.
+const EVENTS: usize = 256;
+
+/// How long links have to end when the server does.
+const GOODBYE: Duration = Duration::from_millis(1500);
+
+/// All trunks of this server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Trunks(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) own: Own,
+    /// The authority by which others know this server.
+    pub(super) pin: Option<Pin>,
+    pub(super) store: Store,
+    pub(super) trust: Trust,
+    pub(super) limit: TrunkLimit,
+    pub(super) handshakes: Semaphore,
+    events: mpsc::Sender<LinkEvent>,
+    next: AtomicU64,
+    stopping: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// By key.
+    pub(super) entries: BTreeMap<String, Dialled>,
+    /// By key.
+    pub(super) permits: BTreeMap<String, Permit>,
+    pub(super) links: BTreeMap<LinkId, Live>,
+    /// The newest first.
+    pub(super) refusals: VecDeque<Turned>,
+}
+
+/// A server that is dialled.
+#[derive(Debug)]
+pub(super) struct Dialled {
+    pub(super) entry: Entry,
+    pub(super) stand: Stand,
+    /// Ends a wait.
+    pub(super) wake: Arc<Notify>,
+    pub(super) task: Option<JoinHandle<()>>,
+}
+
+/// How a server that is dialled stands.
+#[derive(Debug, Clone)]
+pub(super) enum Stand {
+    Connecting,
+    Connected(LinkId),
+    Refused { why: String, next: Instant },
+    Reconnecting { why: String, next: Instant },
+    Confirm { pin: Pin, next: Instant },
+}
+
+/// A link that is up.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) peer: Peer,
+    pub(super) key: String,
+    pub(super) dialled: bool,
+    pub(super) round_trip: Option<Duration>,
+    /// Seconds since the Unix epoch.
+    pub(super) since: u64,
+    orders: mpsc::Sender<Order>,
+}
+
+/// Somebody who was refused.
+#[derive(Debug, Clone)]
+pub(super) struct Turned {
+    pub(super) at: u64,
+    pub(super) address: IpAddr,
+    pub(super) key: Option<String>,
+    pub(super) why: String,
+}
+
+/// Somebody who has proved who they are.
+#[derive(Debug)]
+pub(super) enum Newcomer {
+    /// The server of this entry.
+    Dialled(Peer),
+    /// A server that has dialled us.
+    Accepted(Accepted),
+}
+
+impl Newcomer {
+    fn peer(&self) -> &Peer {
+        match self {
+            Newcomer::Dialled(peer) => peer,
+            Newcomer::Accepted(accepted) => &accepted.peer,
+        }
+    }
+}
+
+impl Trunks {
+    /// Reads what is set, and dials. What happens to links comes out of the second.
+    ///
+    /// `pin` is the authority by which others know this server, if that is its own.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails, or TLS cannot be set up.
+    pub async fn start(
+        config: &TrunkConfig,
+        store: Store,
+        pin: Option<Pin>,
+    ) -> anyhow::Result<(Trunks, mpsc::Receiver<LinkEvent>)> {
+        let node = store::node::id(&store).await?;
+        let roots = tokio::task::spawn_blocking(crate::tls::system_roots).await?;
+        let (events, out) = mpsc::channel(EVENTS);
+        let inner = Inner {
+            own: Own {
+                node: node.into(),
+                incarnation: rand::rng().next_u64(),
+                name: config.name.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                media: config.media,
+            },
+            pin,
+            trust: Trust::new(roots)?,
+            limit: TrunkLimit::new(Instant::now()),
+            handshakes: Semaphore::new(MAX_HANDSHAKES),
+            events,
+            next: AtomicU64::new(1),
+            stopping: AtomicBool::new(false),
+            state: Mutex::new(State::default()),
+            store,
+        };
+        let trunks = Trunks(Arc::new(inner));
+        trunks.0.load(config).await?;
+        Ok((trunks, out))
+    }
+
+    /// This server's id.
+    pub fn node(&self) -> Arc<str> {
+        Arc::clone(&self.0.own.node)
+    }
+
+    /// This run of the server: another number after each start.
+    pub fn incarnation(&self) -> u64 {
+        self.0.own.incarnation
+    }
+
+    /// What others call this server.
+    pub fn name(&self) -> &str {
+        &self.0.own.name
+    }
+
+    /// Whether this server carries media.
+    pub fn media(&self) -> bool {
+        self.0.own.media
+    }
+
+    /// Ends all links; neighbours are told.
+    pub async fn shutdown(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+        {
+            let mut state = self.0.state();
+            for dialled in state.entries.values_mut() {
+                if let Some(task) = dialled.task.take() {
+                    task.abort();
+                }
+            }
+            for live in state.links.values() {
+                live.end("the server is going down");
+            }
+        }
+        let end = Instant::now() + GOODBYE;
+        while !self.0.state().links.is_empty() && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Live {
+    /// Ends it; the neighbour is told why.
+    pub(super) fn end(&self, why: &str) {
+        // If it is full, the link is ending already.
+        let _ = self.orders.try_send(Order::End(why.to_owned()));
+    }
+}
+
+impl Inner {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    async fn load(self: &Arc<Self>, config: &TrunkConfig) -> anyhow::Result<()> {
+        let joined = store::trunks::joined(&self.store).await?;
+        let pins = store::trunks::pins(&self.store).await?;
+        let of = |key: &str| joined.get(key).cloned().unwrap_or_default();
+        let allowed = config.allow.iter();
+        let configured = allowed.map(|allow| Permit::configured(allow, of(&allow.secret.key())));
+        let mut permits = store::trunks::permits(&self.store).await?;
+        for permit in &mut permits {
+            permit.joined = of(&permit.key);
+        }
+        // What is in both is as it is configured.
+        let permits = permits.into_iter().chain(configured);
+        self.state().permits = permits.map(|permit| (permit.key.clone(), permit)).collect();
+        let configured = config.to.iter().map(|to| {
+            let url = to.address.to_string();
+            let pin = pins.get(&to.secret.key()).filter(|(of, _)| *of == url);
+            Entry::configured(to, pin.map(|(_, pin)| *pin))
+        });
+        let configured: Vec<_> = configured.collect();
+        let kept = store::trunks::entries(&self.store).await?;
+        for entry in configured.into_iter().chain(kept) {
+            self.dial(entry);
+        }
+        Ok(())
+    }
+
+    /// Dials a server from now on. False if there is such an entry, or are too many.
+    pub(super) fn dial(self: &Arc<Self>, entry: Entry) -> bool {
+        let mut state = self.state();
+        let key = entry.key.clone();
+        let address = entry.address.to_string();
+        let mut others = state.entries.values();
+        let twice = others.any(|d| d.entry.address.to_string() == address);
+        if twice || state.entries.contains_key(&key) || state.entries.len() >= MAX_LINKS {
+            return false;
+        }
+        let wake = Arc::new(Notify::new());
+        let task = dial::keep(Arc::clone(self), key.clone(), Arc::clone(&wake));
+        let dialled = Dialled {
+            entry,
+            stand: Stand::Connecting,
+            wake,
+            task: Some(tokio::spawn(task)),
+        };
+        state.entries.insert(key, dialled);
+        true
+    }
+
+    /// An entry as it is now.
+    pub(super) fn entry(&self, key: &str) -> Option<Entry> {
+        Some(self.state().entries.get(key)?.entry.clone())
+    }
+
+    pub(super) fn stand(&self, key: &str, stand: Stand) {
+        if let Some(dialled) = self.state().entries.get_mut(key) {
+            dialled.stand = stand;
+        }
+    }
+
+    /// What is known of a key that somebody names.
+    pub(super) fn known(&self, key: &str) -> Option<Known> {
+        let state = self.state();
+        let permit = state.permits.get(key)?;
+        Some(Known {
+            proof_key: permit.proof_key.clone(),
+            rooms: permit.rooms.clone(),
+        })
+    }
+
+    /// Whether a server that has proved that it knows a secret comes in time. It is remembered, so
+    /// that it can come back later.
+    pub(super) async fn in_time(&self, key: &str, node: &str) -> Result<(), Failure> {
+        let first = {
+            let mut state = self.state();
+            let permit = state.permits.get_mut(key).ok_or(Failure::UnknownKey)?;
+            if permit.is_over(node, unix_seconds()) {
+                return Err(Failure::Expired);
+            }
+            // Whoever knows the secret could call itself what it likes, again and again.
+            permit.joined.len() < MAX_JOINED && permit.joined.insert(node.to_owned())
+        };
+        if first {
+            let kept = store::trunks::has_joined(&self.store, key.to_owned(), node.to_owned());
+            if let Err(error) = kept.await {
+                tracing::error!(%error, "a server that has joined is forgotten at the next start");
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a server in, or does not. The task ends with the link, and says why.
+    pub(super) async fn join(
+        self: &Arc<Self>,
+        newcomer: Newcomer,
+        key: &str,
+        socket: Socket,
+    ) -> Result<(LinkId, JoinHandle<String>), (Failure, Socket)> {
+        let peer = newcomer.peer().clone();
+        // Somebody else may come while others are being asked.
+        for _ in 0..4 {
+            if let Err(failure) = self.settle(&peer).await {
+                return Err((failure, socket));
+            }
+            let mut state = self.state();
+            if !state.others(&peer).is_empty() {
+                continue;
+            }
+            return match self.admit(&mut state, &peer, key, &newcomer) {
+                Ok((link, orders, neighbour)) => {
+                    let inner = Arc::clone(self);
+                    let task = live(inner, link, newcomer, socket, neighbour, orders);
+                    Ok((link, tokio::spawn(task)))
+                }
+                Err(failure) => Err((failure, socket)),
+            };
+        }
+        Err((Failure::Copied(peer.node), socket))
+    }
+
+    /// Two runs of one node: the older link is asked. If it lives, there are two servers; if it
+    /// does not, its server has come back.
+    async fn settle(&self, peer: &Peer) -> Result<(), Failure> {
+        let others = self.state().others(peer);
+        for (link, orders) in others {
+            let (reply, answer) = oneshot::channel();
+            let _ = orders.try_send(Order::Ask(reply));
+            if let Ok(Ok(())) = tokio::time::timeout(ALIVE, answer).await {
+                return Err(Failure::Copied(peer.node.clone()));
+            }
+            let _ = orders.try_send(Order::End("the server was started again".to_owned()));
+            self.state().links.remove(&link);
+        }
+        Ok(())
+    }
+
+    fn admit(
+        &self,
+        state: &mut State,
+        peer: &Peer,
+        key: &str,
+        newcomer: &Newcomer,
+    ) -> Result<(LinkId, mpsc::Receiver<Order>, Neighbour), Failure> {
+        if self.is_stopping() {
+            return Err(Failure::Shutdown);
+        }
+        let (dialled, ours, may_moderate) = match newcomer {
+            Newcomer::Dialled(_) => {
+                let dialled = state.entries.get(key).ok_or(Failure::UnknownKey)?;
+                (true, dialled.entry.rooms.clone(), true)
+            }
+            Newcomer::Accepted(_) => {
+                let permit = state.permits.get(key).ok_or(Failure::UnknownKey)?;
+                (false, permit.rooms.clone(), permit.moderate)
+            }
+        };
+        let same = |live: &Live| live.peer.node == peer.node && live.key == key;
+        state.links.retain(|_, live| {
+            let replaced = same(live) && live.dialled == dialled;
+            if replaced {
+                live.end("a newer link takes its place");
+            }
+            !replaced
+        });
+        if state.links.len() >= MAX_LINKS {
+            return Err(Failure::TooMany);
+        }
+        let link = LinkId(self.next.fetch_add(1, Ordering::Relaxed));
+        let (orders, taken) = mpsc::channel(16);
+        let live = Live {
+            peer: peer.clone(),
+            key: key.to_owned(),
+            dialled,
+            round_trip: None,
+            since: unix_seconds(),
+            orders,
+        };
+        state.links.insert(link, live);
+        let neighbour = Neighbour {
+            node: peer.node.as_str().into(),
+            incarnation: peer.incarnation,
+            name: peer.name.clone(),
+            version: peer.version.clone(),
+            media: peer.media,
+            dialled,
+            rooms: Rooms {
+                lists: vec![ours, peer.rooms.clone()],
+            },
+            may_moderate,
+        };
+        Ok((link, taken, neighbour))
+    }
+
+    fn round_trip(&self, link: LinkId, time: Duration) {
+        if let Some(live) = self.state().links.get_mut(&link) {
+            live.round_trip = Some(time);
+        }
+    }
+
+    /// Remembers who was refused, for the operator.
+    pub(super) fn turn_away(&self, address: IpAddr, key: Option<&str>, why: &str) {
+        let mut state = self.state();
+        let name = key.and_then(|key| Some(state.permits.get(key)?.name.clone()));
+        tracing::warn!(%address, secret = key, name, why, "a server was refused");
+        state.refusals.truncate(MAX_REFUSALS - 1);
+        state.refusals.push_front(Turned {
+            at: unix_seconds(),
+            address,
+            key: key.map(str::to_owned),
+            why: why.to_owned(),
+        });
+    }
+}
+
+impl State {
+    /// Links to other runs of a node.
+    fn others(&self, peer: &Peer) -> Vec<(LinkId, mpsc::Sender<Order>)> {
+        let links = self.links.iter();
+        let others = links.filter(|(_, live)| {
+            live.peer.node == peer.node && live.peer.incarnation != peer.incarnation
+        });
+        others
+            .map(|(link, live)| (*link, live.orders.clone()))
+            .collect()
+    }
+}
+
+/// A link from its first frame to its end; says why it has ended.
+async fn live(
+    inner: Arc<Inner>,
+    link: LinkId,
+    newcomer: Newcomer,
+    mut socket: Socket,
+    neighbour: Neighbour,
+    orders: mpsc::Receiver<Order>,
+) -> String {
+    if let Newcomer::Accepted(accepted) = &newcomer
+        && let Err(error) = socket.send(accepted.welcome()).await
+    {
+        inner.state().links.remove(&link);
+        return error;
+    }
+    tracing::info!(link = link.0, node = %neighbour.node, name = neighbour.name,
+        dialled = neighbour.dialled, "a trunk is up");
+    let (outbox, inbox) = link_outbox();
+    let up = LinkEvent::Up {
+        link,
+        neighbour: Box::new(neighbour),
+        outbox,
+    };
+    let _ = inner.events.send(up).await;
+    let events = inner.events.clone();
+    let round_trip = {
+        let inner = Arc::clone(&inner);
+        move |time| inner.round_trip(link, time)
+    };
+    // Whatever goes wrong there, the owner of the rooms has to hear that the link is down.
+    let running = tokio::spawn(task::run(link, socket, inbox, orders, events, round_trip));
+    let why = running
+        .await
+        .unwrap_or_else(|_| "the link has failed".into());
+    inner.state().links.remove(&link);
+    let _ = inner.events.send(LinkEvent::Down { link }).await;
+    tracing::info!(link = link.0, why, "a trunk is down");
+    why
+}
