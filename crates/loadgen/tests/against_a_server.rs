@@ -66,6 +66,7 @@ async fn start(threads: usize) -> (SocketAddr, control::Handle) {
         max_rooms: limits.rooms,
         limits: umbrella_room::Limits::default(),
         news: None,
+        mesh: Default::default(),
     };
     let control = control::start(settings, workers.unwrap());
     let key = |key: &str, secret: &str| ConfiguredKey {

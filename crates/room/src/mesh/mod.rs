@@ -69,6 +69,20 @@ pub struct MeshConfig {
     pub limits: MeshLimits,
 }
 
+impl Default for MeshConfig {
+    /// A server that will never have a link.
+    fn default() -> Self {
+        MeshConfig {
+            node: NodeId::new("ND_alone"),
+            incarnation: 1,
+            name: String::new(),
+            software: String::new(),
+            media: true,
+            limits: MeshLimits::default(),
+        }
+    }
+}
+
 /// Bounds on what neighbours can make a server keep. What is beyond them is ignored.
 #[derive(Debug, Clone)]
 pub struct MeshLimits {

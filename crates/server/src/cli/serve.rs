@@ -20,6 +20,7 @@ use crate::net::{PageAddresses, interface_addresses};
 use crate::store::{self, DataDir, Store};
 use crate::tls::Tls;
 use crate::trunk::{LinkEvent, Pin, Trunks};
+use umbrella_room::mesh::MeshConfig;
 use crate::webhook::Webhooks;
 use crate::worker;
 
@@ -69,16 +70,16 @@ impl Server {
             .port();
         let addresses = Arc::new(PageAddresses::new(&config, port));
         let tls = start_tls(&config, data_dir.path(), &addresses)?;
-        let control = start_media(&config, news)?;
+        let authority = tls.as_ref().and_then(Tls::authority_certificate);
+        let pin = authority.as_deref().map(Pin::of);
+        let (trunks, links) = Trunks::start(&config.trunk, store.clone(), pin).await?;
+        let control = start_media(&config, news, trunks.mesh())?;
         for room in store::rooms::list(&store).await? {
             match control.create_room(&room, true).await {
                 Ok(_) | Err(AdminError::RoomExists) => {}
                 Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
             }
         }
-        let authority = tls.as_ref().and_then(Tls::authority_certificate);
-        let pin = authority.as_deref().map(Pin::of);
-        let (trunks, links) = Trunks::start(&config.trunk, store.clone(), pin).await?;
         tokio::spawn(pass_on(links, control.clone()));
         let (phase, phases) = watch::channel(Phase::Starting);
         let app = App {
@@ -236,6 +237,7 @@ async fn pass_on(mut links: mpsc::Receiver<LinkEvent>, control: control::Handle)
 fn start_media(
     config: &Config,
     news: Option<control::NewsSender>,
+    mesh: MeshConfig,
 ) -> anyhow::Result<control::Handle> {
     let limits = &config.limits;
     let interfaces = interface_addresses().context("cannot list this machine's addresses")?;
@@ -257,6 +259,7 @@ fn start_media(
         max_rooms: limits.rooms,
         limits: room_limits(limits, &config.rooms),
         news,
+        mesh,
     };
     Ok(control::start(settings, workers))
 }

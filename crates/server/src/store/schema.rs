@@ -65,6 +65,7 @@ const STEPS: &[&str] = &[
     CREATE TABLE node (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         node TEXT NOT NULL,
+        run INTEGER NOT NULL DEFAULT 0,
         created_at INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE trunk_secrets (

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rand::RngCore as _;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use umbrella_room::mesh::{MeshConfig, MeshLimits};
+use umbrella_room::model::NodeId;
 
 use super::dial;
 use super::hello::{Accepted, Failure, Known, Own, Peer};
@@ -146,13 +147,13 @@ impl Trunks {
         store: Store,
         pin: Option<Pin>,
     ) -> anyhow::Result<(Trunks, mpsc::Receiver<LinkEvent>)> {
-        let node = store::node::id(&store).await?;
+        let (node, incarnation) = store::node::start(&store).await?;
         let roots = tokio::task::spawn_blocking(crate::tls::system_roots).await?;
         let (events, out) = mpsc::channel(EVENTS);
         let inner = Inner {
             own: Own {
                 node: node.into(),
-                incarnation: rand::rng().next_u64(),
+                incarnation,
                 name: config.name.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 media: config.media,
@@ -177,7 +178,7 @@ impl Trunks {
         Arc::clone(&self.0.own.node)
     }
 
-    /// This run of the server: another number after each start.
+    /// This run of the server: a greater number after each start.
     pub fn incarnation(&self) -> u64 {
         self.0.own.incarnation
     }
@@ -190,6 +191,19 @@ impl Trunks {
     /// Whether this server carries media.
     pub fn media(&self) -> bool {
         self.0.own.media
+    }
+
+    /// What this server is to others, for the owner of the rooms.
+    pub fn mesh(&self) -> MeshConfig {
+        let own = &self.0.own;
+        MeshConfig {
+            node: NodeId::new(Arc::clone(&own.node)),
+            incarnation: own.incarnation,
+            name: own.name.clone(),
+            software: own.version.clone(),
+            media: own.media,
+            limits: MeshLimits::default(),
+        }
     }
 
     /// Ends all links; neighbours are told.

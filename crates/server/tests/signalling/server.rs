@@ -109,6 +109,7 @@ impl Server {
                     ..umbrella_room::Limits::default()
                 },
                 news,
+                mesh: Default::default(),
             },
             workers,
         );
