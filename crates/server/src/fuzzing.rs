@@ -3,6 +3,7 @@
 
 pub use crate::control::data::fuzzing::stamping;
 pub use crate::signal::livekit::fuzzing::{greeting, signalling};
+pub use crate::trunk::decode::fuzzing::trunk_frame;
 pub use crate::worker::framing::fuzzing::framing;
 
 #[cfg(test)]
@@ -24,6 +25,11 @@ mod tests {
     fn clients_that_once_broke_something() {
         replay("signalling", signalling);
         replay("greeting", greeting);
+    }
+
+    #[test]
+    fn neighbours_that_once_broke_something() {
+        replay("trunk_frame", trunk_frame);
     }
 
     #[test]

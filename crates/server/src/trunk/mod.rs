@@ -4,6 +4,16 @@
 //! who is there, frames, times out and bounds. What the messages mean is for
 //! [`control`](crate::control).
 
+#[cfg_attr(
+    not(any(test, fuzzing)),
+    expect(dead_code, reason = "the owner of the rooms does not use it yet")
+)]
+pub(crate) mod decode;
+#[cfg_attr(
+    not(any(test, fuzzing)),
+    expect(dead_code, reason = "the owner of the rooms does not use it yet")
+)]
+pub(crate) mod encode;
 mod link;
 
 pub use link::{LinkEnd, LinkEvent, LinkId, LinkInbox, LinkOutbox, Neighbour, Rooms, link_outbox};
