@@ -3,7 +3,7 @@
 
 pub use crate::control::data::fuzzing::stamping;
 pub use crate::signal::livekit::fuzzing::{greeting, signalling};
-pub use crate::trunk::fuzzing::handshake;
+pub use crate::trunk::fuzzing::{handshake, trunk_frame};
 pub use crate::worker::framing::fuzzing::framing;
 
 #[cfg(test)]
@@ -25,6 +25,11 @@ mod tests {
     fn clients_that_once_broke_something() {
         replay("signalling", signalling);
         replay("greeting", greeting);
+    }
+
+    #[test]
+    fn neighbours_that_once_broke_something() {
+        replay("trunk_frame", trunk_frame);
     }
 
     #[test]

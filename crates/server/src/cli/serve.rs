@@ -20,9 +20,9 @@ use crate::net::{PageAddresses, interface_addresses};
 use crate::store::{self, DataDir, Store};
 use crate::tls::Tls;
 use crate::trunk::{LinkEvent, Pin, Trunks};
-use umbrella_room::mesh::MeshConfig;
 use crate::webhook::Webhooks;
 use crate::worker;
+use umbrella_room::mesh::MeshConfig;
 
 /// How long connections have to end after clients were told; the whole end takes 5 s at most.
 const LAST_REQUESTS: Duration = Duration::from_millis(1200);

@@ -131,7 +131,7 @@ fn rewrite(
 /// Old clients read the sender from here.
 fn stamp_user(
     message: &[u8],
-    sender: Sender<'_>,
+    sender: Option<Sender<'_>>,
     to: &mut Vec<Identity>,
 ) -> Result<Vec<u8>, BadEnvelope> {
     let mut out = Vec::with_capacity(message.len() + 64);
@@ -144,12 +144,11 @@ fn stamp_user(
             _ => out.extend_from_slice(field.raw),
         }
     }
-    put_bytes(&mut out, user::SENDER_SID, sender.sid.as_str().as_bytes());
-    put_bytes(
-        &mut out,
-        user::SENDER_IDENTITY,
-        sender.identity.as_str().as_bytes(),
-    );
+    if let Some(sender) = sender {
+        let identity = sender.identity.as_str().as_bytes();
+        put_bytes(&mut out, user::SENDER_SID, sender.sid.as_str().as_bytes());
+        put_bytes(&mut out, user::SENDER_IDENTITY, identity);
+    }
     Ok(out)
 }
 

@@ -16,8 +16,8 @@ use super::Control;
 use super::data::{self, Sender};
 use super::handle::{Links, SessionId};
 use super::metrics::waited;
-use super::trunk;
 use super::session::{Announced, Event, OpenSection, Role, Session};
+use super::trunk;
 
 /// Sections that a client sends in and that no track was announced for.
 const UNKNOWN_SECTIONS: usize = 64;

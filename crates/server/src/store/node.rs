@@ -47,7 +47,10 @@ pub async fn start(store: &Store) -> Result<(String, u64), StoreError> {
         })
         .await?;
     let run = u32::try_from(run).unwrap_or(u32::MAX);
-    Ok((node, u64::from(run) << 32 | u64::from(rand::random::<u32>())))
+    Ok((
+        node,
+        u64::from(run) << 32 | u64::from(rand::random::<u32>()),
+    ))
 }
 
 /// Gives this server another id: its data directory is a copy of another one's.

@@ -5,8 +5,10 @@
 //! [`control`](crate::control).
 
 mod address;
+mod decode;
 mod dial;
 mod door;
+mod encode;
 mod frame;
 mod hello;
 mod link;
@@ -23,10 +25,15 @@ mod trust;
 mod tests;
 
 pub use address::Address;
+pub(crate) use decode::{Incoming, Stream, decode};
 pub use door::router;
+pub(crate) use encode::{encode, encode_demand, encode_media_parameters};
 pub use frame::MAX_FRAME;
 #[cfg(any(test, fuzzing))]
-pub(crate) use hello::fuzzing;
+pub(crate) mod fuzzing {
+    pub use super::decode::fuzzing::trunk_frame;
+    pub use super::hello::fuzzing::handshake;
+}
 pub use link::{LinkEnd, LinkEvent, LinkId, LinkInbox, LinkOutbox, Neighbour, Rooms, link_outbox};
 pub use operator::TrunkError;
 pub use registry::Trunks;

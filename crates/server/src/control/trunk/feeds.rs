@@ -73,11 +73,6 @@ impl Control {
         Some(producer)
     }
 
-    /// Whether a track comes from another server, as far as somebody wants it.
-    pub(in super::super) fn is_feed(&self, track: &TrackId) -> bool {
-        self.trunks.feeds.contains_key(track)
-    }
-
     /// A track from elsewhere has ended.
     pub(super) fn close_feed(&mut self, track: &TrackId) {
         if let Some(feed) = self.trunks.feeds.remove(track) {

@@ -78,7 +78,14 @@ impl Control {
         };
         let generation = link.media.generation;
         let theirs = link.media.theirs.take();
-        let frame = encode_media_parameters(generation, &parameters);
+        let TrunkParameters {
+            ufrag,
+            password,
+            fingerprint,
+            candidates,
+        } = parameters;
+        let frame =
+            encode_media_parameters(generation, &ufrag, &password, &fingerprint, &candidates);
         self.trunks.send(id, frame);
         if let Some(parameters) = theirs {
             self.request(

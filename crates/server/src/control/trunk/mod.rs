@@ -12,9 +12,7 @@ use std::time::Instant;
 use umbrella_engine::{ConsumerId, ProducerId, TransportId};
 use umbrella_room::Command;
 use umbrella_room::command::{Reliability, Remote};
-use umbrella_room::mesh::{
-    self, Data, LayerDemand, Mesh, MeshConfig, Message, Output, Person,
-};
+use umbrella_room::mesh::{self, Data, LayerDemand, Mesh, MeshConfig, Message, Output, Person};
 use umbrella_room::model::{NodeId, RoomName, TrackId};
 use umbrella_wire::trunk::Frame;
 
@@ -79,7 +77,10 @@ impl Trunks {
     /// When something has to be done although nothing has happened.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let retry = self.retries.first().map(|(at, _)| *at);
-        [self.mesh.next_timeout(), retry].into_iter().flatten().min()
+        [self.mesh.next_timeout(), retry]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Says something to a neighbour. One that does not read loses its link.
@@ -188,7 +189,7 @@ impl Control {
                     layers,
                 };
                 self.trunks.mesh.receive(now, mesh_id(id), message);
-                self.settle_trunks(now);
+                self.settle_trunks();
                 self.settle_branches(id, &track);
             }
             Incoming::MediaParameters {
@@ -230,7 +231,7 @@ impl Control {
     }
 
     /// Carries out what the mesh says; rooms hear of it as commands.
-    pub(super) fn settle_trunks(&mut self, now: Instant) {
+    pub(super) fn settle_trunks(&mut self) {
         while let Some(output) = self.trunks.mesh.poll_output() {
             match output {
                 Output::Send { link, message } => self.send_message(link_id(link), message),
@@ -253,7 +254,6 @@ impl Control {
                 }
             }
         }
-        let _ = now;
     }
 
     fn send_message(&mut self, link: LinkId, message: Message) {
