@@ -16,4 +16,5 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 mod link;
 
-pub use link::{LinkEnd, LinkEvent, LinkId, LinkInbox, LinkOutbox, Neighbour, Rooms, link_outbox};
+pub use link::{LinkEnd, LinkEvent, LinkId, LinkInbox, LinkOutbox, Neighbour, link_outbox};
+pub use umbrella_room::mesh::Rooms;
