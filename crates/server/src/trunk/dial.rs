@@ -15,9 +15,9 @@ use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use super::LinkId;
 use super::frame::MAX_MESSAGE;
 use super::hello::{Dialler, Failure};
-use super::link::LinkId;
 use super::registry::{Inner, Newcomer, Stand};
 use super::secret::Pin;
 use super::settings::Entry;

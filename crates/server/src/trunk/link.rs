@@ -4,15 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use umbrella_room::mesh::{LinkId, Rooms};
 use umbrella_wire::trunk::Frame;
 
 /// Frames that wait for a link's socket. A neighbour that lets more pile up does not read, and
 /// loses the link.
 const OUTBOX: usize = 8192;
-
-/// Names one connection of a trunk; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LinkId(pub u64);
 
 /// The server at the other end of a link, as it has proved to be.
 #[derive(Debug, Clone)]
@@ -33,13 +30,6 @@ pub struct Neighbour {
     pub rooms: Rooms,
     /// Whether moderators there may do something about participants here.
     pub may_moderate: bool,
-}
-
-/// Which rooms a link carries: those that match a pattern of every list. An empty list is all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rooms {
-    /// Ours, the secret's, and the neighbour's.
-    pub lists: Vec<Vec<String>>,
 }
 
 /// What happens to links, in order for each link: `Up`, any number of others, `Down`.
@@ -136,58 +126,5 @@ impl LinkOutbox {
         };
         // If it is full, it ends with the last sender.
         let _ = self.frames.try_send(Err(end));
-    }
-}
-
-impl Rooms {
-    /// Whether the link carries a room.
-    pub fn allow(&self, room: &str) -> bool {
-        let any = |list: &Vec<String>| {
-            list.is_empty() || list.iter().any(|pattern| matches(pattern, room))
-        };
-        self.lists.iter().all(any)
-    }
-}
-
-/// Whether a name fits a pattern, in which `*` stands for any characters.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts: Vec<_> = parts.collect();
-    let Some(last) = parts.pop() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        let Some(at) = rest.find(part) else {
-            return false;
-        };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rooms_are_shared_that_no_pattern_names() {
-        assert!(matches("kitchen", "kitchen"));
-        assert!(!matches("kitchen", "kitchen2"));
-        assert!(matches("*", ""));
-        assert!(matches("site-*", "site-a"));
-        assert!(!matches("site-*", "a site-a"));
-        assert!(matches("*-*-c", "a-b-c"));
-        assert!(!matches("*-*-c", "a-c"));
-        assert!(!matches("ab*ba", "aba"));
-        let rooms = Rooms {
-            lists: vec![Vec::new(), vec!["a*".into(), "b".into()], vec!["*c".into()]],
-        };
-        assert!(rooms.allow("abc"));
-        assert!(!rooms.allow("b"));
-        assert!(Rooms::default().allow("anything"));
     }
 }

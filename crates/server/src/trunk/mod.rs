@@ -34,8 +34,9 @@ pub(crate) mod fuzzing {
     pub use super::decode::fuzzing::trunk_frame;
     pub use super::hello::fuzzing::handshake;
 }
-pub use link::{LinkEnd, LinkEvent, LinkId, LinkInbox, LinkOutbox, Neighbour, Rooms, link_outbox};
+pub use link::{LinkEnd, LinkEvent, LinkInbox, LinkOutbox, Neighbour, link_outbox};
 pub use operator::TrunkError;
 pub use registry::Trunks;
 pub use secret::{BadSecret, JoinSecret, Pin, ProofKey};
 pub use settings::{Entry, Permit, check_name, check_rooms};
+pub use umbrella_room::mesh::{LinkId, Rooms};

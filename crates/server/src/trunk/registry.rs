@@ -13,12 +13,13 @@ use umbrella_room::model::NodeId;
 
 use super::dial;
 use super::hello::{Accepted, Failure, Known, Own, Peer};
-use super::link::{LinkEvent, LinkId, Neighbour, Rooms, link_outbox};
+use super::link::{LinkEvent, Neighbour, link_outbox};
 use super::secret::Pin;
 use super::settings::{Entry, Permit};
 use super::socket::Socket;
 use super::task::{self, Order};
 use super::trust::Trust;
+use super::{LinkId, Rooms};
 use crate::auth::TrunkLimit;
 use crate::clock::unix_seconds;
 use crate::config::TrunkConfig;

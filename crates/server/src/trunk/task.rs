@@ -11,9 +11,10 @@ use tokio::time::timeout;
 use umbrella_wire::trunk::frame::Message;
 use umbrella_wire::trunk::{Bye, Frame, Ping, Pong};
 
+use super::LinkId;
 use super::frame::{MAX_FRAME, decode};
 use super::hello::{frame, shown};
-use super::link::{LinkEnd, LinkEvent, LinkId, LinkInbox};
+use super::link::{LinkEnd, LinkEvent, LinkInbox};
 use super::pulse::{Beat, Budget, Pulse};
 use super::socket::{CLOSE, Incoming, Reader, Socket, WRITE, Writer};
 

@@ -8,7 +8,7 @@ use umbrella_room::mesh::{LayerDemand, LayerWish, Message};
 use umbrella_room::model::TrackId;
 
 use super::super::Control;
-use super::{WORKER, mesh_id};
+use super::WORKER;
 use crate::trunk::{LinkId, Stream};
 
 /// Tracks that a neighbour can want at a time.
@@ -207,7 +207,7 @@ impl Control {
             track,
             starved,
         };
-        self.trunks.mesh.say(mesh_id(id), message);
+        self.trunks.mesh.say(id, message);
     }
 
     /// Whether a consumer is a branch; the engine has given it up.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use umbrella_engine::{Negotiation, Request, TransportId, TrunkParameters};
 
 use super::super::Control;
-use super::{WORKER, mesh_id};
+use super::WORKER;
 use crate::trunk::{LinkId, encode_media_parameters};
 
 /// How long after a media connection has failed it is tried again, at first and at most.
@@ -159,7 +159,7 @@ impl Control {
             }
             tracing::info!(link = id.0, node = %link.neighbour.node, connected, "media of a trunk");
         }
-        self.trunks.mesh.link_media(now, mesh_id(id), connected);
+        self.trunks.mesh.link_media(now, id, connected);
         true
     }
 
@@ -189,7 +189,7 @@ impl Control {
             self.trunks.retries.insert((now + wait.min(most), id));
         }
         self.forget_streams(id);
-        self.trunks.mesh.link_media(now, mesh_id(id), false);
+        self.trunks.mesh.link_media(now, id, false);
         true
     }
 

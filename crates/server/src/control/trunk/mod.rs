@@ -95,14 +95,6 @@ impl Trunks {
     }
 }
 
-fn mesh_id(link: LinkId) -> mesh::LinkId {
-    mesh::LinkId(link.0)
-}
-
-fn link_id(link: mesh::LinkId) -> LinkId {
-    LinkId(link.0)
-}
-
 /// What happens to links.
 impl Control {
     /// Something has happened to a link.
@@ -115,10 +107,10 @@ impl Control {
             } => self.link_up(now, link, *neighbour, outbox),
             LinkEvent::Frame { link, frame } => self.frame(now, link, *frame),
             LinkEvent::RoundTrip { link, time } => {
-                self.trunks.mesh.round_trip(now, mesh_id(link), time);
+                self.trunks.mesh.round_trip(now, link, time);
             }
             LinkEvent::Silent { link, silent } => {
-                self.trunks.mesh.silent(now, mesh_id(link), silent);
+                self.trunks.mesh.silent(now, link, silent);
             }
             LinkEvent::Down { link } => self.link_down(now, link),
         }
@@ -128,9 +120,7 @@ impl Control {
         tracing::info!(link = id.0, node = %neighbour.node, name = %neighbour.name, "trunk is up");
         let known = mesh::Neighbour {
             node: NodeId::new(neighbour.node.clone()),
-            rooms: mesh::Rooms {
-                lists: neighbour.rooms.lists.clone(),
-            },
+            rooms: neighbour.rooms.clone(),
             may_moderate: neighbour.may_moderate,
         };
         let link = Link {
@@ -142,7 +132,7 @@ impl Control {
             branches: HashMap::new(),
         };
         self.trunks.links.insert(id, link);
-        self.trunks.mesh.link_up(now, mesh_id(id), known);
+        self.trunks.mesh.link_up(now, id, known);
         self.dial_media(id);
     }
 
@@ -151,7 +141,7 @@ impl Control {
         if let Some(link) = self.trunks.links.remove(&id) {
             tracing::info!(link = id.0, node = %link.neighbour.node, "trunk is down");
         }
-        self.trunks.mesh.link_down(now, mesh_id(id));
+        self.trunks.mesh.link_down(now, id);
     }
 
     fn frame(&mut self, now: Instant, id: LinkId, frame: Frame) {
@@ -169,7 +159,7 @@ impl Control {
             }
         };
         match incoming {
-            Incoming::Mesh(message) => self.trunks.mesh.receive(now, mesh_id(id), message),
+            Incoming::Mesh(message) => self.trunks.mesh.receive(now, id, message),
             Incoming::Demand {
                 room,
                 origin,
@@ -188,7 +178,7 @@ impl Control {
                     track: track.clone(),
                     layers,
                 };
-                self.trunks.mesh.receive(now, mesh_id(id), message);
+                self.trunks.mesh.receive(now, id, message);
                 self.settle_trunks();
                 self.settle_branches(id, &track);
             }
@@ -234,7 +224,7 @@ impl Control {
     pub(super) fn settle_trunks(&mut self) {
         while let Some(output) = self.trunks.mesh.poll_output() {
             match output {
-                Output::Send { link, message } => self.send_message(link_id(link), message),
+                Output::Send { link, message } => self.send_message(link, message),
                 Output::Room {
                     room,
                     origin,
@@ -245,10 +235,10 @@ impl Control {
                     track,
                     layers,
                     ..
-                } => self.carry(link_id(link), &track, layers),
+                } => self.carry(link, &track, layers),
                 Output::Ended { track } => self.close_feed(&track),
                 Output::Attend { link, attend } => {
-                    if let Some(link) = self.trunks.links.get(&link_id(link)) {
+                    if let Some(link) = self.trunks.links.get(&link) {
                         link.outbox.attend(attend);
                     }
                 }
