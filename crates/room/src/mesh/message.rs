@@ -273,3 +273,46 @@ impl RoomState {
         (self.version, &self.node) > (other.version, &other.node)
     }
 }
+
+impl Message {
+    /// The room that it is about, if it is about one.
+    pub fn room(&self) -> Option<&RoomName> {
+        match self {
+            Message::Node(_) => None,
+            Message::Route(route) => Some(&route.room),
+            Message::State(state) => Some(&state.room),
+            Message::Unroute { room, .. }
+            | Message::Follow { room, .. }
+            | Message::Unfollow { room, .. }
+            | Message::Person { room, .. }
+            | Message::Gone { room, .. }
+            | Message::Synced { room, .. }
+            | Message::Demand { room, .. }
+            | Message::Starved { room, .. }
+            | Message::Data { room, .. }
+            | Message::Levels { room, .. }
+            | Message::Qualities { room, .. }
+            | Message::Order { room, .. } => Some(room),
+        }
+    }
+
+    /// The origin that it is about, if it is about one.
+    pub fn origin(&self) -> Option<&NodeId> {
+        match self {
+            Message::Route(route) => route.origin(),
+            Message::State(_) | Message::Node(_) => None,
+            Message::Unroute { origin, .. }
+            | Message::Follow { origin, .. }
+            | Message::Unfollow { origin, .. }
+            | Message::Person { origin, .. }
+            | Message::Gone { origin, .. }
+            | Message::Synced { origin, .. }
+            | Message::Demand { origin, .. }
+            | Message::Starved { origin, .. }
+            | Message::Data { origin, .. }
+            | Message::Levels { origin, .. }
+            | Message::Qualities { origin, .. }
+            | Message::Order { origin, .. } => Some(origin),
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::command::Remote;
-use crate::model::{LeaveReason, NodeId, ParticipantId, RoomName, TrackId, TrackView};
+use crate::model::{LeaveReason, NodeId, ParticipantId, RoomName, TrackId};
 use crate::quality::QualityView;
 
 use super::data::Backlog;
@@ -12,6 +12,7 @@ use super::demand::LayerDemand;
 use super::link::LinkId;
 use super::message::{Data, DataNumber, Life, Message, Person, Route};
 use super::route::{self, Ways};
+use super::wanted::TrackDemand;
 use super::{Output, Surroundings};
 
 /// How long the participants of an origin are kept that cannot be reached: another way may be
@@ -23,9 +24,6 @@ pub(super) const HOLD: Duration = Duration::from_secs(1);
 /// nowhere.
 pub(super) const BAD_NEWS: Duration = Duration::from_millis(40);
 
-/// Tracks of which something can be wanted before they are known.
-const EARLY_DEMANDS: usize = 4096;
-
 /// One origin in one room.
 #[derive(Debug)]
 pub(super) struct Origin {
@@ -33,15 +31,15 @@ pub(super) struct Origin {
     pub(super) node: NodeId,
     pub(super) source: Source,
     pub(super) people: BTreeMap<ParticipantId, Person>,
-    tracks: BTreeSet<TrackId>,
+    pub(super) tracks: BTreeSet<TrackId>,
     qualities: BTreeMap<ParticipantId, QualityView>,
     /// What neighbours were told of the way to it.
     told: BTreeMap<LinkId, Route>,
     /// When neighbours are to be told of a longer way.
     tell_at: Option<Instant>,
-    followers: BTreeMap<LinkId, Follower>,
+    pub(super) followers: BTreeMap<LinkId, Follower>,
     data: Backlog,
-    demands: BTreeMap<TrackId, TrackDemand>,
+    pub(super) demands: BTreeMap<TrackId, TrackDemand>,
 }
 
 /// Where its participants are known from.
@@ -59,7 +57,7 @@ pub(super) struct Away {
     ways: Ways,
     chosen: Option<LinkId>,
     /// The neighbour that was asked for its participants.
-    following: Option<LinkId>,
+    pub(super) following: Option<LinkId>,
     /// The neighbour has named all of them.
     synced: bool,
     /// Those that it has not named since it was asked.
@@ -71,19 +69,9 @@ pub(super) struct Away {
 /// A neighbour that hears of an origin. It has been told of a way from here: one that was not, or
 /// over which the way leads from here, does not follow.
 #[derive(Debug, Default)]
-struct Follower {
+pub(super) struct Follower {
     /// It was told that it knows all participants.
     synced: bool,
-}
-
-/// What is wanted of one track.
-#[derive(Debug, Default)]
-struct TrackDemand {
-    here: LayerDemand,
-    links: BTreeMap<LinkId, LayerDemand>,
-    /// What was asked for upstream.
-    asked: LayerDemand,
-    starved: bool,
 }
 
 impl Origin {
@@ -267,15 +255,6 @@ impl Origin {
         }
     }
 
-    fn demand_of(&self, track: &TrackId, layers: LayerDemand) -> Message {
-        Message::Demand {
-            room: self.room.clone(),
-            origin: self.node.clone(),
-            track: track.clone(),
-            layers,
-        }
-    }
-
     /// Tells neighbours of the way from here, as far as they do not know it.
     fn tell_ways(&mut self, around: &mut Surroundings<'_>) {
         let way = match &self.source {
@@ -403,7 +382,7 @@ impl Origin {
         }
     }
 
-    fn is_synced(&self) -> bool {
+    pub(super) fn is_synced(&self) -> bool {
         match &self.source {
             Source::Here { .. } => true,
             Source::Away(away) => away.synced,
@@ -451,7 +430,7 @@ impl Origin {
     }
 
     /// Tells the room here, if there is one and the origin is elsewhere.
-    fn tell_room(&self, remote: Remote, around: &mut Surroundings<'_>) {
+    pub(super) fn tell_room(&self, remote: Remote, around: &mut Surroundings<'_>) {
         if around.used && matches!(self.source, Source::Away(_)) {
             around.outputs.push_back(Output::Room {
                 room: self.room.clone(),
@@ -617,184 +596,5 @@ impl Origin {
         let mine: std::sync::Arc<[QualityView]> = mine.into();
         self.tell_followers(&self.quality_message(mine.clone()), around);
         self.tell_room(Remote::Qualities(mine), around);
-    }
-}
-
-/// What is wanted of its tracks.
-impl Origin {
-    /// A track of one of its participants.
-    pub(super) fn track(&self, track: &TrackId) -> Option<&TrackView> {
-        let mut people = self.people.values();
-        let tracks = people.find_map(|it| it.tracks.iter().find(|it| it.view.id == *track));
-        tracks.map(|track| &track.view)
-    }
-
-    /// Whether one of its participants publishes a track.
-    pub(super) fn has_track(&self, track: &TrackId) -> bool {
-        self.tracks.contains(track)
-    }
-
-    /// What is wanted here.
-    pub(super) fn demand_here(
-        &mut self,
-        track: &TrackId,
-        layers: LayerDemand,
-        around: &mut Surroundings<'_>,
-    ) {
-        if !self.demands.contains_key(track) && !self.has_track(track) {
-            return;
-        }
-        self.demands.entry(track.clone()).or_default().here = layers;
-        self.settle_demand(track, around);
-    }
-
-    /// What a neighbour wants.
-    pub(super) fn demand_from(
-        &mut self,
-        link: LinkId,
-        track: &TrackId,
-        layers: LayerDemand,
-        around: &mut Surroundings<'_>,
-    ) {
-        // Who follows through here may know more than has been named here so far.
-        let early = !self.is_synced() && self.demands.len() < EARLY_DEMANDS;
-        if !self.followers.contains_key(&link) || !self.has_track(track) && !early {
-            return;
-        }
-        let demand = self.demands.entry(track.clone()).or_default();
-        let before = demand.links.insert(link, layers).unwrap_or_default();
-        if layers.is_none() {
-            demand.links.remove(&link);
-        }
-        if before != layers {
-            self.carry(link, track, layers, around);
-            self.settle_demand(track, around);
-        }
-    }
-
-    /// A track is known from now on, of which something may have been wanted before.
-    fn begin_track(&self, track: &TrackId, around: &mut Surroundings<'_>) {
-        let Some(demand) = self.demands.get(track) else {
-            return;
-        };
-        for (link, layers) in &demand.links {
-            self.carry(*link, track, *layers, around);
-        }
-        if let Source::Away(Away {
-            following: Some(link),
-            ..
-        }) = self.source
-        {
-            around.send(link, self.demand_of(track, demand.asked));
-        }
-    }
-
-    fn carry(
-        &self,
-        link: LinkId,
-        track: &TrackId,
-        layers: LayerDemand,
-        around: &mut Surroundings<'_>,
-    ) {
-        if !self.has_track(track) && !layers.is_none() {
-            return;
-        }
-        around.outputs.push_back(Output::Carry {
-            link,
-            room: self.room.clone(),
-            origin: self.node.clone(),
-            track: track.clone(),
-            layers,
-        });
-        let starved = self.demands.get(track).is_some_and(|it| it.starved);
-        if starved && !layers.is_none() {
-            around.send(link, self.starved_message(track, true));
-        }
-    }
-
-    fn starved_message(&self, track: &TrackId, starved: bool) -> Message {
-        Message::Starved {
-            room: self.room.clone(),
-            origin: self.node.clone(),
-            track: track.clone(),
-            starved,
-        }
-    }
-
-    /// What a neighbour wanted it wants no more.
-    fn drop_demand_of(&mut self, link: LinkId, around: &mut Surroundings<'_>) {
-        let wants = |(track, demand): (&TrackId, &TrackDemand)| {
-            demand.links.contains_key(&link).then(|| track.clone())
-        };
-        for track in self.demands.iter().filter_map(wants).collect::<Vec<_>>() {
-            if let Some(demand) = self.demands.get_mut(&track) {
-                demand.links.remove(&link);
-            }
-            self.carry(link, &track, LayerDemand::NONE, around);
-            self.settle_demand(&track, around);
-        }
-    }
-
-    /// Asks for what is wanted by anybody, or tells the room of its own track.
-    fn settle_demand(&mut self, track: &TrackId, around: &mut Surroundings<'_>) {
-        let Some(demand) = self.demands.get_mut(track) else {
-            return;
-        };
-        let links = demand.links.values();
-        let all = links.fold(demand.here, |all, link| all.join(*link));
-        let before = std::mem::replace(&mut demand.asked, all);
-        if all.is_none() {
-            self.demands.remove(track);
-        }
-        if all == before {
-            return;
-        }
-        match &self.source {
-            Source::Here { .. } => around.outputs.push_back(Output::Room {
-                room: self.room.clone(),
-                origin: self.node.clone(),
-                remote: Box::new(Remote::Demanded {
-                    track: track.clone(),
-                    layers: all,
-                }),
-            }),
-            Source::Away(away) => {
-                if let Some(link) = away.following {
-                    around.send(link, self.demand_of(track, all));
-                }
-            }
-        }
-    }
-
-    fn end_track(&mut self, track: &TrackId, around: &mut Surroundings<'_>) {
-        self.tracks.remove(track);
-        around.ended.push(track.clone());
-        let Some(demand) = self.demands.remove(track) else {
-            return;
-        };
-        for link in demand.links.into_keys() {
-            self.carry(link, track, LayerDemand::NONE, around);
-        }
-    }
-
-    /// The way to here does not carry a track, or does so again.
-    pub(super) fn starved(
-        &mut self,
-        track: &TrackId,
-        starved: bool,
-        around: &mut Surroundings<'_>,
-    ) {
-        let Some(demand) = self.demands.get_mut(track) else {
-            return;
-        };
-        if std::mem::replace(&mut demand.starved, starved) == starved {
-            return;
-        }
-        let links: Vec<_> = demand.links.keys().copied().collect();
-        for link in links {
-            around.send(link, self.starved_message(track, starved));
-        }
-        let track = track.clone();
-        self.tell_room(Remote::Starved { track, starved }, around);
     }
 }

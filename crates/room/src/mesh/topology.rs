@@ -5,8 +5,13 @@
 //! link say of it comes straight from them, and ends all such ways at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use crate::model::NodeId;
+
+use super::link::{Link, LinkId};
+use super::message::Message;
+use super::{Mesh, Output};
 
 /// Servers that are remembered, and links of each.
 const NODES: usize = 256;
@@ -113,6 +118,52 @@ impl Topology {
             let reachable: BTreeSet<_> = reachable.collect();
             self.nodes.retain(|node, _| reachable.contains(node));
         }
+    }
+}
+
+/// Which servers are linked.
+impl Mesh {
+    /// Every server that can be reached, as it describes itself; this one is among them.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeState> {
+        self.topology.reachable(&self.config.node)
+    }
+
+    /// Our own links have changed.
+    pub(super) fn tell_links(&mut self) {
+        self.version += 1;
+        let mut links: Vec<_> = self.links.values().map(Link::described).collect();
+        links.sort_by(|a, b| (&a.node, a.rtt_ms).cmp(&(&b.node, b.rtt_ms)));
+        links.dedup_by(|a, b| a.node == b.node);
+        let config = &self.config;
+        let state = NodeState {
+            node: config.node.clone(),
+            incarnation: config.incarnation,
+            version: self.version,
+            name: config.name.clone(),
+            software: config.software.clone(),
+            media: config.media,
+            links,
+        };
+        self.topology.insert(state.clone());
+        self.tell_node(&state, None);
+    }
+
+    fn tell_node(&mut self, state: &NodeState, except: Option<LinkId>) {
+        for link in self.links.keys().filter(|link| Some(**link) != except) {
+            let message = Message::Node(state.clone());
+            let link = *link;
+            self.outputs.push_back(Output::Send { link, message });
+        }
+    }
+
+    /// A server has said something of itself: what is new goes on.
+    pub(super) fn node(&mut self, now: Instant, from: LinkId, state: NodeState) {
+        self.topology.tidy(&self.config.node);
+        if state.node == self.config.node || !self.topology.insert(state.clone()) {
+            return;
+        }
+        self.tell_node(&state, Some(from));
+        self.settle_rooms(now);
     }
 }
 

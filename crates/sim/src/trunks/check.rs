@@ -141,6 +141,9 @@ fn check_media(net: &Net, rooms: &[RoomName]) -> Result<(), String> {
     Ok(())
 }
 
+/// A stream of a track over a link, from one server to another.
+type Edge = (usize, usize, LayerDemand);
+
 fn check_track(net: &Net, room: &RoomName, origin: usize, track: &TrackId) -> Result<(), String> {
     let reachable = distances(net, room, origin);
     let wanted_at = |node: usize| {
@@ -148,46 +151,14 @@ fn check_track(net: &Net, room: &RoomName, origin: usize, track: &TrackId) -> Re
         let wish = local.and_then(|local| local.wants.get(track)).copied();
         wish.filter(|_| node != origin).unwrap_or_default()
     };
-    // Walk from the origin along what is sent and accepted.
-    let mut arrived = BTreeMap::from([(origin, 0)]);
-    let mut queue = VecDeque::from([origin]);
-    let mut edges: Vec<(usize, usize, LayerDemand)> = Vec::new();
-    while let Some(node) = queue.pop_front() {
-        for ((link, _), layers) in sent(net, node, track) {
-            let Some(wire) = net.links.get(&link) else {
-                return Err(format!(
-                    "{} sends {track} over a dead link",
-                    net.nodes[node].id
-                ));
-            };
-            let to = wire.other(node);
-            let accepted = net.nodes[to].asked.get(&(link, track.clone())) == Some(&layers);
-            if !accepted {
-                let (from, to) = (&net.nodes[node].id, &net.nodes[to].id);
-                return Err(format!(
-                    "{from} sends {track} to {to}, which does not want that"
-                ));
-            }
-            edges.push((node, to, layers));
-            let hops = arrived[&node] + 1;
-            if arrived.insert(to, hops).is_some() {
-                return Err(format!("{track} arrives twice at {}", net.nodes[to].id));
-            }
-            queue.push_back(to);
-        }
-    }
+    let (arrived, edges) = walk(net, track, origin)?;
     check_edges(net, track, &edges, &wanted_at)?;
     for (node, distance) in &reachable {
         let wanted = !wanted_at(*node).is_none();
+        let id = &net.nodes[*node].id;
         match arrived.get(node) {
-            None if wanted => {
-                return Err(format!(
-                    "{track} does not arrive at {}",
-                    net.nodes[*node].id
-                ));
-            }
+            None if wanted => return Err(format!("{track} does not arrive at {id}")),
             Some(hops) if hops != distance => {
-                let id = &net.nodes[*node].id;
                 return Err(format!(
                     "{track} takes {hops} links to {id}, not {distance}"
                 ));
@@ -195,25 +166,18 @@ fn check_track(net: &Net, room: &RoomName, origin: usize, track: &TrackId) -> Re
             Some(_) | None => {}
         }
     }
-    let total: usize = net
-        .nodes
-        .iter()
-        .map(|node| node.carried.keys().filter(|it| it.1 == *track).count())
-        .sum();
+    let sent_by = |node| sent(net, node, track).len();
+    let total: usize = (0..net.nodes.len()).map(sent_by).sum();
     if total != edges.len() {
         return Err(format!(
             "{track} is sent {total} times and arrives {}",
             edges.len()
         ));
     }
-    let demanded = net.nodes[origin]
-        .demanded
-        .get(track)
-        .copied()
-        .unwrap_or_default();
+    let demanded = net.nodes[origin].demanded.get(track).copied();
     let wanted = edges.iter().filter(|(from, ..)| *from == origin);
     let wanted = wanted.fold(LayerDemand::NONE, |all, (.., layers)| all.join(*layers));
-    if demanded != wanted {
+    if demanded.unwrap_or_default() != wanted {
         return Err(format!(
             "the publisher of {track} is not asked for what is sent"
         ));
@@ -221,11 +185,46 @@ fn check_track(net: &Net, room: &RoomName, origin: usize, track: &TrackId) -> Re
     Ok(())
 }
 
+/// Follows a track from its origin along what is sent and accepted: how many links it takes to
+/// each server, and over which it goes.
+fn walk(
+    net: &Net,
+    track: &TrackId,
+    origin: usize,
+) -> Result<(BTreeMap<usize, usize>, Vec<Edge>), String> {
+    let mut arrived = BTreeMap::from([(origin, 0)]);
+    let mut queue = VecDeque::from([origin]);
+    let mut edges = Vec::new();
+    while let Some(node) = queue.pop_front() {
+        let from = &net.nodes[node].id;
+        for ((link, _), layers) in sent(net, node, track) {
+            let Some(wire) = net.links.get(&link) else {
+                return Err(format!("{from} sends {track} over a dead link"));
+            };
+            let other = wire.other(node);
+            let to = &net.nodes[other];
+            if to.asked.get(&(link, track.clone())) != Some(&layers) {
+                return Err(format!(
+                    "{from} sends {track} to {}, which does not want that",
+                    to.id
+                ));
+            }
+            edges.push((node, other, layers));
+            let hops = arrived[&node] + 1;
+            if arrived.insert(other, hops).is_some() {
+                return Err(format!("{track} arrives twice at {}", to.id));
+            }
+            queue.push_back(other);
+        }
+    }
+    Ok((arrived, edges))
+}
+
 /// Over every link goes what is wanted behind it and nothing else.
 fn check_edges(
     net: &Net,
     track: &TrackId,
-    edges: &[(usize, usize, LayerDemand)],
+    edges: &[Edge],
     wanted_at: &impl Fn(usize) -> LayerDemand,
 ) -> Result<(), String> {
     for (from, to, layers) in edges {
