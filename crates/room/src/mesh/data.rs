@@ -17,6 +17,14 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
+    /// Nothing is kept, but it is known what was read.
+    pub(super) fn read_to(last: Option<DataNumber>) -> Backlog {
+        Backlog {
+            last,
+            ..Backlog::default()
+        }
+    }
+
     /// The number of the last one.
     pub(super) fn last(&self) -> Option<DataNumber> {
         self.last

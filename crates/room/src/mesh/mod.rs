@@ -618,7 +618,7 @@ impl Mesh {
             return;
         };
         shared.forget(now);
-        if shared.is_forgotten(now) {
+        if shared.is_forgotten() {
             self.rooms.remove(room);
         }
         self.settle_attention();

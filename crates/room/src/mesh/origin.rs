@@ -91,6 +91,16 @@ impl Origin {
         }
     }
 
+    /// Another time that it was known, messages were read up to this one.
+    pub(super) fn has_read(&mut self, last: Option<DataNumber>) {
+        self.data = Backlog::read_to(last);
+    }
+
+    /// The last data message that was read.
+    pub(super) fn last_read(&self) -> Option<DataNumber> {
+        self.data.last()
+    }
+
     /// Whether nothing is left to know of it.
     pub(super) fn is_forgotten(&self) -> bool {
         let unreachable = match &self.source {

@@ -99,7 +99,8 @@ impl Mesh {
         let there = shared.origins.contains_key(&origin);
         if !leads_here && !void && !there && shared.origins.len() < limits.origins {
             let source = Source::Away(origin::Away::default());
-            let new = Origin::new(room.clone(), origin.clone(), source);
+            let mut new = Origin::new(room.clone(), origin.clone(), source);
+            new.has_read(shared.read_of(&origin));
             shared.origins.insert(origin.clone(), new);
         }
         if let Some(known) = shared.origins.get_mut(&origin) {

@@ -7,7 +7,7 @@ use crate::command::Remote;
 use crate::model::{NodeId, RoomName};
 
 use super::link::LinkId;
-use super::message::{Life, Message, RoomState};
+use super::message::{DataNumber, Life, Message, RoomState};
 use super::origin::{Origin, Source};
 use super::{Mesh, Output};
 
@@ -25,6 +25,9 @@ pub(super) struct Shared {
     pub(super) origins: BTreeMap<NodeId, Origin>,
     pub(super) state: Option<RoomState>,
     ends: BTreeMap<NodeId, (Life, Instant)>,
+    /// The last data messages of origins that are forgotten: what was held up somewhere would be
+    /// read again.
+    read: BTreeMap<NodeId, (DataNumber, Instant)>,
 }
 
 impl Shared {
@@ -32,7 +35,13 @@ impl Shared {
     pub(super) fn due(&self) -> Option<Instant> {
         let origins = self.origins.values().filter_map(Origin::due);
         let ends = self.ends.values().map(|(_, until)| *until);
-        origins.chain(ends).min()
+        let read = self.read.values().map(|(_, until)| *until);
+        origins.chain(ends).chain(read).min()
+    }
+
+    /// What was read of an origin before it was forgotten.
+    pub(super) fn read_of(&self, origin: &NodeId) -> Option<DataNumber> {
+        self.read.get(origin).map(|(last, _)| *last)
     }
 
     /// Participants elsewhere.
@@ -60,7 +69,17 @@ impl Shared {
     /// Forgets origins that nobody can reach.
     pub(super) fn forget(&mut self, now: Instant) {
         self.ends.retain(|_, (_, until)| *until > now);
-        self.origins.retain(|_, origin| !origin.is_forgotten());
+        self.read.retain(|_, (_, until)| *until > now);
+        let read = &mut self.read;
+        self.origins.retain(|node, origin| {
+            let forgotten = origin.is_forgotten();
+            if let Some(last) = origin.last_read().filter(|_| forgotten)
+                && read.len() < ENDS
+            {
+                read.insert(node.clone(), (last, now + REMEMBERED));
+            }
+            !forgotten
+        });
         // Nobody is in it anywhere: the next who come begin anew.
         if !self.used && self.origins.is_empty() {
             self.state = None;
@@ -68,8 +87,8 @@ impl Shared {
     }
 
     /// Whether nothing is left to know of it.
-    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
-        let remembered = self.ends.values().any(|(_, until)| *until > now);
+    pub(super) fn is_forgotten(&self) -> bool {
+        let remembered = !self.ends.is_empty() || !self.read.is_empty();
         !self.used && self.origins.is_empty() && !remembered
     }
 }

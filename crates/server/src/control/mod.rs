@@ -594,7 +594,7 @@ impl Control {
     /// Applies commands until nothing follows any more.
     fn pump(&mut self, now: Instant) {
         loop {
-            self.settle_trunks();
+            self.settle_trunks(now);
             let Some((room, command)) = self.commands.pop_front() else {
                 return;
             };

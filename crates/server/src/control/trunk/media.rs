@@ -36,13 +36,36 @@ impl Media {
 impl Control {
     /// Begins a media connection, if we have dialled the link and both ends carry media.
     pub(super) fn dial_media(&mut self, id: LinkId) {
-        let Some(link) = self.trunks.links.get_mut(&id) else {
+        let Some(link) = self.trunks.links.get(&id) else {
             return;
         };
-        if link.neighbour.dialled && link.neighbour.media && self.settings.mesh.media {
+        let both = link.neighbour.media && self.settings.mesh.media;
+        if link.neighbour.dialled && both && self.twin_of(id).is_none() {
             let generation = link.media.generation.wrapping_add(1).max(1);
             self.open_media(id, generation, true);
         }
+    }
+
+    /// Another link to the same server that has a media connection: the engine tells those of one
+    /// server apart by its address, so there can be one only.
+    fn twin_of(&self, id: LinkId) -> Option<LinkId> {
+        let node = &self.trunks.links.get(&id)?.neighbour.node;
+        let mut links = self.trunks.links.iter();
+        let twin = links.find(|(other, link)| {
+            **other != id && link.neighbour.node == *node && link.media.transport.is_some()
+        });
+        twin.map(|(twin, _)| *twin)
+    }
+
+    /// Whether our own media connection to the same server stays, and not the one that is offered
+    /// over a link: when both dial each other at once, the one with the smaller id goes on.
+    fn keeps_twin(&self, id: LinkId) -> bool {
+        let twin = self
+            .twin_of(id)
+            .and_then(|twin| self.trunks.links.get(&twin));
+        twin.is_some_and(|twin| {
+            twin.neighbour.dialled && *self.settings.mesh.node.as_str() < *twin.neighbour.node
+        })
     }
 
     fn open_media(&mut self, id: LinkId, generation: u32, dials: bool) {
@@ -122,7 +145,15 @@ impl Control {
                 );
             }
         } else if self.settings.mesh.media && generation != link.media.generation {
-            link.media.theirs = Some(parameters);
+            if self.keeps_twin(id) {
+                return;
+            }
+            if let Some(twin) = self.twin_of(id) {
+                self.close_transport(twin);
+            }
+            if let Some(link) = self.trunks.links.get_mut(&id) {
+                link.media.theirs = Some(parameters);
+            }
             self.open_media(id, generation, false);
         }
     }
@@ -208,8 +239,20 @@ impl Control {
 
     /// Ends the media of a link that is gone.
     pub(super) fn close_link_media(&mut self, id: LinkId) {
+        let node = self
+            .trunks
+            .links
+            .get(&id)
+            .map(|link| link.neighbour.node.clone());
         self.close_transport(id);
         self.trunks.retries.retain(|(_, link)| *link != id);
+        // Another link to the same server had to do without.
+        let others = self.trunks.links.iter();
+        let others = others
+            .filter(|(other, link)| **other != id && Some(&link.neighbour.node) == node.as_ref());
+        for other in others.map(|(other, _)| *other).collect::<Vec<_>>() {
+            self.dial_media(other);
+        }
     }
 
     fn close_transport(&mut self, id: LinkId) {

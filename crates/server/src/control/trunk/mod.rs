@@ -12,12 +12,15 @@ use std::time::Instant;
 use umbrella_engine::{ConsumerId, ProducerId, TransportId};
 use umbrella_room::Command;
 use umbrella_room::command::{Reliability, Remote};
-use umbrella_room::mesh::{self, Data, LayerDemand, Mesh, MeshConfig, Message, Output, Person};
-use umbrella_room::model::{NodeId, RoomName, TrackId};
+use umbrella_room::mesh::{
+    self, Data, LayerDemand, Mesh, MeshConfig, Message, Order, Output, Person,
+};
+use umbrella_room::model::{NodeId, ParticipantId, RoomName, TrackId};
 use umbrella_wire::trunk::Frame;
 
 use super::Control;
 use super::data::{self, Sender};
+use crate::auth::Bearer;
 use crate::trunk::{Incoming, LinkEvent, LinkId, LinkOutbox, Neighbour, Stream, decode, encode};
 
 use self::branches::Branch;
@@ -179,7 +182,7 @@ impl Control {
                     layers,
                 };
                 self.trunks.mesh.receive(now, id, message);
-                self.settle_trunks();
+                self.settle_trunks(now);
                 self.settle_branches(id, &track);
             }
             Incoming::MediaParameters {
@@ -221,7 +224,7 @@ impl Control {
     }
 
     /// Carries out what the mesh says; rooms hear of it as commands.
-    pub(super) fn settle_trunks(&mut self) {
+    pub(super) fn settle_trunks(&mut self, now: Instant) {
         while let Some(output) = self.trunks.mesh.poll_output() {
             match output {
                 Output::Send { link, message } => self.send_message(link, message),
@@ -229,7 +232,7 @@ impl Control {
                     room,
                     origin,
                     remote,
-                } => self.tell_room(room, origin, *remote),
+                } => self.tell_room(now, room, origin, *remote),
                 Output::Carry {
                     link,
                     track,
@@ -275,8 +278,12 @@ impl Control {
         }
     }
 
-    fn tell_room(&mut self, room: RoomName, origin: NodeId, remote: Remote) {
+    fn tell_room(&mut self, now: Instant, room: RoomName, origin: NodeId, remote: Remote) {
         let remote = match remote {
+            Remote::Order { participant, order } => {
+                let order = self.within_grants(now, &room, &participant, order);
+                Remote::Order { participant, order }
+            }
             Remote::Person(person) => Remote::Person(Box::new(self.at_its_site(&origin, *person))),
             Remote::Data(data) => match self.checked(&room, *data) {
                 Some(data) => Remote::Data(Box::new(data)),
@@ -287,7 +294,6 @@ impl Control {
             | Remote::Qualities(_)
             | Remote::Demanded { .. }
             | Remote::Starved { .. }
-            | Remote::Order { .. }
             | Remote::State { .. }) => other,
         };
         self.commands
@@ -325,5 +331,44 @@ impl Control {
         };
         let payload = stamped.ok()?.payload;
         Some(Data { payload, ..data })
+    }
+
+    /// What a moderator elsewhere wants of somebody here, as far as a moderator here could have it;
+    /// what such a one decides about guests is remembered.
+    fn within_grants(
+        &mut self,
+        now: Instant,
+        room: &RoomName,
+        participant: &ParticipantId,
+        order: Order,
+    ) -> Order {
+        let Some(session) = self.sessions.of(participant) else {
+            return order;
+        };
+        let (guest, identity) = (session.bearer == Bearer::Guest, session.identity.clone());
+        match order {
+            Order::Remove => {
+                if guest {
+                    self.sanctions.keep_out(now, room, &identity);
+                }
+                Order::Remove
+            }
+            Order::Update {
+                change,
+                permission: Some(mut permission),
+            } => {
+                permission.publish &= session.may_publish;
+                if permission.publish {
+                    self.sanctions.lift(room, &identity);
+                } else if guest {
+                    self.sanctions.silence(now, room, &identity);
+                }
+                let permission = Some(permission);
+                Order::Update { change, permission }
+            }
+            other @ (Order::Mute { .. } | Order::Update { .. } | Order::Undecodable { .. }) => {
+                other
+            }
+        }
     }
 }
