@@ -64,7 +64,7 @@ impl Sites {
     }
 
     fn site(&mut self, name: &str) -> &mut Site {
-        self.sites.get_mut(name).unwrap()
+        self.sites.get_mut(name).expect("a site of the test")
     }
 
     fn link(&mut self, a: &'static str, b: &'static str) {
@@ -85,7 +85,7 @@ impl Sites {
     }
 
     fn cut(&mut self, link: u64) {
-        let (a, b) = self.links.remove(&LinkId(link)).unwrap();
+        let (a, b) = self.links.remove(&LinkId(link)).expect("a link");
         for site in [a, b] {
             let site = self.site(site);
             site.mesh.link_down(site.harness.now, LinkId(link));
@@ -411,9 +411,11 @@ fn message_does_not_arrive_at_another_site() {
 }
 
 fn received(effects: &[Effect]) -> Vec<ParticipantId> {
-    let sent = effects.iter().filter_map(|effect| match effect {
-        Effect::SendData { to, .. } => Some(to.clone()),
-        _ => None,
+    let sent = effects.iter().filter_map(|effect| {
+        let Effect::SendData { to, .. } = effect else {
+            return None;
+        };
+        Some(to.clone())
     });
     sent.flatten().collect()
 }
@@ -473,9 +475,11 @@ fn who_speaks_at_another_site_is_not_shown() {
     };
     sites.at("1", loud("mic"));
     let spoken = |effects: &[Effect], to: &str| {
-        let told = told(effects, to).into_iter().filter_map(|it| match it {
-            Notification::Speakers(speakers) => Some(speakers.to_vec()),
-            _ => None,
+        let told = told(effects, to).into_iter().filter_map(|it| {
+            let Notification::Speakers(speakers) = it else {
+                return None;
+            };
+            Some(speakers.to_vec())
         });
         let all: Vec<_> = told.flatten().collect();
         all.into_iter()

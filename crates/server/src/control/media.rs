@@ -507,9 +507,9 @@ impl Control {
                 video,
             } => self.event_for(transport, Event::SectionsWanted { audio, video }),
             Report::TrunkParameters {
-                transport,
+                transport: at,
                 parameters,
-            } => self.trunk_parameters(transport, parameters),
+            } => self.trunk_parameters(at, parameters),
             Report::Refused { transport, reason } => self.refused(transport, &reason),
             Report::Closed { transport, reason } => self.closed(now, transport, &reason),
             Report::SectionOpened {
@@ -540,9 +540,7 @@ impl Control {
                 self.consumer_report(consumer, SubscriptionReport::Started);
             }
             Report::ConsumerStarved { consumer, starved } => {
-                if !self.branch_starved(consumer, starved) {
-                    self.consumer_report(consumer, SubscriptionReport::Starved(starved));
-                }
+                self.consumer_starved(consumer, starved);
             }
             Report::ConsumerFailed { consumer, error } => self.consumer_failed(consumer, error),
             Report::Data {
@@ -557,6 +555,12 @@ impl Control {
                 self.statistics.take(now, worker, *statistics);
             }
             Report::Totals(totals) => self.gathered(now, worker, *totals),
+        }
+    }
+
+    fn consumer_starved(&mut self, consumer: ConsumerId, starved: bool) {
+        if !self.branch_starved(consumer, starved) {
+            self.consumer_report(consumer, SubscriptionReport::Starved(starved));
         }
     }
 

@@ -1,5 +1,6 @@
 //! The reference model: who should hear whom, over which links, in how many copies.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use umbrella_room::mesh::{LayerDemand, LinkId};
@@ -35,8 +36,8 @@ fn distances(net: &Net, room: &RoomName, from: usize) -> BTreeMap<usize, usize> 
             .filter(|wire| !wire.stalled && wire.carries(room));
         for wire in wires.filter(|wire| wire.ends.0 == node || wire.ends.1 == node) {
             let other = wire.other(node);
-            if !distances.contains_key(&other) {
-                distances.insert(other, next);
+            if let Entry::Vacant(new) = distances.entry(other) {
+                new.insert(next);
                 queue.push_back(other);
             }
         }

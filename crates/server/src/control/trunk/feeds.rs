@@ -39,7 +39,7 @@ impl Control {
             None if !layers.is_none() => return,
             None => Vec::new(),
         };
-        let streams: Vec<_> = places.iter().map(|place| place.stream.clone()).collect();
+        let streams: Vec<_> = places.iter().map(|place| place.stream).collect();
         let frame = encode_demand(&room, &origin, &track, &streams);
         self.trunks.send(link, frame);
         if let Some(feed) = self.trunks.feeds.get_mut(&track) {
