@@ -39,6 +39,18 @@ pub enum Message {
         /// The last data message that it has; those that came after it, and are still known, are
         /// to be sent again. `None` if it has none and wants only new ones.
         data: Option<DataNumber>,
+        /// Never used twice by the sender.
+        number: u64,
+    },
+    /// What is said of the origin from here on answers that [`Message::Follow`]; what came before
+    /// was meant for an earlier one.
+    Followed {
+        /// Which room.
+        room: RoomName,
+        /// Who.
+        origin: NodeId,
+        /// The number of the `Follow`.
+        number: u64,
     },
     /// The sender does not want to any more.
     Unfollow {
@@ -286,6 +298,7 @@ impl Message {
             | Message::Unfollow { room, .. }
             | Message::Person { room, .. }
             | Message::Gone { room, .. }
+            | Message::Followed { room, .. }
             | Message::Synced { room, .. }
             | Message::Demand { room, .. }
             | Message::Starved { room, .. }
@@ -306,6 +319,7 @@ impl Message {
             | Message::Unfollow { origin, .. }
             | Message::Person { origin, .. }
             | Message::Gone { origin, .. }
+            | Message::Followed { origin, .. }
             | Message::Synced { origin, .. }
             | Message::Demand { origin, .. }
             | Message::Starved { origin, .. }

@@ -223,10 +223,12 @@ pub struct Mesh {
     /// Where tracks are published: no other origin can claim to.
     tracks: HashMap<TrackId, (RoomName, NodeId)>,
     outputs: VecDeque<Output>,
-    /// The last serial of a life, number of a data message, and version of our own state.
+    /// The last serial of a life, number of a data message, version of our own state, and number of
+    /// a `Follow`.
     serial: u64,
     number: u64,
     version: u64,
+    follows: u64,
 }
 
 /// What an origin has to know when something happens to it, and where it says what follows.
@@ -241,6 +243,8 @@ struct Surroundings<'a> {
     outputs: &'a mut VecDeque<Output>,
     /// What belongs to the room as a whole.
     state: Option<&'a RoomState>,
+    /// The number of the last `Follow`.
+    follows: &'a mut u64,
     /// Tracks that are published no longer.
     ended: &'a mut Vec<TrackId>,
 }
@@ -267,6 +271,7 @@ impl Mesh {
             serial: 0,
             number: 0,
             version: 0,
+            follows: 0,
         }
     }
 
@@ -576,6 +581,7 @@ impl Mesh {
                 topology: &self.topology,
                 outputs: &mut self.outputs,
                 state,
+                follows: &mut self.follows,
                 ended: &mut ended,
             };
             act(origin, &mut around);

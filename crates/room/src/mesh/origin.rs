@@ -58,6 +58,8 @@ pub(super) struct Away {
     chosen: Option<LinkId>,
     /// The neighbour that was asked for its participants.
     pub(super) following: Option<LinkId>,
+    /// The number by which it was asked, as long as it has not answered.
+    unanswered: Option<u64>,
     /// The neighbour has named all of them.
     synced: bool,
     /// Those that it has not named since it was asked.
@@ -132,17 +134,35 @@ impl Origin {
         self.told.keys().copied()
     }
 
-    /// Whether a neighbour's word about its participants counts.
-    pub(super) fn is_heard_from(&self, link: LinkId) -> bool {
+    fn follows(&self, link: LinkId) -> bool {
         match &self.source {
             Source::Here { .. } => false,
             Source::Away(away) => away.following == Some(link),
         }
     }
 
+    /// Whether a neighbour's word about its participants counts.
+    pub(super) fn is_heard_from(&self, link: LinkId) -> bool {
+        let answered = match &self.source {
+            Source::Here { .. } => false,
+            Source::Away(away) => away.unanswered.is_none(),
+        };
+        answered && self.follows(link)
+    }
+
     /// Whether its participants are heard of over a link, or heard of there.
     pub(super) fn depends_on(&self, link: LinkId) -> bool {
-        self.is_heard_from(link) || self.followers.contains_key(&link)
+        self.follows(link) || self.followers.contains_key(&link)
+    }
+
+    /// A neighbour begins to answer.
+    pub(super) fn followed(&mut self, link: LinkId, number: u64) {
+        if let Source::Away(away) = &mut self.source
+            && away.following == Some(link)
+            && away.unanswered == Some(number)
+        {
+            away.unanswered = None;
+        }
     }
 
     /// Which life of it a neighbour has told of.
@@ -256,8 +276,17 @@ impl Origin {
         away.stale = self.people.keys().cloned().collect();
         // Who comes anew does not want to read what was said before.
         let data = self.data.last().filter(|_| !self.people.is_empty());
+        *around.follows += 1;
+        let number = *around.follows;
+        away.unanswered = Some(number);
         let (room, origin) = (self.room.clone(), self.node.clone());
-        around.send(link, Message::Follow { room, origin, data });
+        let follow = Message::Follow {
+            room,
+            origin,
+            data,
+            number,
+        };
+        around.send(link, follow);
         for (track, demand) in &self.demands {
             if !demand.asked.is_none() {
                 around.send(link, self.demand_of(track, demand.asked));
@@ -356,7 +385,7 @@ impl Origin {
     pub(super) fn add_follower(
         &mut self,
         link: LinkId,
-        data: Option<DataNumber>,
+        (number, data): (u64, Option<DataNumber>),
         around: &mut Surroundings<'_>,
     ) {
         // What it was not told of it cannot follow: it is void, or was never its to know.
@@ -365,6 +394,13 @@ impl Origin {
         }
         self.drop_demand_of(link, around);
         self.followers.insert(link, Follower::default());
+        let (room, origin) = (self.room.clone(), self.node.clone());
+        let followed = Message::Followed {
+            room,
+            origin,
+            number,
+        };
+        around.send(link, followed);
         self.introduce(link, data, around);
     }
 

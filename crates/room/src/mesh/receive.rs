@@ -28,12 +28,24 @@ impl Mesh {
                 origin,
                 ended,
             } => self.unroute(now, link, &room, &origin, ended),
-            Message::Follow { room, origin, data } => {
+            Message::Follow {
+                room,
+                origin,
+                data,
+                number,
+            } => {
                 self.with_origin(now, &room, &origin, |origin, around| {
-                    origin.add_follower(link, data, around);
+                    origin.add_follower(link, (number, data), around);
                 });
                 self.settle_room(now, &room);
             }
+            Message::Followed {
+                room,
+                origin,
+                number,
+            } => self.with_origin(now, &room, &origin, |origin, _| {
+                origin.followed(link, number);
+            }),
             Message::Unfollow { room, origin } => {
                 self.with_origin(now, &room, &origin, |origin, around| {
                     origin.unfollow(link, around);
@@ -190,6 +202,7 @@ impl Mesh {
             Message::Route(_)
             | Message::Unroute { .. }
             | Message::Follow { .. }
+            | Message::Followed { .. }
             | Message::Unfollow { .. }
             | Message::Person { .. }
             | Message::Demand { .. }

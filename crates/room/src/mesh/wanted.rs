@@ -187,6 +187,14 @@ impl Origin {
         for link in demand.links.into_keys() {
             self.carry(link, track, LayerDemand::NONE, around);
         }
+        // A neighbour that has been asked anew meanwhile may still have it.
+        if let Source::Away(Away {
+            following: Some(link),
+            ..
+        }) = self.source
+        {
+            around.send(link, self.demand_of(track, LayerDemand::NONE));
+        }
     }
 
     /// The way to here does not carry a track, or does so again.

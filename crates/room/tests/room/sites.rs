@@ -673,6 +673,7 @@ fn rooms_that_are_not_shared_are() {
             room,
             origin: NodeId::new("1"),
             data: None,
+            number: 1,
         },
     );
     assert_eq!(site.mesh.poll_output(), None);

@@ -176,6 +176,15 @@ pub(crate) fn decode(frame: Frame) -> Result<Option<Incoming>, DecodeError> {
         }
         Wire::Person(it) => person(it)?,
         Wire::Gone(it) => gone(it)?,
+        Wire::Followed(it) => {
+            let (room, origin) = place(it.room, it.origin)?;
+            let number = it.number;
+            Message::Followed {
+                room,
+                origin,
+                number,
+            }
+        }
         Wire::Synced(it) => {
             let (room, origin) = place(it.room, it.origin)?;
             Message::Synced { room, origin }
@@ -230,7 +239,12 @@ fn unroute(it: wire::Unroute) -> Result<Message, DecodeError> {
 fn follow(it: wire::Follow) -> Result<Message, DecodeError> {
     let (room, origin) = place(it.room, it.origin)?;
     let data = it.data.map(data_number).transpose()?;
-    Ok(Message::Follow { room, origin, data })
+    Ok(Message::Follow {
+        room,
+        origin,
+        data,
+        number: it.number,
+    })
 }
 
 fn data_number(it: wire::DataNumber) -> Result<DataNumber, DecodeError> {

@@ -26,7 +26,17 @@ pub(crate) fn encode(message: &Message) -> Option<Frame> {
             origin,
             ended,
         } => unroute(room, origin, *ended),
-        Message::Follow { room, origin, data } => follow(room, origin, *data),
+        Message::Follow {
+            room,
+            origin,
+            data,
+            number,
+        } => follow(room, origin, *data, *number),
+        Message::Followed {
+            room,
+            origin,
+            number,
+        } => followed(room, origin, *number),
         Message::Unfollow { room, origin } => unfollow(room, origin),
         Message::Person {
             room,
@@ -140,11 +150,20 @@ fn unroute(room: &RoomName, origin: &NodeId, ended: Option<Life>) -> Wire {
     })
 }
 
-fn follow(room: &RoomName, origin: &NodeId, data: Option<DataNumber>) -> Wire {
+fn follow(room: &RoomName, origin: &NodeId, data: Option<DataNumber>, number: u64) -> Wire {
     Wire::Follow(wire::Follow {
         room: room.to_string(),
         origin: origin.to_string(),
         data: data.map(data_number),
+        number,
+    })
+}
+
+fn followed(room: &RoomName, origin: &NodeId, number: u64) -> Wire {
+    Wire::Followed(wire::Followed {
+        room: room.to_string(),
+        origin: origin.to_string(),
+        number,
     })
 }
 

@@ -191,6 +191,7 @@ impl<F: Fn(Duration)> Running<F> {
                 | Message::Unfollow(_)
                 | Message::Person(_)
                 | Message::Gone(_)
+                | Message::Followed(_)
                 | Message::Synced(_)
                 | Message::Demand(_)
                 | Message::Starved(_)

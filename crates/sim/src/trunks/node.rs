@@ -189,6 +189,7 @@ impl Node {
             | Message::Unfollow { .. }
             | Message::Person { .. }
             | Message::Gone { .. }
+            | Message::Followed { .. }
             | Message::Synced { .. }
             | Message::Starved { .. }
             | Message::Data { .. }

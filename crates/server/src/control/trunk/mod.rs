@@ -263,6 +263,7 @@ impl Control {
             | Message::Unfollow { .. }
             | Message::Person { .. }
             | Message::Gone { .. }
+            | Message::Followed { .. }
             | Message::Synced { .. }
             | Message::Starved { .. }
             | Message::Data { .. }

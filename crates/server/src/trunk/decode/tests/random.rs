@@ -403,6 +403,12 @@ impl Random {
                 room,
                 origin,
                 data: self.maybe(Self::data_number),
+                number: self.count(),
+            },
+            3 if self.flag() => Message::Followed {
+                room,
+                origin,
+                number: self.count(),
             },
             3 => Message::Unfollow { room, origin },
             4 => Message::Person {
