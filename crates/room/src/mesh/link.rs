@@ -30,8 +30,8 @@ pub(super) struct Link {
     pub(super) silent: bool,
     /// Media can pass.
     pub(super) media: bool,
-    /// Somebody here depends on it, as far as its owner was told.
-    pub(super) attended: bool,
+    /// Rooms that depend on it.
+    pub(super) dependents: usize,
     rtt: Option<Duration>,
 }
 
@@ -41,7 +41,7 @@ impl Link {
             neighbour,
             silent: false,
             media: false,
-            attended: false,
+            dependents: 0,
             rtt: None,
         }
     }

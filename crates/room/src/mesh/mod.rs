@@ -34,7 +34,7 @@ mod shared;
 mod topology;
 mod wanted;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -220,6 +220,8 @@ pub struct Mesh {
     links: BTreeMap<LinkId, Link>,
     topology: Topology,
     rooms: BTreeMap<RoomName, Shared>,
+    /// [`Shared::due`] of all rooms that have it.
+    due: BTreeSet<(Instant, RoomName)>,
     /// Where tracks are published: no other origin can claim to.
     tracks: HashMap<TrackId, (RoomName, NodeId)>,
     outputs: VecDeque<Output>,
@@ -266,6 +268,7 @@ impl Mesh {
             links: BTreeMap::new(),
             topology: Topology::default(),
             rooms: BTreeMap::new(),
+            due: BTreeSet::new(),
             tracks: HashMap::new(),
             outputs: VecDeque::new(),
             serial: 0,
@@ -282,14 +285,18 @@ impl Mesh {
 
     /// When to call [`Mesh::handle_timeout`].
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.rooms.values().filter_map(Shared::due).min()
+        self.due.first().map(|(at, _)| *at)
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let due = |shared: &Shared| shared.due().is_some_and(|at| at <= now);
-        let rooms = self.rooms.iter().filter(|(_, shared)| due(shared));
-        for room in rooms.map(|(room, _)| room.clone()).collect::<Vec<_>>() {
+        while let Some((at, room)) = self.due.first().cloned()
+            && at <= now
+        {
+            self.due.remove(&(at, room.clone()));
+            if let Some(shared) = self.rooms.get_mut(&room) {
+                shared.scheduled = None;
+            }
             self.settle_room(now, &room);
         }
     }
@@ -624,10 +631,25 @@ impl Mesh {
             return;
         };
         shared.forget(now);
+        let due = shared.due();
+        let before = std::mem::replace(&mut shared.scheduled, due);
+        if before != due {
+            if let Some(at) = before {
+                self.due.remove(&(at, room.clone()));
+            }
+            self.due.extend(due.map(|at| (at, room.clone())));
+        }
+        let depends = shared.dependencies();
+        let before = std::mem::replace(&mut shared.depends, depends.clone());
         if shared.is_forgotten() {
             self.rooms.remove(room);
         }
-        self.settle_attention();
+        for link in depends.difference(&before) {
+            self.depend(*link, |count| count + 1);
+        }
+        for link in before.difference(&depends) {
+            self.depend(*link, |count| count - 1);
+        }
     }
 
     fn settle_rooms(&mut self, now: Instant) {
@@ -636,18 +658,16 @@ impl Mesh {
         }
     }
 
-    /// Links that somebody depends on are looked after.
-    fn settle_attention(&mut self) {
-        let origins = || {
-            self.rooms
-                .values()
-                .flat_map(|shared| shared.origins.values())
+    /// A room more or less depends on a link: those that any depends on are looked after.
+    fn depend(&mut self, id: LinkId, change: impl FnOnce(usize) -> usize) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
         };
-        for (id, link) in &mut self.links {
-            let attend = origins().any(|origin| origin.depends_on(*id));
-            if std::mem::replace(&mut link.attended, attend) != attend {
-                self.outputs.push_back(Output::Attend { link: *id, attend });
-            }
+        let attended = link.dependents > 0;
+        link.dependents = change(link.dependents);
+        let attend = link.dependents > 0;
+        if attended != attend {
+            self.outputs.push_back(Output::Attend { link: id, attend });
         }
     }
 }

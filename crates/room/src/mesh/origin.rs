@@ -150,9 +150,13 @@ impl Origin {
         answered && self.follows(link)
     }
 
-    /// Whether its participants are heard of over a link, or heard of there.
-    pub(super) fn depends_on(&self, link: LinkId) -> bool {
-        self.follows(link) || self.followers.contains_key(&link)
+    /// Links over which its participants are heard of, or heard of there.
+    pub(super) fn dependencies(&self) -> impl Iterator<Item = LinkId> {
+        let following = match &self.source {
+            Source::Here { .. } => None,
+            Source::Away(away) => away.following,
+        };
+        self.followers.keys().copied().chain(following)
     }
 
     /// A neighbour begins to answer.

@@ -1,6 +1,6 @@
 //! A room as linked servers share it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::command::Remote;
@@ -24,6 +24,10 @@ pub(super) struct Shared {
     pub(super) used: bool,
     pub(super) origins: BTreeMap<NodeId, Origin>,
     pub(super) state: Option<RoomState>,
+    /// When it is looked at again although nothing has happened.
+    pub(super) scheduled: Option<Instant>,
+    /// Links over which somebody is heard of, or hears of somebody here.
+    pub(super) depends: BTreeSet<LinkId>,
     ends: BTreeMap<NodeId, (Life, Instant)>,
     /// The last data messages of origins that are forgotten: what was held up somewhere would be
     /// read again.
@@ -37,6 +41,14 @@ impl Shared {
         let ends = self.ends.values().map(|(_, until)| *until);
         let read = self.read.values().map(|(_, until)| *until);
         origins.chain(ends).chain(read).min()
+    }
+
+    /// What [`Shared::depends`] should be.
+    pub(super) fn dependencies(&self) -> BTreeSet<LinkId> {
+        self.origins
+            .values()
+            .flat_map(Origin::dependencies)
+            .collect()
     }
 
     /// What was read of an origin before it was forgotten.
