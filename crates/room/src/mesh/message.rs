@@ -263,7 +263,7 @@ impl Order {
 }
 
 /// What belongs to a room as a whole. The highest version counts; of equals that of the greater
-/// node.
+/// node, in its latest run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomState {
     /// Which room.
@@ -272,6 +272,8 @@ pub struct RoomState {
     pub version: u64,
     /// Who has made this version.
     pub node: NodeId,
+    /// In which run.
+    pub incarnation: u64,
     /// The application's own.
     pub metadata: String,
     /// At most so many participants that are not hidden; 0 leaves it to the limits.
@@ -282,7 +284,8 @@ pub struct RoomState {
 
 impl RoomState {
     pub(crate) fn is_newer_than(&self, other: &RoomState) -> bool {
-        (self.version, &self.node) > (other.version, &other.node)
+        let order = |state: &RoomState| (state.version, state.node.clone(), state.incarnation);
+        order(self) > order(other)
     }
 }
 

@@ -120,6 +120,7 @@ impl Mesh {
             room: room.clone(),
             version: version.saturating_add(1),
             node: self.config.node.clone(),
+            incarnation: self.config.incarnation,
             metadata,
             max_participants,
             closed,

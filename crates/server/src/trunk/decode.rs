@@ -644,6 +644,7 @@ fn room_state(it: wire::RoomState) -> Result<Message, DecodeError> {
         room: room(it.room)?,
         version: count(it.version, "the version of a room")?,
         node: node(it.node)?,
+        incarnation: it.incarnation,
         metadata: text(it.metadata, TEXT, "metadata")?,
         max_participants: it.max_participants,
         closed: it.closed,

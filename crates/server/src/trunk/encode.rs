@@ -461,6 +461,7 @@ fn room_state(state: &RoomState) -> Wire {
         room: state.room.to_string(),
         version: state.version,
         node: state.node.to_string(),
+        incarnation: state.incarnation,
         metadata: state.metadata.clone(),
         max_participants: state.max_participants,
         closed: state.closed,

@@ -330,6 +330,7 @@ impl Random {
             room: self.room(),
             version: self.count(),
             node: self.node(),
+            incarnation: self.next(),
             metadata: self.text(0, TEXT),
             max_participants: self.number(),
             closed: self.flag(),
