@@ -29,6 +29,9 @@ struct Args {
     /// Address of the server: ws://HOST:PORT or wss://HOST:PORT
     #[arg(long)]
     url: Url,
+    /// Address of another server, linked to that one, which those join who do not publish
+    #[arg(long)]
+    watch_url: Option<Url>,
     /// How to speak with the server
     #[arg(long, value_enum, default_value_t = Dialect::Livekit)]
     dialect: Dialect,
@@ -164,6 +167,7 @@ fn options(args: Args) -> anyhow::Result<Options> {
         },
         dialect: args.dialect,
         url: args.url,
+        watch_url: args.watch_url,
         bind: args.bind,
         insecure: args.insecure,
         key: Key {

@@ -53,6 +53,8 @@ pub struct Options {
     pub dialect: Dialect,
     /// `ws://…` or `wss://…`.
     pub url: Url,
+    /// Where those join who do not publish, if not there: another server, to which a trunk leads.
+    pub watch_url: Option<Url>,
     /// Address of ours for media; without it the one from which the server is reached.
     pub bind: Option<IpAddr>,
     /// Take any certificate.
@@ -167,6 +169,8 @@ fn local_address(url: &Url) -> anyhow::Result<IpAddr> {
 /// All participants of a run.
 struct Crowd {
     server: Server,
+    /// Where those join who do not publish.
+    watched_at: Server,
     dialect: Dialect,
     /// How many each subscriber watches.
     watched: u32,
@@ -194,11 +198,15 @@ impl Crowd {
                 )
             })
             .collect();
-        Ok(Crowd {
-            server: Server {
-                connector: Connector::new(options.url.clone(), options.insecure)?,
+        let server = |url: &Url| -> anyhow::Result<Server> {
+            Ok(Server {
+                connector: Connector::new(url.clone(), options.insecure)?,
                 key: options.key.clone(),
-            },
+            })
+        };
+        Ok(Crowd {
+            server: server(&options.url)?,
+            watched_at: server(options.watch_url.as_ref().unwrap_or(&options.url))?,
             dialect: options.dialect,
             watched: options.plan.watching().1,
             drivers: drivers?,
@@ -268,7 +276,11 @@ impl Crowd {
     }
 
     fn add_until(&mut self, who: Participant, leave: watch::Receiver<bool>) {
-        let (server, driver) = (self.server.clone(), self.driver(who.number));
+        let server = match who.tracks.is_empty() {
+            true => self.watched_at.clone(),
+            false => self.server.clone(),
+        };
+        let driver = self.driver(who.number);
         let (dialect, watched) = (self.dialect, self.watched);
         self.sessions.spawn(async move {
             let number = who.number;

@@ -95,6 +95,7 @@ async fn measure_at(address: SocketAddr, plan: Plan, loss: Loss) -> Report {
     let options = Options {
         dialect: Dialect::Livekit,
         url: format!("ws://{address}").parse().unwrap(),
+        watch_url: None,
         bind: None,
         insecure: false,
         key: Key {
