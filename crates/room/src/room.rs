@@ -179,6 +179,11 @@ impl Room {
             .map(|participant| &participant.view)
     }
 
+    /// As [`Room::participants`], only those at this server.
+    pub fn participants_here(&self) -> impl Iterator<Item = &Arc<ParticipantView>> {
+        self.roster.here().map(|(_, participant)| &participant.view)
+    }
+
     /// Somebody by identity, hidden or not.
     pub fn participant(&self, identity: &Identity) -> Option<&Arc<ParticipantView>> {
         let key = self.roster.by_identity(identity)?;

@@ -1,5 +1,5 @@
-//! What applications are told of rooms: that one began or ended, that somebody came, went,
-//! published or stopped.
+//! What applications are told of rooms: that one began or ended, that somebody here came, went,
+//! published or stopped. Those at other servers are told of there.
 //!
 //! Told is the difference between a room and what was told of it before. So no command can be
 //! forgotten, and the order is right whatever the order of effects: nobody publishes before having
@@ -109,7 +109,7 @@ impl Chronicle {
             return;
         };
         let mut before = stays.iter();
-        let mut views = entry.room.participants();
+        let mut views = entry.room.participants_here();
         let known = |view| matches!(before.next(), Some(stay) if Arc::ptr_eq(&stay.view, view));
         if views.all(known) && before.next().is_none() {
             return;
@@ -163,7 +163,7 @@ impl Chronicle {
 fn catch_up(stays: &mut Vec<Stay>, entry: &Entry) -> Vec<Happening> {
     let mut happenings = Vec::new();
     let mut count = 0;
-    for view in entry.room.participants() {
+    for view in entry.room.participants_here() {
         let known = stays[count..].iter().position(|s| s.view.id == view.id);
         match known {
             Some(gone) => drop(stays.drain(count..count + gone)),
@@ -239,8 +239,11 @@ mod tests {
     use std::time::Duration;
 
     use umbrella_media::Kind;
-    use umbrella_room::command::{Join, Moderation, NewTrack, ParticipantChange};
-    use umbrella_room::model::{ClientFacts, Identity, ParticipantKind, Permission, Source};
+    use umbrella_room::command::{Join, Moderation, NewTrack, ParticipantChange, Remote};
+    use umbrella_room::mesh::Person;
+    use umbrella_room::model::{
+        ClientFacts, Identity, NodeId, ParticipantKind, Permission, Source,
+    };
     use umbrella_room::{Command, Effect, Limits, RoomConfig};
 
     use super::super::rooms::{Rooms, Stay as StayTime};
@@ -391,6 +394,31 @@ mod tests {
         let track = TrackId::new("mic");
         rig.handle(Command::Unpublish { track });
         assert_eq!(rig.told(), ["ann had mic"]);
+    }
+
+    #[test]
+    fn somebody_at_another_site_is_counted_by_both() {
+        let mut rig = Rig::new();
+        rig.join("ann", "ann");
+        rig.connect("ann");
+        assert_eq!(rig.told(), ["started", "ann joined"]);
+        let entry = rig.rooms.get(&rig.name).unwrap();
+        let mut view = ParticipantView::clone(entry.room.participants().next().unwrap());
+        view.id = ParticipantId::new("bob");
+        view.identity = Identity::new("bob");
+        rig.handle(Command::Remote {
+            origin: NodeId::new("elsewhere"),
+            remote: Remote::Person(Box::new(Person {
+                view: Arc::new(view),
+                tracks: Vec::new(),
+                access: Default::default(),
+            })),
+        });
+        assert_eq!(
+            state(rig.rooms.get(&rig.name).unwrap()).view.participants,
+            2
+        );
+        assert!(rig.told().is_empty());
     }
 
     #[test]
