@@ -361,7 +361,7 @@ impl Origin {
             (Some(told), Some(way)) if !is_news(told, &way) => {}
             (Some(told), Some(way)) if wait && way.is_longer_than(told) => {}
             (known, Some(way)) => {
-                let first = known.is_none();
+                let first = known.is_none_or(|told| told.life != way.life);
                 self.told.insert(link, way.clone());
                 around.send(link, Message::Route(way));
                 // A neighbour that did not know of the room took no notice of its state before.
