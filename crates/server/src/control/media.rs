@@ -137,7 +137,7 @@ impl Control {
     }
 
     fn connected(&mut self, now: Instant, transport: TransportId, protocol: Protocol) {
-        if self.trunk_connected(now, transport, true) {
+        if self.trunk_connected(now, transport, Some(protocol)) {
             return;
         }
         let Some(session) = self.sessions.with_transport(transport) else {
@@ -554,6 +554,9 @@ impl Control {
             Report::AudioLevels(levels) => self.audio_levels(&levels),
             Report::Statistics(statistics) => {
                 self.measure_qualities(worker, &statistics);
+                if worker == trunk::WORKER {
+                    self.trunks.measure(now, &statistics);
+                }
                 self.statistics.take(now, worker, *statistics);
             }
             Report::Totals(totals) => self.gathered(now, worker, *totals),
@@ -593,7 +596,7 @@ impl Control {
     }
 
     fn interrupted(&mut self, now: Instant, transport: TransportId) {
-        if self.trunk_connected(now, transport, false) {
+        if self.trunk_connected(now, transport, None) {
             return;
         }
         let Some(session) = self.sessions.with_transport(transport) else {
