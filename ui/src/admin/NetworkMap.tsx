@@ -32,10 +32,10 @@ export function NetworkMap({ topology }: { topology: Topology }) {
   );
 }
 
-function LinkLine({ line: { edge, from, to } }: { line: Line }) {
+function LinkLine({ line: { edge, from, to, faint } }: { line: Line }) {
   return (
     <line
-      className={edge.media ? 'network-link' : 'network-link no-media'}
+      className={`network-link ${edge.media ? '' : 'no-media'} ${faint ? 'faint' : ''}`}
       x1={from.x}
       y1={from.y}
       x2={to.x}
@@ -47,10 +47,15 @@ function LinkLine({ line: { edge, from, to } }: { line: Line }) {
 function LinkLabel({ line: { edge, label } }: { line: Line }) {
   const text = rttText(edge.rttMs);
   if (label === null || text === null) return null;
+  const width = 8 * text.length + 6;
+  const gap = { x: label.x - width / 2, y: label.y - 9, width };
   return (
-    <text className="network-rtt" x={label.x} y={label.y + 4} textAnchor="middle">
-      {text}
-    </text>
+    <>
+      <rect className="network-gap" {...gap} height={18} />
+      <text className="network-rtt" x={label.x} y={label.y + 4} textAnchor="middle">
+        {text}
+      </text>
+    </>
   );
 }
 

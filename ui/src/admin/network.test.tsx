@@ -89,7 +89,7 @@ describe('the map of the network', () => {
     const [mine, theirs] = topology.nodes as [TopologyNode, TopologyNode];
     theirs.links = [{ node: 'n0', rttMs: 9, media: false }];
     expect(edgesOf([mine, theirs])).toEqual([{ a: 'n0', b: 'n1', rttMs: 9, media: false }]);
-    expect(linksText(mine, topology)).toBe('Linked to Site 1 (9 ms, no media)');
+    expect(linksText(mine, topology)).toBe('Linked to Site 1 (9\u00a0ms, no media)');
   });
 });
 
@@ -103,8 +103,8 @@ describe('figures of links', () => {
     expect(bytesText(999)).toBe('999 B');
     expect(bytesText(91_400_000)).toBe('91.4 MB');
     expect(bytesText(123_400_000)).toBe('123 MB');
-    expect(rttText(0.42)).toBe('0.4 ms');
-    expect(rttText(23.4)).toBe('23 ms');
+    expect(rttText(0.42)).toBe('0.4\u00a0ms');
+    expect(rttText(23.4)).toBe('23\u00a0ms');
     expect(shortName('Hut in the high mountains')).toBe('Hut in the high m…');
   });
 

@@ -13,14 +13,21 @@ export type Edge = {
 };
 
 /** The map's measures, in its own units. */
-export const MAP = { width: 720, height: 440, radiusX: 200, radiusY: 160, node: 13 };
+export const MAP = { width: 800, height: 440, radiusX: 200, radiusY: 160, node: 13 };
 
 /** More links than this would cover each other with their labels. */
 const LABELLED = 20;
 
 export type Place = { node: TopologyNode; x: number; y: number; label: Label };
 type Label = { x: number; y: number; anchor: 'start' | 'middle' | 'end' };
-export type Line = { edge: Edge; from: Place; to: Place; label: { x: number; y: number } | null };
+export type Line = {
+  edge: Edge;
+  from: Place;
+  to: Place;
+  label: { x: number; y: number } | null;
+  /** One of many that are not ours: in the background. */
+  faint: boolean;
+};
 
 /** Every link that both ends know of, once. */
 export function edgesOf(nodes: readonly TopologyNode[]): Edge[] {
@@ -87,15 +94,18 @@ export function layout(topology: Topology): { places: Place[]; lines: Line[] } {
     places.push({ node: middle, ...centre, label });
   }
   const byId = new Map(places.map((place) => [place.node.node, place]));
+  const dense = edges.length > LABELLED;
   const lines = edges.flatMap((edge): Line[] => {
     const ends = [byId.get(edge.a), byId.get(edge.b)];
     // From those who come first, so that labels of lines that cross do not meet.
     const [from, to] = ends.sort((p, q) => places.indexOf(p as Place) - places.indexOf(q as Place));
     if (from === undefined || to === undefined) return [];
     const own = edge.a === me || edge.b === me;
-    const at = places.length > 2 ? 0.42 : 0.5;
+    // Of many, ours are told at their far ends, where they are apart.
+    const at = dense ? 0.72 : places.length > 2 ? 0.42 : 0.5;
     const label = { x: from.x + (to.x - from.x) * at, y: from.y + (to.y - from.y) * at };
-    return [{ edge, from, to, label: own || edges.length <= LABELLED ? label : null }];
+    const faint = dense && !own;
+    return [{ edge, from, to, label: faint ? null : label, faint }];
   });
   return { places, lines };
 }
@@ -124,9 +134,11 @@ export function nameOf(node: { node: string; name: string }): string {
   return node.name === '' ? node.node : node.name;
 }
 
+/** Milliseconds; never broken before the unit. */
 export function rttText(ms: number | null): string | null {
   if (ms === null) return null;
-  return ms < 10 && !Number.isInteger(ms) ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
+  const value = ms < 10 && !Number.isInteger(ms) ? ms.toFixed(1) : Math.round(ms);
+  return `${value}\u00a0ms`;
 }
 
 /** A server's links in words, for the list. */
