@@ -54,7 +54,7 @@ impl Control {
             None if !layers.is_none() => return,
             None => Vec::new(),
         };
-        let streams: Vec<_> = places.iter().map(|place| place.stream.clone()).collect();
+        let streams: Vec<_> = places.iter().map(|place| place.stream).collect();
         let frame = encode_demand(&room, &origin, &track, &streams);
         self.trunks.send(link, frame);
         if let Some(link) = self.trunks.links.get_mut(&link) {
