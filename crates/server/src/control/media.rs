@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use umbrella_engine::{
-    Channel, ConsumerError, ConsumerId, Label, ProducerId, Protocol, Report, Request, TransportId,
+    Channel, ConsumerError, ConsumerId, Label, ProducerId, Protocol, Report, Request, Statistics,
+    TransportId,
 };
 use umbrella_media::{Codec, Delivery, Kind};
 use umbrella_room::Command;
@@ -552,15 +553,18 @@ impl Control {
             } => self.data_arrived(now, transport, channel, &data),
             Report::ChannelOpen { transport, channel } => self.channel_open(transport, channel),
             Report::AudioLevels(levels) => self.audio_levels(&levels),
-            Report::Statistics(statistics) => {
-                self.measure_qualities(worker, &statistics);
-                if worker == trunk::WORKER {
-                    self.trunks.measure(now, &statistics);
-                }
-                self.statistics.take(now, worker, *statistics);
-            }
+            Report::Statistics(statistics) => self.measured(now, worker, *statistics),
             Report::Totals(totals) => self.gathered(now, worker, *totals),
         }
+    }
+
+    /// A worker has told its figures: everybody takes what it has asked for.
+    fn measured(&mut self, now: Instant, worker: usize, statistics: Statistics) {
+        self.measure_qualities(worker, &statistics);
+        if worker == trunk::WORKER {
+            self.trunks.measure(now, &statistics);
+        }
+        self.statistics.take(now, worker, statistics);
     }
 
     fn event_for(&mut self, transport: TransportId, event: Event) {

@@ -35,12 +35,28 @@ impl Control {
             .map(|it| (it.consumer, it))
             .collect();
         let links = self.trunks.links.iter();
+        let me = self.settings.mesh.node.to_string();
+        let mut nodes: Vec<_> = self.trunks.mesh.nodes().map(node).collect();
+        if let Some(own) = nodes.iter_mut().find(|node| node.node == me) {
+            self.measure_own(own);
+        }
         Topology {
-            me: self.settings.mesh.node.to_string(),
-            nodes: self.trunks.mesh.nodes().map(node).collect(),
+            me,
+            nodes,
             links: links
                 .map(|(id, link)| self.flow(now, *id, link, &told))
                 .collect(),
+        }
+    }
+
+    /// Servers tell whole milliseconds, and 0 also as long as they do not know. We know better of our
+    /// own links.
+    fn measure_own(&self, own: &mut TopologyNode) {
+        for shown in &mut own.links {
+            let mut links = self.trunks.links.values();
+            let link = links.find(|link| *link.neighbour.node == *shown.node);
+            let measured = link.and_then(|link| link.round_trip);
+            shown.rtt_ms = measured.map(|it| (it.as_millis() as u32).max(1));
         }
     }
 
