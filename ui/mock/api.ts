@@ -10,6 +10,7 @@ import type {
   Status,
   TrackDetail,
 } from '../src/api/types.ts';
+import { topology } from './topology.ts';
 
 /** What the mock says to one call. */
 export type Answer = { status: number; body?: unknown };
@@ -122,6 +123,7 @@ function admin(
       ],
     });
   }
+  if (area === 'topology') return ok(topology);
   if (area === 'trunks') return trunks(method, id, rest, body);
   if (area === 'keys') {
     if (method === 'GET') return ok(state.keys);

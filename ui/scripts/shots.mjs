@@ -37,6 +37,15 @@ const scenes = {
   },
   keys: { hash: '#/admin/keys', admin: true },
   servers: { hash: '#/admin/servers', admin: true },
+  network: {
+    hash: '#/admin/servers',
+    admin: true,
+    act: async (page) => {
+      await page.locator('.network-flow summary').first().click();
+      const network = page.getByRole('region', { name: 'Network' });
+      await network.evaluate((element) => element.scrollIntoView({ block: 'start' }));
+    },
+  },
   allowed: {
     hash: '#/admin/servers',
     admin: true,

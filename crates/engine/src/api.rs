@@ -639,6 +639,26 @@ pub struct TransportStatistics {
     pub rtt: Option<Duration>,
     /// What the path to the peer carries in bits per second, once its feedback has told.
     pub bandwidth: Option<u64>,
+    /// Everything that has come from the peer since the start.
+    pub received: Traffic,
+    /// Everything that has gone to it since the start.
+    pub sent: Traffic,
+}
+
+/// Datagrams, or frames over TCP, of all sorts: media, resends, reports, checks, data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// How many.
+    pub datagrams: u64,
+    /// Their bytes, without what UDP, TCP and IP add.
+    pub bytes: u64,
+}
+
+impl Traffic {
+    pub(crate) fn count(&mut self, bytes: usize) {
+        self.datagrams += 1;
+        self.bytes += bytes as u64;
+    }
 }
 
 /// Figures of one producer.

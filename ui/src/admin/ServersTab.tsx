@@ -8,6 +8,7 @@ import { ErrorNote } from '../ui/Notes.tsx';
 import { AllowServer } from './AllowServer.tsx';
 import { dateText } from './format.ts';
 import { JoinServer } from './JoinServer.tsx';
+import { NetworkSection } from './NetworkSection.tsx';
 import { allowedText, neighbourText, roomsText, stateText, type Tone } from './serverForms.ts';
 import { useAction, useData } from './useData.ts';
 
@@ -50,6 +51,7 @@ export function ServersTab() {
           />
         </>
       )}
+      {overview !== null && <NetworkSection />}
       <JoinServer onAdded={reload} />
       {overview !== null && <ThisServer overview={overview} />}
       {overview !== null && <Refusals refusals={overview.refusals} />}

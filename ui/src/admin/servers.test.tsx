@@ -117,6 +117,9 @@ describe('ServersTab', () => {
     shown = overview;
     vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
       const call = `${init.method} ${url}`;
+      if (call === 'GET /api/admin/topology') {
+        return new Response(JSON.stringify({ me: 'ND_me', nodes: [], links: [] }), { status: 200 });
+      }
       if (call !== 'GET /api/admin/trunks') {
         calls.push({ call, body: init.body === undefined ? null : JSON.parse(String(init.body)) });
         return answer === null

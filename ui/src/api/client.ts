@@ -4,6 +4,7 @@ import type {
   AllowedNow,
   AllowServer,
   ConfirmTrunk,
+  Topology,
   TrunkEntry,
   TrunkOverview,
 } from './trunkTypes.ts';
@@ -82,6 +83,7 @@ export const api = {
   revokeKey: (key: string) => call<void>('DELETE', `/api/admin/keys/${encodeURIComponent(key)}`),
   status: () => call<Status>('GET', '/api/admin/status'),
 
+  topology: () => call<Topology>('GET', '/api/admin/topology'),
   trunks: () => call<TrunkOverview>('GET', '/api/admin/trunks'),
   addTrunk: (body: AddTrunk) => call<TrunkEntry>('POST', '/api/admin/trunks', body),
   removeTrunk: (key: string) => call<void>('DELETE', trunkPath(key)),

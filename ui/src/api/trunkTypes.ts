@@ -251,3 +251,206 @@ export type AllowedNow = {
    */
   urls: Array<string>;
 };
+
+/**
+ * The network of servers as this one knows it, and what flows over its own links.
+ */
+export type Topology = {
+  /**
+   * This server's id; one of `nodes` as soon as there has been a link.
+   */
+  me: string;
+  /**
+   * Every server that can be reached, by id; at most 256.
+   */
+  nodes: Array<TopologyNode>;
+  /**
+   * This server's own links, the oldest first; at most 64.
+   */
+  links: Array<TrunkFlow>;
+};
+
+/**
+ * A server of the network, as it describes itself.
+ */
+export type TopologyNode = {
+  /**
+   * Its id.
+   */
+  node: string;
+  /**
+   * Its name.
+   */
+  name: string;
+  /**
+   * Its software's version.
+   */
+  version: string;
+  /**
+   * It carries media, not only messages.
+   */
+  media: boolean;
+  /**
+   * Its links, by the other server's id; at most 128.
+   */
+  links: Array<TopologyLink>;
+};
+
+/**
+ * A link of a server, as that server describes it.
+ */
+export type TopologyLink = {
+  /**
+   * The server at the other end.
+   */
+  node: string;
+  /**
+   * Milliseconds until a message is answered, once known.
+   */
+  rttMs: number | null;
+  /**
+   * Media can pass.
+   */
+  media: boolean;
+};
+
+/**
+ * One of this server's own links, and what flows over it now.
+ */
+export type TrunkFlow = {
+  /**
+   * The server at the other end.
+   */
+  node: string;
+  /**
+   * Its name.
+   */
+  name: string;
+  /**
+   * This server has dialled the link.
+   */
+  dialled: boolean;
+  /**
+   * How the media connection stands.
+   */
+  media: TrunkMedia;
+  /**
+   * `udp` or `tcp`, while the media connection is up.
+   */
+  protocol: string | null;
+  /**
+   * Milliseconds until a message is answered.
+   */
+  rttMs: number | null;
+  /**
+   * Round-trip time of media in milliseconds, once something was sent.
+   */
+  mediaRttMs: number | null;
+  /**
+   * What the path to the other server carries, in bits per second, once its reports have told.
+   */
+  estimate: number | null;
+  /**
+   * Seconds since what is wanted over the link has changed last.
+   */
+  demandChangedS: number | null;
+  /**
+   * What comes.
+   */
+  received: TrunkTraffic;
+  /**
+   * What goes.
+   */
+  sent: TrunkTraffic;
+};
+
+/**
+ * How the media connection of a link stands.
+ */
+export   type TrunkMedia = "off" | "down" | "up";;
+
+/**
+ * What flows over a link in one direction.
+ */
+export type TrunkTraffic = {
+  /**
+   * Datagrams of the media connection, since this server knows the other one.
+   */
+  packets: number;
+  /**
+   * Their bytes.
+   */
+  bytes: number;
+  /**
+   * Bits per second now; unknown until the page has asked for some seconds.
+   */
+  bitrate: number | null;
+  /**
+   * How many tracks.
+   */
+  count: number;
+  /**
+   * The tracks by id, the first 200 of them.
+   */
+  tracks: Array<TrunkTrack>;
+};
+
+/**
+ * A track on a link.
+ */
+export type TrunkTrack = {
+  /**
+   * Its id.
+   */
+  id: string;
+  /**
+   * In which room.
+   */
+  room: string;
+  /**
+   * Who publishes it.
+   */
+  identity: string;
+  /**
+   * Its publisher's name.
+   */
+  name: string;
+  /**
+   * Where it is published: a server's id.
+   */
+  origin: string;
+  /**
+   * `audio` or `video`.
+   */
+  kind: string;
+  /**
+   * `camera`, `microphone`, `screen_share`, `screen_share_audio` or `unknown`.
+   */
+  source: string;
+  /**
+   * What of it is on the link, lowest first.
+   */
+  layers: Array<TrunkLayer>;
+  /**
+   * Nothing of it is sent, because the link does not carry it.
+   */
+  starved: boolean;
+};
+
+/**
+ * A layer of a track on a link.
+ */
+export type TrunkLayer = {
+  /**
+   * 0 lowest to 2 highest; that of sound is 0.
+   */
+  layer: number;
+  /**
+   * How often it is on the link: once.
+   */
+  copies: number;
+  /**
+   * Bits per second of all copies.
+   */
+  bitrate: number;
+};

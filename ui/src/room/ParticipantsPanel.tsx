@@ -13,6 +13,7 @@ import type { Call } from './call.ts';
 import { ModerateDialog } from './ModerateDialog.tsx';
 import { muteAll, useModeration } from './moderation.ts';
 import { Panel } from './Panel.tsx';
+import { Site } from './Site.tsx';
 
 /** Everybody in the room, oneself first. Moderators can do something about the others. */
 export function ParticipantsPanel(props: { call: Call; onClose: () => void }) {
@@ -69,6 +70,7 @@ function Person({ participant, onModerate }: PersonProps) {
         {name}
         {participant.isLocal && ' (you)'}
         {participant.attributes['umbrella.role'] === 'moderate' && ' (moderator)'}
+        <Site participant={participant} />
       </span>
       {participant.isScreenShareEnabled && <State icon="screen" text="shares the screen" />}
       <State

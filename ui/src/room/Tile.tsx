@@ -12,6 +12,7 @@ import { useEffect, useState } from 'react';
 import { Icon } from '../ui/Icon.tsx';
 import { Spinner } from '../ui/Spinner.tsx';
 import { hueOf, initials } from './initials.ts';
+import { Site } from './Site.tsx';
 import { tileKey } from './tiles.ts';
 import { type Picture, usePicture } from './usePicture.ts';
 
@@ -70,6 +71,7 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
         {!isScreen && <MicState participant={participant} />}
         {isScreen && <Icon name="screen" />}
         <span className="tile-name">{label}</span>
+        <Site participant={participant} />
         {!lost && <Quality quality={quality} />}
       </figcaption>
       {onPin !== null && (

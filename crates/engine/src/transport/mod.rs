@@ -21,7 +21,7 @@ use str0m::rtp::{Extension, ExtensionMap};
 use umbrella_media::{Codec, Kind, Spatial};
 
 use crate::allocation::Allotment;
-use crate::api::{Limits, LocalAddress, Negotiation as Mode, Path, Protocol, TransportId};
+use crate::api::{Limits, LocalAddress, Negotiation as Mode, Path, Protocol, Traffic, TransportId};
 use crate::arena::Key;
 use crate::clock::PublisherClock;
 use crate::consumer::{Berth, Consumer, Formats};
@@ -61,6 +61,9 @@ pub(crate) struct Transport {
     pub(crate) engine_at: Instant,
     /// Whether it waits in the worker's list of transports to be driven, and for what.
     pub(crate) touched: Touched,
+    /// What has come from the peer, and gone to it.
+    pub(crate) received: Traffic,
+    pub(crate) sent: Traffic,
 }
 
 /// Where a peer connection is in its life. It is removed when it ends.
@@ -174,6 +177,8 @@ impl Transport {
             ready: Vec::new(),
             engine_at: now,
             touched: Touched::No,
+            received: Traffic::default(),
+            sent: Traffic::default(),
         })
     }
 

@@ -31,8 +31,12 @@ impl Worker {
             return;
         };
         let Transport {
-            connection, egress, ..
+            connection,
+            egress,
+            received,
+            ..
         } = transport;
+        received.count(data.len());
         let mut on_rtcp = |rtcp: &[u8]| egress.handle_rtcp(arrived, rtcp);
         match connection.handle_datagram(arrived, path, data, &mut on_rtcp) {
             Ok(Fed::All) => {}
@@ -176,7 +180,11 @@ impl Worker {
                 self.demux.bind_address(path, key);
             }
         }
-        self.counts.sent(self.out.push(path, &datagram.data));
+        let bytes = self.out.push(path, &datagram.data);
+        self.counts.sent(bytes);
+        if let Some(transport) = self.transports.get_mut(key) {
+            transport.sent.count(bytes);
+        }
     }
 
     fn flush(&mut self, now: Instant, key: Key<Transport>) {
@@ -184,7 +192,10 @@ impl Worker {
             return;
         };
         let Transport {
-            connection, egress, ..
+            connection,
+            egress,
+            sent,
+            ..
         } = transport;
         let path = connection.path();
         if let (Some(path), Some(sealer)) = (path, connection.sealer()) {
@@ -194,6 +205,7 @@ impl Worker {
                 let end = start + datagram.len();
                 datagrams.push((path, start..end));
                 self.counts.sent(datagram.len());
+                sent.count(datagram.len());
                 start = end;
             }
         }

@@ -37,6 +37,8 @@ impl Worker {
                     path: transport.connection.path(),
                     rtt: transport.egress.round_trip(),
                     bandwidth: bandwidth(transport),
+                    received: transport.received,
+                    sent: transport.sent,
                 })
                 .collect(),
             producers: homes

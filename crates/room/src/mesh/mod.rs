@@ -46,7 +46,7 @@ pub use demand::{LayerDemand, LayerWish};
 pub use link::{LinkId, Neighbour};
 pub use message::{Data, DataNumber, Life, Message, Order, Person, PersonTrack, RoomState, Route};
 pub use rooms::Rooms;
-pub use topology::{NodeLink, NodeState};
+pub use topology::{NodeLink, NodeState, Published};
 
 use link::Link;
 use origin::{Origin, Source};

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::model::NodeId;
+use crate::model::{NodeId, ParticipantView, RoomName, TrackId, TrackView};
+
+use super::Mesh;
 
 use super::link::{Link, LinkId};
 use super::message::Message;
@@ -48,6 +50,38 @@ pub struct NodeLink {
     pub rtt_ms: u32,
     /// Media can pass.
     pub media: bool,
+}
+
+/// A track that is shared in some room, and its publisher.
+#[derive(Debug)]
+pub struct Published<'a> {
+    /// In which room.
+    pub room: &'a RoomName,
+    /// At which server; perhaps here.
+    pub origin: &'a NodeId,
+    /// Who publishes it.
+    pub by: &'a ParticipantView,
+    /// The track, as its publisher describes it.
+    pub view: &'a TrackView,
+}
+
+impl Mesh {
+    /// What is known of a track, wherever it is published; also one that only passes here.
+    pub fn published(&self, track: &TrackId) -> Option<Published<'_>> {
+        let (room, node) = self.tracks.get(track)?;
+        let origin = self.rooms.get(room)?.origins.get(node)?;
+        let mut people = origin.people.values();
+        people.find_map(|person| {
+            let mut tracks = person.tracks.iter();
+            let found = tracks.find(|it| it.view.id == *track)?;
+            Some(Published {
+                room,
+                origin: node,
+                by: &person.view,
+                view: &found.view,
+            })
+        })
+    }
 }
 
 /// What is known of all servers.

@@ -69,6 +69,10 @@ impl Control {
                 self.statistics.look(now);
                 answer(reply, self.held());
             }
+            Admin::Topology(reply) => {
+                self.statistics.look(now);
+                answer(reply, self.topology(now));
+            }
         }
     }
 
@@ -240,25 +244,33 @@ impl Control {
         });
         TrackDetail {
             id: view.id.to_string(),
-            kind: match view.kind {
-                Kind::Audio => "audio",
-                Kind::Video => "video",
-            }
-            .to_owned(),
-            source: match view.source {
-                Source::Unknown => "unknown",
-                Source::Camera => "camera",
-                Source::Microphone => "microphone",
-                Source::ScreenShare => "screen_share",
-                Source::ScreenShareAudio => "screen_share_audio",
-            }
-            .to_owned(),
+            kind: kind_name(view.kind).to_owned(),
+            source: source_name(view.source).to_owned(),
             name: view.name.clone(),
             codec: view.codec.map(|c| c.mime().to_owned()).unwrap_or_default(),
             muted: view.muted,
             layers: layers.collect(),
             subscribers: subscribers.get(&view.id).copied().unwrap_or(0),
         }
+    }
+}
+
+/// As the page's API says it.
+pub(super) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Audio => "audio",
+        Kind::Video => "video",
+    }
+}
+
+/// As the page's API says it.
+pub(super) fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::Unknown => "unknown",
+        Source::Camera => "camera",
+        Source::Microphone => "microphone",
+        Source::ScreenShare => "screen_share",
+        Source::ScreenShareAudio => "screen_share_audio",
     }
 }
 

@@ -12,7 +12,7 @@ use super::resume::Resuming;
 use super::service::Service;
 use super::session::Outbox;
 use crate::auth::Bearer;
-use crate::http::api::{Held, RoomDetail, RoomSummary, WorkerStatus};
+use crate::http::api::{Held, RoomDetail, RoomSummary, Topology, WorkerStatus};
 use crate::metrics::{Doors, Snapshot};
 use crate::trunk::LinkEvent;
 
@@ -231,6 +231,7 @@ pub(super) enum Admin {
     },
     Workers(oneshot::Sender<Vec<WorkerStatus>>),
     Held(oneshot::Sender<Held>),
+    Topology(oneshot::Sender<Topology>),
 }
 
 impl Handle {
@@ -373,6 +374,14 @@ impl Handle {
         self.ask(|reply| Message::Admin(Admin::Held(reply)))
             .await
             .unwrap_or_default()
+    }
+
+    /// The servers that are linked to this one, directly or not, and what flows over its own links;
+    /// `None` if the server is going down. Bit rates come with the second answer within ten
+    /// seconds.
+    pub async fn topology(&self) -> Option<Topology> {
+        self.ask(|reply| Message::Admin(Admin::Topology(reply)))
+            .await
     }
 
     /// Figures of now, of all workers; `None` if too many ask at once, or the server is going down.

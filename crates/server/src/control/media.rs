@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use umbrella_engine::{
-    Channel, ConsumerError, ConsumerId, Label, ProducerId, Protocol, Report, Request, TransportId,
+    Channel, ConsumerError, ConsumerId, Label, ProducerId, Protocol, Report, Request, Statistics,
+    TransportId,
 };
 use umbrella_media::{Codec, Delivery, Kind};
 use umbrella_room::Command;
@@ -137,7 +138,7 @@ impl Control {
     }
 
     fn connected(&mut self, now: Instant, transport: TransportId, protocol: Protocol) {
-        if self.trunk_connected(now, transport, true) {
+        if self.trunk_connected(now, transport, Some(protocol)) {
             return;
         }
         let Some(session) = self.sessions.with_transport(transport) else {
@@ -550,10 +551,7 @@ impl Control {
             } => self.data_arrived(now, transport, channel, &data),
             Report::ChannelOpen { transport, channel } => self.channel_open(transport, channel),
             Report::AudioLevels(levels) => self.audio_levels(&levels),
-            Report::Statistics(statistics) => {
-                self.measure_qualities(worker, &statistics);
-                self.statistics.take(now, worker, *statistics);
-            }
+            Report::Statistics(statistics) => self.measured(now, worker, *statistics),
             Report::Totals(totals) => self.gathered(now, worker, *totals),
         }
     }
@@ -562,6 +560,15 @@ impl Control {
         if !self.branch_starved(consumer, starved) {
             self.consumer_report(consumer, SubscriptionReport::Starved(starved));
         }
+    }
+
+    /// A worker has told its figures: everybody takes what it has asked for.
+    fn measured(&mut self, now: Instant, worker: usize, statistics: Statistics) {
+        self.measure_qualities(worker, &statistics);
+        if worker == trunk::WORKER {
+            self.trunks.measure(now, &statistics);
+        }
+        self.statistics.take(now, worker, statistics);
     }
 
     fn event_for(&mut self, transport: TransportId, event: Event) {
@@ -597,7 +604,7 @@ impl Control {
     }
 
     fn interrupted(&mut self, now: Instant, transport: TransportId) {
-        if self.trunk_connected(now, transport, false) {
+        if self.trunk_connected(now, transport, None) {
             return;
         }
         let Some(session) = self.sessions.with_transport(transport) else {

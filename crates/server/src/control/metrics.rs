@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use umbrella_engine::{ByKind, Request, Totals};
 use umbrella_room::model::LeaveReason;
 
-use super::Control;
 use super::session::Session;
+use super::{Control, trunk};
 use crate::metrics::{Histogram, Snapshot, WorkerSnapshot};
 use crate::worker::Link;
 
@@ -158,6 +158,10 @@ impl Control {
             return;
         }
         if self.metrics.gathering.wait(now, reply) {
+            if self.has_trunks() {
+                // It answers in order: this is there when its totals are.
+                self.request(trunk::WORKER, Request::Statistics);
+            }
             for worker in 0..self.workers.len() {
                 self.request(worker, Request::Totals);
             }
@@ -209,6 +213,8 @@ impl Control {
             join_duration: metrics.join_duration.clone(),
             events_dropped: metrics.events_dropped,
             data_dropped: metrics.data_dropped,
+            trunks: self.trunk_snapshots(),
+            trunk_frames_dropped: self.trunk_frames_dropped(),
             workers: workers.map(|(link, said)| of_worker(link, *said)).collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use umbrella_engine::{EncodingStatistics, ProducerId, TransportId};
+use umbrella_engine::{ConsumerStatistics, EncodingStatistics, ProducerId, TransportId};
 
 /// How often workers are asked while somebody looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -105,6 +105,11 @@ impl Statistics {
             .flat_map(|worker| &worker.producers)
             .find(|p| p.producer == producer)
             .map_or(&[], |p| &p.encodings)
+    }
+
+    /// All consumers.
+    pub(super) fn consumers(&self) -> impl Iterator<Item = &ConsumerStatistics> {
+        self.workers.iter().flatten().flat_map(|it| &it.consumers)
     }
 
     /// The round-trip time of a peer connection.

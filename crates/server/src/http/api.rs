@@ -27,11 +27,12 @@
 //! | `DELETE /api/admin/keys/{key}` | | 204 |
 //! | `GET /api/admin/status` | | [`Status`] |
 //!
-//! Those of trunks are with their types: [`TrunkOverview`].
+//! Those of trunks are with their types: [`TrunkOverview`], [`Topology`].
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+pub use super::topology_api::*;
 pub use super::trunk_api::*;
 
 /// What went wrong, for people and for programs.

@@ -50,7 +50,7 @@ async fn figures(app: &App, headers: &HeaderMap) -> Result<String, Refusal> {
             }
         }));
     }
-    let text = metrics::scrape(&app.control, app.started_at).await;
+    let text = metrics::scrape(&app.control, Some(&app.trunks), app.started_at).await;
     text.ok_or_else(|| Refusal::unavailable("Too many ask at once, or the server is going down."))
 }
 

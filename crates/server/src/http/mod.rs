@@ -13,6 +13,7 @@ mod router;
 mod serve;
 mod session;
 mod state;
+mod topology_api;
 mod trunk_api;
 mod trunks;
 mod trust;

@@ -83,6 +83,14 @@ fn trunk_types() -> String {
         ConfirmTrunk,
         AllowServer,
         AllowedNow,
+        Topology,
+        TopologyNode,
+        TopologyLink,
+        TrunkFlow,
+        TrunkMedia,
+        TrunkTraffic,
+        TrunkTrack,
+        TrunkLayer,
     )
 }
 

@@ -82,6 +82,7 @@ fn admin_api() -> Router<App> {
         .route("/keys", get(admin::keys).post(admin::create_key))
         .route("/keys/{key}", delete(admin::revoke_key))
         .route("/status", get(admin::status))
+        .route("/topology", get(trunks::topology))
         .route("/trunks", get(trunks::list).post(trunks::add))
         .route("/trunks/{key}", delete(trunks::remove))
         .route("/trunks/{key}/confirm", post(trunks::confirm))

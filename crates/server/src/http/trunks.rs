@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::api::{AddTrunk, AllowServer, AllowedNow, ConfirmTrunk, TrunkEntry, TrunkOverview};
+use super::api::{
+    AddTrunk, AllowServer, AllowedNow, ConfirmTrunk, Topology, TrunkEntry, TrunkOverview,
+};
 use super::body::Body;
 use super::error::Refusal;
 use super::session::Admin;
@@ -14,6 +16,12 @@ type Answer<T> = Result<Json<T>, Refusal>;
 
 pub(super) async fn list(_: Admin, State(app): State<App>) -> Json<TrunkOverview> {
     Json(app.trunks.overview())
+}
+
+pub(super) async fn topology(_: Admin, State(app): State<App>) -> Answer<Topology> {
+    let topology = app.control.topology().await;
+    let down = || Refusal::unavailable("The server is going down.");
+    Ok(Json(topology.ok_or_else(down)?))
 }
 
 pub(super) async fn add(

@@ -216,6 +216,57 @@ sections! {
         &["bandwidth"],
     );
 
+    "Trunks":
+    TRUNKS = gauge(
+        "umbrella_trunks",
+        "Trunks by how they stand. connected: links that are up, whoever dialled. The others are of \
+         servers that this one dials: connecting, reconnecting, refused, and confirm, which waits \
+         for the operator.",
+        &["state"],
+    );
+    TRUNK_INFO = gauge(
+        "umbrella_trunk_info",
+        "Always 1, for each link that is up; says what the server at the other end is called.",
+        &["node", "name"],
+    );
+    TRUNK_MEDIA = gauge(
+        "umbrella_trunk_media_up",
+        "1 while media can pass over the link.",
+        &["node"],
+    );
+    TRUNK_ROUND_TRIP = gauge(
+        "umbrella_trunk_round_trip_seconds",
+        "How long a message takes to the other server and back.",
+        &["node"],
+    );
+    TRUNK_MEDIA_ROUND_TRIP = gauge(
+        "umbrella_trunk_media_round_trip_seconds",
+        "How long media takes there and back, as reports say; missing before any was sent.",
+        &["node"],
+    );
+    TRUNK_ESTIMATE = gauge(
+        "umbrella_trunk_bandwidth_bits_per_second",
+        "What the path to the other server is believed to carry, at most; missing before its \
+         reports have told. A path that was never needed for more stands lower than it is.",
+        &["node"],
+    );
+    TRUNK_TRACKS = gauge(
+        "umbrella_trunk_tracks",
+        "Tracks on the link: those that come (in) and go (out).",
+        &["node", "direction"],
+    );
+    TRUNK_PACKETS = counter(
+        "umbrella_trunk_datagrams_total",
+        "Datagrams, and frames over TCP, of the media connections to the other server: media, \
+         resends, reports, checks.",
+        &["node", "direction"],
+    );
+    TRUNK_BYTES = counter(
+        "umbrella_trunk_bytes_total",
+        "Bytes of these datagrams, without what UDP and IP add.",
+        &["node", "direction"],
+    );
+
     "Workers":
     BUSY_RATIO = gauge(
         "umbrella_worker_busy_ratio",
@@ -258,7 +309,8 @@ sections! {
         "What found no room in a bounded queue. session_events: events for a client that does not \
          read, each ends its session. early_data: data messages for clients whose channel is not \
          open yet. worker_requests: data messages to a worker. worker_reports: loudness, figures \
-         and data from a worker. worker_relays: bursts of media between workers. egress_audio, \
+         and data from a worker. worker_relays: bursts of media between workers. trunk_frames: messages \
+         for a linked server that does not read, each ends its link. egress_audio, \
          egress_video: packets that the pacer had no room for. udp_in: datagrams that \
          arrived while the socket's buffer was full (Linux). udp_out: datagrams that the kernel did \
          not take. tcp: frames for peers that do not read.",

@@ -9,7 +9,9 @@
 //! OpenMetrics, which older scrapers do not read. What is left, lines of text, is shorter than the
 //! adapters would be.
 //!
-//! Labels have values from closed sets only: never a room, an identity or an address.
+//! Labels have values from closed sets only: never a room, an identity or an address. The exception
+//! are neighbours of trunks, by their id: the operator has let each of them in, and only those that
+//! are linked now are written, 64 at most.
 
 mod doors;
 mod families;
@@ -21,11 +23,12 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use umbrella_engine::{ByKind, Totals};
+use umbrella_engine::{ByKind, Totals, Traffic};
 
 use crate::control::Handle;
+use crate::trunk::Trunks;
 use crate::worker::{Counts, Reading};
 
 pub(crate) use self::doors::{Doors, JoinRefusal};
@@ -36,10 +39,16 @@ pub(crate) use self::histogram::Histogram;
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All figures in the text format of Prometheus, version 0.0.4; `None` if the server is going down
-/// or too many ask at once. `started_at` is when the process started.
-pub async fn scrape(control: &Handle, started_at: SystemTime) -> Option<String> {
+/// or too many ask at once. `trunks` are those of the server, if it has any; `started_at` is when
+/// the process started.
+pub async fn scrape(
+    control: &Handle,
+    trunks: Option<&Trunks>,
+    started_at: SystemTime,
+) -> Option<String> {
     let snapshot = control.metrics().await?;
-    Some(page::write(&snapshot, control.doors(), started_at))
+    let states = trunks.map(Trunks::states).unwrap_or_default();
+    Some(page::write(&snapshot, &states, control.doors(), started_at))
 }
 
 /// What the owner of the rooms knows, and what the workers have told it.
@@ -59,7 +68,33 @@ pub(crate) struct Snapshot {
     pub(crate) events_dropped: u64,
     /// Data messages for sessions whose channels do not open.
     pub(crate) data_dropped: u64,
+    /// Links to other servers, by node id.
+    pub(crate) trunks: Vec<TrunkSnapshot>,
+    /// Frames for neighbours that do not read: each ended its link.
+    pub(crate) trunk_frames_dropped: u64,
     pub(crate) workers: Vec<WorkerSnapshot>,
+}
+
+/// A link to another server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TrunkSnapshot {
+    /// The other server's id.
+    pub(crate) node: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// The media connection is up.
+    pub(crate) media: bool,
+    /// How long a message takes there and back.
+    pub(crate) round_trip: Option<Duration>,
+    /// How long media takes.
+    pub(crate) media_round_trip: Option<Duration>,
+    /// What the path to it carries, in bits per second.
+    pub(crate) estimate: Option<u64>,
+    /// Datagrams of media connections since the start.
+    pub(crate) received: Traffic,
+    pub(crate) sent: Traffic,
+    /// Tracks that come and that go.
+    pub(crate) tracks: (u64, u64),
 }
 
 /// One worker.

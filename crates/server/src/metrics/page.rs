@@ -1,15 +1,20 @@
 //! From a snapshot to the text.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use umbrella_engine::{BANDS, ByKind, Paths, Present, Received, Sent, Totals};
 
 use super::families as f;
 use super::text::{Number, Sample, Text};
-use super::{Doors, Snapshot, WorkerSnapshot, process};
+use super::{Doors, Snapshot, TrunkSnapshot, WorkerSnapshot, process};
 
 /// Writes all figures; `started_at` is when the process started.
-pub(super) fn write(snapshot: &Snapshot, doors: &Doors, started_at: SystemTime) -> String {
+pub(super) fn write(
+    snapshot: &Snapshot,
+    states: &[(&'static str, u64)],
+    doors: &Doors,
+    started_at: SystemTime,
+) -> String {
     let mut text = Text::default();
     let totals = snapshot.workers.iter().map(|worker| worker.totals);
     let sum = totals.fold(Totals::default(), |sum, totals| sum + totals);
@@ -18,6 +23,7 @@ pub(super) fn write(snapshot: &Snapshot, doors: &Doors, started_at: SystemTime) 
     refusals(&mut text, doors, &snapshot.workers);
     media(&mut text, &sum);
     quality(&mut text, &sum);
+    trunks(&mut text, &snapshot.trunks, states);
     workers(&mut text, snapshot, &sum);
     text.finish()
 }
@@ -94,6 +100,41 @@ fn quality(text: &mut Text, sum: &Totals) {
     );
 }
 
+fn trunks(text: &mut Text, trunks: &[TrunkSnapshot], states: &[(&'static str, u64)]) {
+    let each = |value: fn(&TrunkSnapshot) -> Option<Number>| {
+        let values = trunks.iter().map(move |it| (it, value(it)));
+        values.filter_map(|(it, value)| Some(([it.node.as_str()], value?)))
+    };
+    let both = |value: fn(&TrunkSnapshot) -> (u64, u64)| {
+        trunks.iter().flat_map(move |it| {
+            let (received, sent) = value(it);
+            [
+                ([it.node.as_str(), "in"], received.into()),
+                ([it.node.as_str(), "out"], sent.into()),
+            ]
+        })
+    };
+    text.all(&f::TRUNKS, named(states.iter().copied()));
+    let names = trunks.iter().map(|it| [it.node.as_str(), it.name.as_str()]);
+    text.all(&f::TRUNK_INFO, names.map(|names| (names, 1.into())));
+    text.all(&f::TRUNK_MEDIA, each(|it| Some(u64::from(it.media).into())));
+    text.all(&f::TRUNK_ROUND_TRIP, each(|it| seconds(it.round_trip)));
+    let media = each(|it| seconds(it.media_round_trip));
+    text.all(&f::TRUNK_MEDIA_ROUND_TRIP, media);
+    text.all(&f::TRUNK_ESTIMATE, each(|it| Some(it.estimate?.into())));
+    text.all(&f::TRUNK_TRACKS, both(|it| it.tracks));
+    let packets = both(|it| (it.received.datagrams, it.sent.datagrams));
+    text.all(&f::TRUNK_PACKETS, packets);
+    text.all(
+        &f::TRUNK_BYTES,
+        both(|it| (it.received.bytes, it.sent.bytes)),
+    );
+}
+
+fn seconds(time: Option<Duration>) -> Option<Number> {
+    Some(time?.as_secs_f64().into())
+}
+
 fn workers(text: &mut Text, snapshot: &Snapshot, sum: &Totals) {
     let names: Vec<String> = (0..snapshot.workers.len())
         .map(|it| it.to_string())
@@ -126,7 +167,7 @@ fn workers(text: &mut Text, snapshot: &Snapshot, sum: &Totals) {
     text.all(&f::QUEUE_DROPPED, named(queues(snapshot, sum)));
 }
 
-fn queues(snapshot: &Snapshot, sum: &Totals) -> [(&'static str, u64); 10] {
+fn queues(snapshot: &Snapshot, sum: &Totals) -> [(&'static str, u64); 11] {
     let ports: Vec<u16> = snapshot.workers.iter().map(|it| it.port).collect();
     let of_all = |count: fn(&WorkerSnapshot) -> u64| snapshot.workers.iter().map(count).sum();
     [
@@ -135,6 +176,7 @@ fn queues(snapshot: &Snapshot, sum: &Totals) -> [(&'static str, u64); 10] {
         ("worker_requests", of_all(|it| it.requests_dropped)),
         ("worker_reports", of_all(|it| it.counts.reports_dropped)),
         ("worker_relays", of_all(|it| it.counts.relays_dropped)),
+        ("trunk_frames", snapshot.trunk_frames_dropped),
         ("egress_audio", sum.sent.audio.dropped),
         ("egress_video", sum.sent.video.dropped),
         ("udp_in", process::unread_datagrams(&ports)),

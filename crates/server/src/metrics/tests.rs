@@ -14,7 +14,7 @@ fn snapshot(workers: usize) -> Snapshot {
 
 fn write(snapshot: &Snapshot) -> String {
     let started_at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
-    page::write(snapshot, &Doors::default(), started_at)
+    page::write(snapshot, &[("connected", 1)], &Doors::default(), started_at)
 }
 
 fn value(text: &str, series: &str) -> String {
@@ -50,6 +50,50 @@ fn reference_of_metrics_in_the_documentation_is_current() {
         written == reference(),
         "docs/metrics.md is stale: UPDATE_DOCS=1 cargo test -p umbrella reference"
     );
+}
+
+#[test]
+fn one_trunk_is_counted_as_another() {
+    let trunk = |node: &str, count| TrunkSnapshot {
+        node: node.to_owned(),
+        name: format!("Site \"{node}\""),
+        media: count > 1,
+        round_trip: Some(Duration::from_millis(25)),
+        estimate: (count > 1).then_some(count),
+        sent: Traffic {
+            datagrams: count,
+            bytes: 100 * count,
+        },
+        tracks: (0, count),
+        ..TrunkSnapshot::default()
+    };
+    let text = write(&Snapshot {
+        trunks: vec![trunk("ND_a", 1), trunk("ND_b", 2)],
+        ..snapshot(1)
+    });
+    for (series, expected) in [
+        ("umbrella_trunks{state=\"connected\"}", "1"),
+        (
+            "umbrella_trunk_info{node=\"ND_a\",name=\"Site \\\"ND_a\\\"\"}",
+            "1",
+        ),
+        ("umbrella_trunk_media_up{node=\"ND_a\"}", "0"),
+        ("umbrella_trunk_media_up{node=\"ND_b\"}", "1"),
+        ("umbrella_trunk_round_trip_seconds{node=\"ND_b\"}", "0.025"),
+        (
+            "umbrella_trunk_bandwidth_bits_per_second{node=\"ND_b\"}",
+            "2",
+        ),
+        (
+            "umbrella_trunk_bytes_total{node=\"ND_b\",direction=\"out\"}",
+            "200",
+        ),
+        ("umbrella_trunk_tracks{node=\"ND_b\",direction=\"in\"}", "0"),
+    ] {
+        assert_eq!(value(&text, series), expected, "{series}");
+    }
+    let unknown = "umbrella_trunk_bandwidth_bits_per_second{node=\"ND_a\"}";
+    assert!(!text.contains(unknown), "a guess");
 }
 
 #[test]

@@ -48,6 +48,15 @@ pub enum TrunkError {
     Store(#[from] StoreError),
 }
 
+/// As labels say how trunks stand.
+const STATES: [&str; 5] = [
+    "connected",
+    "connecting",
+    "reconnecting",
+    "refused",
+    "confirm",
+];
+
 impl From<BadSecret> for TrunkError {
     fn from(error: BadSecret) -> Self {
         TrunkError::Invalid(error.to_string())
@@ -69,6 +78,25 @@ impl Trunks {
             allowed: permits.map(|permit| allowed(&state, permit)).collect(),
             refusals: state.refusals.iter().map(|t| refusal(&state, t)).collect(),
         }
+    }
+
+    /// How many trunks stand how: those that are connected, whoever dialled, and those that are
+    /// dialled and are not.
+    pub fn states(&self) -> [(&'static str, u64); 5] {
+        let state = self.0.state();
+        let mut states = STATES.map(|name| (name, 0));
+        states[0].1 = state.links.len() as u64;
+        for dialled in state.entries.values() {
+            let place = match dialled.stand {
+                Stand::Connected(_) => continue,
+                Stand::Connecting => 1,
+                Stand::Reconnecting { .. } => 2,
+                Stand::Refused { .. } => 3,
+                Stand::Confirm { .. } => 4,
+            };
+            states[place].1 += 1;
+        }
+        states
     }
 
     /// Makes a join secret; the second is its text, which is not kept.

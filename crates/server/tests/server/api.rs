@@ -1,8 +1,10 @@
 //! The page and its API.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::harness::{Call, Server};
+use crate::harness::{Call, PATIENCE, Server};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -391,6 +393,7 @@ fn rooms_and_keys_survive_a_restart() {
 fn strangers_see_or_change_trunks() {
     let server = Server::cloud();
     for (method, path) in [
+        ("GET", "/api/admin/topology"),
         ("GET", "/api/admin/trunks"),
         ("POST", "/api/admin/trunks"),
         ("POST", "/api/admin/trunks/allowed"),
@@ -405,6 +408,48 @@ fn strangers_see_or_change_trunks() {
     let reply = server.call("GET", "/servers").send();
     assert_eq!(reply.header("location"), "/sfu#/admin/servers");
     assert_eq!(server.call("GET", "/wsb").send().status, 400);
+}
+
+#[test]
+fn operator_does_not_see_which_servers_are_linked_and_how() {
+    let servers = [Server::cloud(), Server::cloud()];
+    let admins = servers.each_ref().map(Browser::set_up);
+    let topology = |of: usize| {
+        let reply = admins[of].call("GET", "/api/admin/topology").send();
+        reply.json(200)
+    };
+    let alone = topology(0);
+    assert!(alone["me"].as_str().unwrap().starts_with("ND_"));
+    assert_eq!((&alone["nodes"], &alone["links"]), (&json!([]), &json!([])));
+
+    let allow = json!({ "name": "Hut", "rooms": [], "expiresInS": 60, "moderate": true });
+    let made = admins[1].call("POST", "/api/admin/trunks/allowed");
+    let made = made.json(&allow).send().json(200);
+    let url = format!("http://{}", servers[1].address);
+    let add = json!({ "url": url, "secret": made["secret"], "rooms": [], "insecure": false });
+    let added = admins[0]
+        .call("POST", "/api/admin/trunks")
+        .json(&add)
+        .send();
+    assert_eq!(added.status, 200);
+    for of in [0, 1] {
+        let end = Instant::now() + PATIENCE;
+        let seen = loop {
+            let seen = topology(of);
+            let link = &seen["links"][0];
+            let told = link["media"] == "up" && link["received"]["bitrate"].is_u64();
+            if told && seen["nodes"].as_array().unwrap().len() == 2 {
+                break seen;
+            }
+            assert!(Instant::now() < end, "{seen}\n{}", servers[of].log());
+            std::thread::sleep(Duration::from_millis(200));
+        };
+        let (link, other) = (&seen["links"][0], topology(1 - of)["me"].clone());
+        assert_eq!((&link["node"], &link["dialled"]), (&other, &json!(of == 0)));
+        assert_eq!(link["protocol"], "udp");
+        assert!(link["sent"]["bytes"].as_u64().unwrap() > 0, "{link}");
+        assert_eq!(link["sent"]["count"], 0);
+    }
 }
 
 #[test]

@@ -188,7 +188,10 @@ fn without_a_token_everybody_or_nobody_reads_figures() {
 fn scraper_cannot_read_the_text() {
     let server = watched();
     let families = scrape(&server);
-    assert!(families.values().all(|family| !family.samples.is_empty()));
+    // What is said of each link, where there is none.
+    let of_links = |name: &str| name.starts_with("umbrella_trunk_");
+    let mut other = families.iter().filter(|(name, _)| !of_links(name));
+    assert!(other.all(|(_, family)| !family.samples.is_empty()));
     let value = |family: &str, series: &str| families[family].samples[series];
     let plain = |family: &str| value(family, family);
     assert_eq!(plain("umbrella_rooms"), 0.0);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use umbrella_engine::{BranchStream, ConsumerError, ConsumerId, Request};
-use umbrella_media::{Delivery, Layer};
+use umbrella_media::{Delivery, Layer, Spatial};
 use umbrella_room::mesh::{LayerDemand, LayerWish, Message};
 use umbrella_room::model::TrackId;
 
@@ -20,6 +20,23 @@ pub(super) struct Branch {
     consumer: ConsumerId,
     stream: Stream,
     starved: bool,
+}
+
+impl Branch {
+    /// What it is for the engine.
+    pub(super) fn consumer(&self) -> ConsumerId {
+        self.consumer
+    }
+
+    /// The layer that is wanted of it.
+    pub(super) fn wanted(&self) -> Spatial {
+        self.stream.spatial
+    }
+
+    /// The link does not carry it.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
+    }
 }
 
 /// What streams carry.

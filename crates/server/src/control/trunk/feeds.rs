@@ -1,5 +1,7 @@
 //! Tracks that come from other servers.
 
+use std::time::Instant;
+
 use umbrella_engine::{FeedSource, FeedStream, ProducerId, Request};
 use umbrella_media::{Codec, Kind, Spatial};
 use umbrella_room::mesh::LayerDemand;
@@ -15,6 +17,19 @@ pub(super) struct Feed {
     pub(super) producer: ProducerId,
     /// Over which link it comes, and what of it.
     source: Option<(LinkId, Vec<Place>)>,
+}
+
+impl Feed {
+    /// Over which link it comes, if any.
+    pub(super) fn link(&self) -> Option<LinkId> {
+        self.source.as_ref().map(|(link, _)| *link)
+    }
+
+    /// The layers that are expected, and as which encoding each is taken.
+    pub(super) fn layers(&self) -> impl Iterator<Item = (Spatial, Spatial)> {
+        let places = self.source.iter().flat_map(|(_, places)| places);
+        places.map(|place| (place.stream.spatial, place.encoding))
+    }
 }
 
 /// One stream of a feed.
@@ -42,6 +57,9 @@ impl Control {
         let streams: Vec<_> = places.iter().map(|place| place.stream).collect();
         let frame = encode_demand(&room, &origin, &track, &streams);
         self.trunks.send(link, frame);
+        if let Some(link) = self.trunks.links.get_mut(&link) {
+            link.demand_at = Some(Instant::now());
+        }
         if let Some(feed) = self.trunks.feeds.get_mut(&track) {
             feed.source = (!places.is_empty()).then_some((link, places));
             self.connect_feed(&track);

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use umbrella_engine::{Negotiation, Request, TransportId, TrunkParameters};
+use umbrella_engine::{Negotiation, Protocol, Request, TransportId, TrunkParameters};
 
 use super::super::Control;
 use super::WORKER;
@@ -20,7 +20,8 @@ pub(super) struct Media {
     /// The number of the present attempt; 0 before the first.
     generation: u32,
     transport: Option<TransportId>,
-    connected: bool,
+    /// What it runs over, while it is up.
+    connected: Option<Protocol>,
     failures: u32,
     /// How the other end is reached, as long as our own end is not ready.
     theirs: Option<TrunkParameters>,
@@ -30,6 +31,11 @@ impl Media {
     /// The connection, perhaps not up yet.
     pub(super) fn transport(&self) -> Option<TransportId> {
         self.transport
+    }
+
+    /// What it runs over, while it is up.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        self.connected
     }
 }
 
@@ -173,22 +179,24 @@ impl Control {
         }
     }
 
-    /// Whether a transport is a link's, and if so, that it is up or not.
+    /// Whether a transport is a link's, and if so, what it runs over now, if it is up.
     pub(in super::super) fn trunk_connected(
         &mut self,
         now: Instant,
         transport: TransportId,
-        connected: bool,
+        protocol: Option<Protocol>,
     ) -> bool {
+        let connected = protocol.is_some();
         let Some(id) = self.trunks.transports.get(&transport).copied() else {
             return false;
         };
         if let Some(link) = self.trunks.links.get_mut(&id) {
-            link.media.connected = connected;
+            link.media.connected = protocol;
             if connected {
                 link.media.failures = 0;
             }
-            tracing::info!(link = id.0, node = %link.neighbour.node, connected, "media of a trunk");
+            tracing::info!(link = id.0, node = %link.neighbour.node, connected, ?protocol,
+                "media of a trunk");
         }
         self.trunks.mesh.link_media(now, id, connected);
         true
@@ -212,7 +220,7 @@ impl Control {
         }
         tracing::info!(link = id.0, node = %link.neighbour.node, reason, "media of a trunk has ended");
         link.media.transport = None;
-        link.media.connected = false;
+        link.media.connected = None;
         let (first, most) = RETRY;
         let wait = first * 2u32.saturating_pow(link.media.failures.min(6));
         link.media.failures = link.media.failures.saturating_add(1);
@@ -260,6 +268,9 @@ impl Control {
         let Some(transport) = link.and_then(|link| link.media.transport.take()) else {
             return;
         };
+        if let Some(link) = self.trunks.links.get_mut(&id) {
+            link.media.connected = None;
+        }
         self.forget_streams(id);
         self.trunks.transports.remove(&transport);
         self.request(WORKER, Request::CloseTransport { transport });

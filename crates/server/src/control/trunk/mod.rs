@@ -3,11 +3,13 @@
 
 mod branches;
 mod feeds;
+mod flow;
 mod media;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use umbrella_engine::{ConsumerId, ProducerId, TransportId};
 use umbrella_room::Command;
@@ -25,6 +27,7 @@ use crate::trunk::{Incoming, LinkEvent, LinkId, LinkOutbox, Neighbour, Stream, d
 
 use self::branches::Branch;
 use self::feeds::Feed;
+use self::flow::{Flow, Flows};
 use self::media::Media;
 
 /// The worker that all media between servers goes through: so a track can change its way without
@@ -48,6 +51,10 @@ pub(super) struct Trunks {
     ssrc: u32,
     /// Media connections that are to be tried again.
     retries: BTreeSet<(Instant, LinkId)>,
+    /// What has gone to neighbours and come from them.
+    flows: Flows,
+    /// Frames for neighbours that do not read: each ended its link.
+    frames_dropped: u64,
 }
 
 /// A link that is up.
@@ -61,6 +68,11 @@ struct Link {
     /// What of that may be sent.
     carried: HashMap<TrackId, LayerDemand>,
     branches: HashMap<TrackId, Vec<Branch>>,
+    /// How long a message takes there and back.
+    round_trip: Option<Duration>,
+    /// When what is wanted over it, by either side, has changed last.
+    demand_at: Option<Instant>,
+    flow: Flow,
 }
 
 impl Trunks {
@@ -74,6 +86,8 @@ impl Trunks {
             branches: HashMap::new(),
             ssrc: rand::random(),
             retries: BTreeSet::new(),
+            flows: Flows::default(),
+            frames_dropped: 0,
         }
     }
 
@@ -93,6 +107,7 @@ impl Trunks {
         {
             tracing::warn!(node = %link.neighbour.node, name = %link.neighbour.name,
                 "a neighbour does not read what it is sent");
+            self.frames_dropped += 1;
             link.outbox.end("this server does not read what it is sent");
         }
     }
@@ -110,6 +125,9 @@ impl Control {
             } => self.link_up(now, link, *neighbour, outbox),
             LinkEvent::Frame { link, frame } => self.frame(now, link, *frame),
             LinkEvent::RoundTrip { link, time } => {
+                if let Some(link) = self.trunks.links.get_mut(&link) {
+                    link.round_trip = Some(time);
+                }
                 self.trunks.mesh.round_trip(now, link, time);
             }
             LinkEvent::Silent { link, silent } => {
@@ -133,6 +151,9 @@ impl Control {
             wanted: HashMap::new(),
             carried: HashMap::new(),
             branches: HashMap::new(),
+            round_trip: None,
+            demand_at: None,
+            flow: Flow::default(),
         };
         self.trunks.links.insert(id, link);
         self.trunks.mesh.link_up(now, id, known);
@@ -170,6 +191,7 @@ impl Control {
                 streams,
             } => {
                 let layers = branches::layers(&streams);
+                link.demand_at = Some(now);
                 if streams.is_empty() {
                     link.wanted.remove(&track);
                 } else if link.wanted.len() < branches::WANTED || link.wanted.contains_key(&track) {
