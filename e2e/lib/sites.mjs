@@ -29,9 +29,9 @@ export async function linked(from, address) {
 /**
  * Starts servers before the file's tests, linked as `links` says: pairs of their numbers. With
  * `cables`, pairs of names, each site is a place of its own, with clients that live there; there
- * may be more places, such as routers, by other names.
+ * may be more places, such as routers, by other names. `env` answers a site's settings.
  */
-export function sites(name, names, links, { cables, env = {} } = {}) {
+export function sites(name, names, links, { cables, env = () => ({}) } = {}) {
   const things = { servers: [], clients: [], places: {} };
   let count = 0;
   before(async () => {
@@ -40,7 +40,7 @@ export function sites(name, names, links, { cables, env = {} } = {}) {
     if (cables) things.places = makePlaces(NETWORK, [...new Set([...names, ...cables.flat()])], cables);
     for (const [index, site] of names.entries()) {
       const place = things.places[site];
-      const settings = { UMBRELLA_TRUNK_NAME: site, ...env[site] };
+      const settings = { UMBRELLA_TRUNK_NAME: site, ...env(site, place) };
       const server = await startServer(`${name}-${site}`, settings, place ? 0 : index, place);
       things.servers.push(server);
       things.clients.push(new Clients(server, place?.namespace));
