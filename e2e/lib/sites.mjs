@@ -40,7 +40,7 @@ export function sites(name, names, links, { cables, env = () => ({}) } = {}) {
     if (cables) things.places = makePlaces(NETWORK, [...new Set([...names, ...cables.flat()])], cables);
     for (const [index, site] of names.entries()) {
       const place = things.places[site];
-      const settings = { UMBRELLA_TRUNK_NAME: site, ...env(site, place) };
+      const settings = { UMBRELLA_TRUNK_NAME: site, ...env(site, things.places) };
       const server = await startServer(`${name}-${site}`, settings, place ? 0 : index, place);
       things.servers.push(server);
       things.clients.push(new Clients(server, place?.namespace));

@@ -13,8 +13,8 @@ const PREFIX = '/umbrella';
 const skip = missing('chromium', 'python', 'network');
 const things = sites('nat', ['hut', 'cloud'], [], {
   cables: [['hut', 'router'], ['cloud', 'router']],
-  env: (site, { cables }) => (site === 'cloud'
-    ? { UMBRELLA_CLOUD: '1', UMBRELLA_HTTP_PREFIX: PREFIX, UMBRELLA_PUBLIC_IP: cables.router.ip }
+  env: (site, { cloud }) => (site === 'cloud'
+    ? { UMBRELLA_CLOUD: '1', UMBRELLA_HTTP_PREFIX: PREFIX, UMBRELLA_PUBLIC_IP: cloud.cables.router.ip }
     : {}),
 });
 
