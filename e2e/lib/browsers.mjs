@@ -37,10 +37,10 @@ export function startChromium(flags = [], executablePath = CHROMIUM) {
   return chromium.launch({ executablePath, headless: true, args: [...CHROMIUM_FLAGS, ...flags] });
 }
 
-/** Chromium at the end of the second cable; the caller closes it. */
-function startRoamingChromium() {
-  const script = join(HERE, '.build', 'roaming-chromium');
-  const argv = inside(NETWORK.roaming, [CHROMIUM]).map((word) => `'${word}'`);
+/** Chromium in a namespace other than the tests'; the caller closes it. */
+function startChromiumIn(namespace) {
+  const script = join(HERE, '.build', `chromium-${namespace}`);
+  const argv = inside(namespace, [CHROMIUM]).map((word) => `'${word}'`);
   writeFileSync(script, `#!/bin/sh\nexec ${argv.join(' ')} "$@"\n`, { mode: 0o755 });
   return startChromium([], script);
 }
@@ -91,13 +91,23 @@ export async function serveTestPage() {
 export class Browsers {
   #started = new Map();
   #page;
+  #namespace;
+
+  /** Chromium runs in `namespace`, if there is one. */
+  constructor(namespace) {
+    this.#namespace = namespace;
+  }
 
   /** A tab of a browser of a kind, or of one that can lose its network. */
   async tab(kind, { roaming = false } = {}) {
     this.#page ??= serveTestPage();
     const { url, serve } = await this.#page;
-    const name = roaming ? `roaming ${kind}` : kind;
-    const start = { firefox: startFirefox, chromium: startChromium, 'roaming chromium': startRoamingChromium }[name];
+    const namespace = roaming ? NETWORK.roaming : this.#namespace;
+    const name = `${kind} in ${namespace}`;
+    const start = () => {
+      if (kind === 'firefox') return startFirefox();
+      return namespace ? startChromiumIn(namespace) : startChromium();
+    };
     if (!this.#started.has(name)) this.#started.set(name, start());
     const browser = await this.#started.get(name);
     if (kind === 'firefox') {
@@ -107,7 +117,7 @@ export class Browsers {
     }
     const context = await browser.newContext({ ignoreHTTPSErrors: true, permissions: ['camera', 'microphone'] });
     const page = await context.newPage();
-    if (roaming) await serve(page);
+    if (namespace) await serve(page);
     await page.goto(url, { waitUntil: 'load' });
     return page;
   }

@@ -6,10 +6,13 @@
 // as a router with a forwarded port would have it; the server sees the cable's.
 
 import { createSocket } from 'node:dgram';
+import { connect, createServer } from 'node:net';
 import { NETWORK, SERVER_IP } from './settings.mjs';
 
 /** Where browsers reach the cable: Firefox does no ICE on loopback. */
 const HERE_IP = NETWORK?.clientIp ?? '127.0.0.1';
+/** Between which addresses of ours a cable for browsers lies, and where the server is. */
+const TO_SERVER = { near: HERE_IP, far: HERE_IP, server: SERVER_IP };
 
 /**
  * What a direction does to datagrams unless told otherwise: `loss` and `repeat` are shares of
@@ -99,11 +102,14 @@ class Direction {
 /** A cable that is plugged in; to be made by `plugCable`. */
 class Cable {
   #sockets = [];
+  #streams = [];
+  #way;
   /** The server's media addresses, and at which addresses of the cable they are found. */
   through = {};
 
-  constructor(seed) {
+  constructor(seed, way) {
     this.seed = seed;
+    this.#way = way;
     /** What the browser sends, and what the server does. */
     this.up = new Direction(seed);
     this.down = new Direction(seed ^ 0x5f3759df);
@@ -115,27 +121,48 @@ class Cable {
     Object.assign(this.down.settings, both, down);
   }
 
-  /** One port of the server gets a socket here, and each browser socket that uses it another. */
-  async forward(port) {
+  /**
+   * One port of the server gets a socket here, of any port or of `nearPort`, and each browser socket
+   * that uses it another.
+   */
+  async forward(port, nearPort = 0) {
+    const { near: nearIp, far, server } = this.#way;
     const flows = new Map();
     const near = await this.#socket((bytes, from) => {
       const name = `${from.address}:${from.port}`;
       if (!flows.has(name)) {
         const toBrowser = (datagram) => near.send(datagram, from.port, from.address);
-        flows.set(name, this.#socket((datagram) => this.down.carry(datagram, toBrowser)));
+        flows.set(name, this.#socket((datagram) => this.down.carry(datagram, toBrowser), far));
       }
-      this.up.carry(bytes, async (datagram) => (await flows.get(name)).send(datagram, port, SERVER_IP));
-    }, HERE_IP);
-    this.through[`${SERVER_IP}:${port}`] = `${HERE_IP}:${near.address().port}`;
+      this.up.carry(bytes, async (datagram) => (await flows.get(name)).send(datagram, port, server));
+    }, nearIp, nearPort);
+    this.through[`${server}:${port}`] = `${nearIp}:${near.address().port}`;
   }
 
-  async #socket(onMessage, address) {
+  /** TCP of one port of the server: as late as datagrams, but nothing is lost and room for all. */
+  async forwardTcp(port) {
+    const { near, server: ip } = this.#way;
+    const server = createServer((here) => {
+      const there = connect(port, ip);
+      for (const [from, to, direction] of [[here, there, this.up], [there, here, this.down]]) {
+        const later = (run) => setTimeout(run, direction.settings.delay);
+        this.#streams.push(from);
+        from.on('data', (bytes) => later(() => to.write(bytes)));
+        from.on('end', () => later(() => to.end()));
+        from.on('error', () => to.destroy());
+      }
+    });
+    this.#streams.push({ destroy: () => server.close() });
+    await new Promise((resolve, reject) => server.once('error', reject).listen(port, near, resolve));
+  }
+
+  async #socket(onMessage, address, port = 0) {
     const socket = createSocket('udp4');
     this.#sockets.push(socket);
     socket.on('message', onMessage);
     // A browser that has closed its socket: what was on the way to it is nobody's.
     socket.on('error', () => {});
-    await new Promise((resolve) => socket.bind(0, address, resolve));
+    await new Promise((resolve) => socket.bind(port, address, resolve));
     return socket;
   }
 
@@ -148,12 +175,26 @@ class Cable {
     this.up.stop();
     this.down.stop();
     this.#sockets.forEach((socket) => socket.close());
+    this.#streams.forEach((stream) => stream.destroy());
   }
 }
 
 /** A clean cable to `server`'s media ports, `workers` of them. The caller unplugs it. */
 export async function plugCable(server, { workers, seed }) {
-  const cable = new Cable(seed);
+  const cable = new Cable(seed, TO_SERVER);
   for (let index = 0; index < workers; index += 1) await cable.forward(server.mediaPort + index);
+  return cable;
+}
+
+/**
+ * A clean cable by which a server finds another one: both are at places of their own. The other one
+ * has to say that its public address is `from.place.testsIp`; by that it is dialled. The caller
+ * unplugs it.
+ */
+export async function plugSites(from, to, { seed }) {
+  const cable = new Cable(seed, { near: from.place.testsIp, far: to.place.testsIp, server: to.place.ip });
+  // Media between servers go to their first worker.
+  await cable.forward(to.mediaPort, to.mediaPort);
+  await cable.forwardTcp(to.port);
   return cable;
 }

@@ -17,18 +17,22 @@ const ANSWER_MS = 60_000;
 /** Makes clients for one server and ends them all. */
 export class Clients {
   #server;
-  #browsers = new Browsers();
+  #namespace;
+  #browsers;
   #open = new Set();
 
-  constructor(server) {
+  /** Clients live in `namespace`, if there is one. */
+  constructor(server, namespace) {
     this.#server = server;
+    this.#namespace = namespace;
+    this.#browsers = new Browsers(namespace);
   }
 
   /** A client that is not connected yet; a `roaming` one can lose its network. */
   async make(kind, identity, { roaming = false } = {}) {
     const client = kind === 'chromium' || kind === 'firefox'
       ? new BrowserClient(kind, identity, await this.#browsers.tab(kind, { roaming }))
-      : new NativeClient(kind, identity, await this.#server.authority(), roaming);
+      : new NativeClient(kind, identity, await this.#server.authority(), roaming ? NETWORK.roaming : this.#namespace);
     this.#open.add(client);
     return client;
   }
@@ -123,10 +127,10 @@ class NativeClient extends Client {
   #waiting = new Map();
   #next = 1;
 
-  constructor(kind, identity, authority, roaming) {
+  constructor(kind, identity, authority, namespace) {
     super(kind, identity);
     const [runs, script] = kind === 'python' ? [PYTHON, 'client.py'] : [process.execPath, 'client.mjs'];
-    const [program, ...args] = inside(roaming && NETWORK.roaming, [runs, join(HERE, 'native', script)]);
+    const [program, ...args] = inside(namespace, [runs, join(HERE, 'native', script)]);
     const env = { ...process.env, ...(authority ? { SSL_CERT_FILE: authority } : {}) };
     this.child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] });
     this.child.stderr.pipe(createWriteStream(join(ARTIFACTS, `client-${kind}-${identity}.log`), { flags: 'a' }));

@@ -17,6 +17,7 @@ export function canMakeNetworks() {
 export function makeNetwork() {
   const id = process.pid.toString(36);
   const network = {
+    id,
     server: `umb-s-${id}`,
     clients: `umb-c-${id}`,
     serverIp: '10.77.0.1',
@@ -38,7 +39,14 @@ const ROAMING_NET = '10.78.0';
 const ROAMING_GATE = `${ROAMING_NET}.1`;
 
 /** A cable from one `[namespace, link, address]` to another, whose way out leads over it. */
-function lay([near, nearLink, nearIp], [far, farLink, farIp]) {
+function lay(near, far) {
+  plug(near, far);
+  // Browsers look for the address that leads out; one with no default route offers no candidates.
+  run('ip', '-n', far[0], 'route', 'add', 'default', 'via', near[2]);
+}
+
+/** A cable from one `[namespace, link, address]` to another. */
+function plug([near, nearLink, nearIp], [far, farLink, farIp]) {
   run('ip', 'link', 'add', nearLink, 'netns', near, 'type', 'veth', 'peer', 'name', farLink, 'netns', far);
   for (const [name, link, ip] of [[near, nearLink, nearIp], [far, farLink, farIp]]) {
     // An IPv6 address that comes a second later is a change of network to a browser that is loading.
@@ -46,13 +54,12 @@ function lay([near, nearLink, nearIp], [far, farLink, farIp]) {
     run('ip', '-n', name, 'addr', 'add', `${ip}/24`, 'dev', link);
     run('ip', '-n', name, 'link', 'set', link, 'up');
   }
-  // Browsers look for the address that leads out; one with no default route offers no candidates.
-  run('ip', '-n', far, 'route', 'add', 'default', 'via', nearIp);
 }
 
-/** Removes what `makeNetwork` made; the cable goes with its ends. */
+/** Removes what `makeNetwork` made, and what tests have left; cables go with their ends. */
 export function removeNetwork(network) {
-  for (const name of [network.server, network.clients, network.roaming]) {
+  const names = run('ip', 'netns', 'list').toString().split('\n').map((line) => line.split(' ')[0]);
+  for (const name of names.filter((known) => known.startsWith('umb-') && known.endsWith(`-${network.id}`))) {
     try {
       run('ip', 'netns', 'del', name);
     } catch (error) {
@@ -66,23 +73,23 @@ export function inside(namespace, argv) {
   return namespace ? ['ip', 'netns', 'exec', namespace, ...argv] : argv;
 }
 
-/** Rules of the server's firewall that hold until the returned function is called. */
-function firewall(network, rules) {
+/** Rules of a namespace's firewall that hold until the returned function is called. */
+function firewall(namespace, rules) {
   const all = (what) => rules.forEach(([chain, ...rule]) =>
-    run('ip', 'netns', 'exec', network.server, 'iptables', '-w', what, chain, ...rule));
+    run('ip', 'netns', 'exec', namespace, 'iptables', '-w', what, chain, ...rule));
   all('-A');
   return () => all('-D');
 }
 
 /** Drops all UDP that arrives at the server until the returned function is called. */
 export function blockUdp(network) {
-  return firewall(network, [['INPUT', '-p', 'udp', '-j', 'DROP']]);
+  return firewall(network.server, [['INPUT', '-p', 'udp', '-j', 'DROP']]);
 }
 
 /** Nothing passes the second cable, and nobody is told, until the returned function is called. */
 export function darken(network) {
   const net = `${ROAMING_NET}.0/24`;
-  return firewall(network, [['INPUT', '-s', net, '-j', 'DROP'], ['OUTPUT', '-d', net, '-j', 'DROP']]);
+  return firewall(network.server, [['INPUT', '-s', net, '-j', 'DROP'], ['OUTPUT', '-d', net, '-j', 'DROP']]);
 }
 
 /**
@@ -93,7 +100,7 @@ export function resetTcp(network) {
   const net = `${ROAMING_NET}.0/24`;
   const established = run('ip', 'netns', 'exec', network.server, 'ss', '-Htn', 'state', 'established', 'dst', net);
   const ports = established.toString().trim().split('\n').map((line) => line.trim().split(/\s+/)[3].split(':').at(-1));
-  return firewall(network, ports.map((port) =>
+  return firewall(network.server, ports.map((port) =>
     ['INPUT', '-s', net, '-p', 'tcp', '--sport', port, '-j', 'REJECT', '--reject-with', 'tcp-reset']));
 }
 
@@ -103,4 +110,84 @@ export function move(network, { from, to }) {
   ip('addr', 'del', `${ROAMING_NET}.${from}/24`, 'dev', network.roamingLink);
   ip('addr', 'add', `${ROAMING_NET}.${to}/24`, 'dev', network.roamingLink);
   ip('route', 'replace', 'default', 'via', ROAMING_GATE);
+}
+
+/**
+ * Makes a namespace for each of these places, and cables between pairs of them, such as
+ * `[['hut', 'cloud']]`. None passes on what is for another one. The answer is plain data: each
+ * place has a namespace, the `ip` by which the tests reach it, and its end of each cable by the
+ * name of the place at the other end. `removePlaces` removes them, and so does the runner.
+ */
+export function makePlaces(network, names, cables) {
+  const { id } = network;
+  const places = {};
+  forward(network.clients, false);
+  for (const [index, name] of names.entries()) {
+    const place = { name, namespace: `umb-${index}-${id}`, ip: `10.80.${index}.1`, testsIp: `10.80.${index}.2`, cables: {} };
+    places[name] = place;
+    run('ip', 'netns', 'add', place.namespace);
+    run('ip', '-n', place.namespace, 'link', 'set', 'lo', 'up');
+    forward(place.namespace, false);
+    lay([network.clients, `uq${index}${id}`, place.testsIp], [place.namespace, `up${index}${id}`, place.ip]);
+  }
+  for (const [index, pair] of cables.entries()) {
+    const ends = pair.map((name, side) => ({ link: `u${'vw'[side]}${index}${id}`, ip: `10.81.${index}.${side + 1}` }));
+    plug(...ends.map(({ link, ip }, side) => [places[pair[side]].namespace, link, ip]));
+    for (const side of [0, 1]) places[pair[side]].cables[pair[1 - side]] = ends[side];
+  }
+  return places;
+}
+
+/** Removes what `makePlaces` made. */
+export function removePlaces(places) {
+  for (const { namespace } of Object.values(places)) run('ip', 'netns', 'del', namespace);
+}
+
+function forward(namespace, on) {
+  run('ip', 'netns', 'exec', namespace, 'sysctl', '-qw', `net.ipv4.ip_forward=${on ? 1 : 0}`);
+}
+
+/**
+ * Makes `router` one as at home: who is `within` reaches the place `without` by the router's
+ * address there, each connection by a port of its own, and is reached by answers only.
+ */
+export function masquerade(router, { within, without }) {
+  const [inner, outer] = [router.cables[within.name], router.cables[without.name]];
+  const net = without.cables[router.name].ip.replace(/\d+$/, '0/24');
+  run('ip', '-n', within.namespace, 'route', 'add', net, 'via', inner.ip);
+  const rules = [
+    ['POSTROUTING', '-t', 'nat', '-o', outer.link, '-j', 'MASQUERADE', '--random'],
+    ['FORWARD', '-m', 'conntrack', '--ctstate', 'ESTABLISHED,RELATED', '-j', 'ACCEPT'],
+    ['FORWARD', '-i', inner.link, '-j', 'ACCEPT'],
+    ['FORWARD', '-j', 'DROP'],
+  ];
+  firewall(router.namespace, rules);
+  forward(router.namespace, true);
+}
+
+/** A router passes on no UDP until the returned function is called. */
+export function passNoUdp({ namespace }) {
+  const rule = ['FORWARD', '-p', 'udp', '-j', 'DROP'];
+  const change = (...what) => run('ip', 'netns', 'exec', namespace, 'iptables', '-w', ...what);
+  change('-I', ...rule);
+  return () => change('-D', ...rule);
+}
+
+/** Nothing passes the cable between two places, and nobody is told, until the returned function is called. */
+export function cut(one, other) {
+  const repairs = [[one, other], [other, one]].map(([near, far]) => {
+    const { link } = near.cables[far.name];
+    return firewall(near.namespace, [['INPUT', '-i', link, '-j', 'DROP'], ['OUTPUT', '-o', link, '-j', 'DROP']]);
+  });
+  return () => repairs.forEach((repair) => repair());
+}
+
+const ETHERNET_HEADER = 14;
+
+/** What has passed the cable to another place so far, both ways, as the kernel counts: packets, and bytes from their IP headers on. */
+export function passed(place, other) {
+  const shown = run('ip', '-n', place.namespace, '-s', '-j', 'link', 'show', 'dev', place.cables[other.name].link);
+  const [{ stats64: { rx, tx } }] = JSON.parse(shown.toString());
+  const packets = rx.packets + tx.packets;
+  return { bytes: rx.bytes + tx.bytes - packets * ETHERNET_HEADER, packets };
 }

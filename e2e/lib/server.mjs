@@ -15,6 +15,9 @@ import { until } from './wait.mjs';
 export const API_KEY = 'e2ekey';
 export const API_SECRET = 'e2e-secret-of-at-least-thirty-two-bytes';
 
+/** Where servers are unless a test says something else. */
+const USUAL = { namespace: NETWORK?.server, ip: SERVER_IP };
+
 /** How long the server may take to end after SIGTERM: its own promise, with slack for the machine. */
 const END_MS = 8_000;
 
@@ -28,10 +31,13 @@ async function freePort(preferred) {
   return port;
 }
 
-/** Starts a server and waits until it accepts; `name` names its log, `index` tells several apart. */
-export async function startServer(name, env = {}, index = 0) {
+/**
+ * Starts a server and waits until it accepts; `name` names its log, `index` tells several apart at
+ * one `place`.
+ */
+export async function startServer(name, env = {}, index = 0, place = USUAL) {
   const port = await freePort(8081 + index);
-  const server = new Server(name, port, await freePort(40_000 + 100 * index), env);
+  const server = new Server(name, port, await freePort(40_000 + 100 * index), env, place);
   try {
     await server.start();
   } catch (error) {
@@ -42,8 +48,9 @@ export async function startServer(name, env = {}, index = 0) {
 }
 
 class Server {
-  constructor(name, port, mediaPort, env) {
+  constructor(name, port, mediaPort, env, place) {
     this.name = name;
+    this.place = place;
     this.port = port;
     this.mediaPort = mediaPort;
     this.data = mkdtempSync(join(tmpdir(), 'umbrella-e2e-'));
@@ -55,21 +62,26 @@ class Server {
       HOME: this.data,
       RUST_BACKTRACE: '1',
       UMBRELLA_DATA_DIR: join(this.data, 'state'),
-      UMBRELLA_HTTP_SERVE_ADDR: `${SERVER_IP}:${port}`,
+      UMBRELLA_HTTP_SERVE_ADDR: `${place.cables ? '0.0.0.0' : place.ip}:${port}`,
       UMBRELLA_MIN_PORT: `${mediaPort}`,
       UMBRELLA_MAX_PORT: `${mediaPort + 16}`,
       UMBRELLA_KEYS: `${API_KEY}: ${API_SECRET}`,
-      ...(NETWORK ? {} : { UMBRELLA_PUBLIC_IP: SERVER_IP }),
+      ...(NETWORK ? {} : { UMBRELLA_PUBLIC_IP: place.ip }),
       ...env,
     };
   }
 
   /** `https://…`, without a slash at the end and without the prefix. */
   get origin() {
-    return `${this.secure ? 'https' : 'http'}://${SERVER_IP}:${this.port}`;
+    return this.originAt(this.place.ip);
   }
 
-  /** The same with the prefix. */
+  /** The same by another of its addresses. */
+  originAt(ip) {
+    return `${this.secure ? 'https' : 'http'}://${ip}:${this.port}`;
+  }
+
+  /** `origin` with the prefix. */
   get url() {
     return this.origin + this.prefix;
   }
@@ -80,7 +92,7 @@ class Server {
   }
 
   async start() {
-    const [program, ...args] = inside(NETWORK?.server, [BINARY]);
+    const [program, ...args] = inside(this.place.namespace, [BINARY]);
     this.child = spawn(program, args, { env: this.env, cwd: this.data, stdio: ['ignore', 'pipe', 'pipe'] });
     // A restarted server goes on where the last one ended.
     const log = createWriteStream(this.logFile, { flags: this.started ? 'a' : 'w' });

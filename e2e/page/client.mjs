@@ -104,16 +104,16 @@ class Client {
     }
   }
 
-  async publish({ camera = false, busy = false, microphone = false, width = 640, height = 360, simulcast = false, codec = 'vp8', backup = false, maxBitrate, red = true }) {
+  async publish({ camera = false, busy = false, microphone = false, width = 640, height = 360, frameRate = 20, simulcast = false, codec = 'vp8', backup = false, maxBitrate, red = true }) {
     const { localParticipant } = this.room;
     const options = { simulcast, videoCodec: codec, backupCodec: backup && { codec: backup } };
-    if (maxBitrate) options.videoEncoding = { maxBitrate, maxFramerate: 20 };
+    if (maxBitrate) options.videoEncoding = { maxBitrate, maxFramerate: frameRate };
     const wait = [];
     if (camera && busy) {
-      const track = busyPicture(width, height);
+      const track = busyPicture(width, height, frameRate);
       wait.push(localParticipant.publishTrack(track, { source: Track.Source.Camera, ...options }));
     } else if (camera) {
-      const resolution = { width, height, frameRate: 20 };
+      const resolution = { width, height, frameRate };
       wait.push(localParticipant.setCameraEnabled(true, { resolution }, options));
     }
     // A steady tone: Chromium's fake microphone beeps for some milliseconds only, which nobody
@@ -272,7 +272,7 @@ class Client {
  * A picture that costs as much as that of a camera that is held in a hand: all of it moves, and a
  * part is always new. A browser's own test picture is too simple.
  */
-function busyPicture(width, height) {
+function busyPicture(width, height, frameRate) {
   const canvas = Object.assign(document.createElement('canvas'), { width, height });
   const context = canvas.getContext('2d', { alpha: false });
   const grain = Object.assign(document.createElement('canvas'), { width: 96, height: 54 });
@@ -289,8 +289,8 @@ function busyPicture(width, height) {
     scribble(40, 20, 24, 14);
     const [x, y] = [Math.sin(step / 15), Math.cos(step / 20)].map((turn) => turn * 30 - 30);
     context.drawImage(grain, x, y, width + 60, height + 60);
-  }, 50);
-  return canvas.captureStream(20).getVideoTracks()[0];
+  }, 1000 / frameRate);
+  return canvas.captureStream(frameRate).getVideoTracks()[0];
 }
 
 async function describe(participant) {

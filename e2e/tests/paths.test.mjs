@@ -1,18 +1,14 @@
 // The ways through networks: TCP alone, a reverse proxy with a path prefix, plain HTTP behind one.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Clients } from '../lib/clients.mjs';
-import { blockUdp, inside } from '../lib/network.mjs';
+import { blockUdp } from '../lib/network.mjs';
 import { startServer } from '../lib/server.mjs';
-import { ARTIFACTS, missing, NETWORK, PYTHON, SERVER_IP } from '../lib/settings.mjs';
+import { missing, NETWORK, SERVER_IP } from '../lib/settings.mjs';
 import { suite, TOPOLOGIES } from '../lib/suite.mjs';
 import { token } from '../lib/tokens.mjs';
-import { until } from '../lib/wait.mjs';
+import { startTraefik } from '../lib/traefik.mjs';
 
 /** Two people see each other. */
 async function meet(clients, [a, b], room, options) {
@@ -53,7 +49,7 @@ describe('behind a path prefix through Traefik', { skip: missing('chromium', 'py
   let proxy;
   before(async () => {
     server = await startServer('prefix', { UMBRELLA_CLOUD: '1', UMBRELLA_HTTP_PREFIX: '/umbrella' });
-    proxy = await startTraefik(server.port);
+    proxy = await startTraefik(server);
     clients = new Clients({ ws: `wss://${SERVER_IP}:${proxy.port}/umbrella`, authority: async () => proxy.authority });
   });
   after(async () => {
@@ -79,42 +75,3 @@ describe('behind a path prefix through Traefik', { skip: missing('chromium', 'py
     assert.equal((await server.get('/sfu', { outside: true })).status, 404);
   });
 });
-
-/** Traefik from PyPI with a file provider; it makes a certificate of its own. */
-async function startTraefik(backend) {
-  const folder = mkdtempSync(join(tmpdir(), 'umbrella-traefik-'));
-  const [port, plainPort] = [8443, 8480];
-  const rule = 'rule: "PathPrefix(`/umbrella`)"\n      service: umbrella\n';
-  writeFileSync(join(folder, 'routes.yml'), `http:
-  routers:
-    secure:
-      entryPoints: [secure]
-      tls: {}
-      ${rule}    plain:
-      entryPoints: [plain]
-      ${rule}  services:
-    umbrella:
-      loadBalancer:
-        servers:
-          - url: "http://${SERVER_IP}:${backend}"
-`);
-  const argv = [join(dirname(PYTHON), 'traefik'), `--entrypoints.secure.address=${SERVER_IP}:${port}`,
-    `--entrypoints.plain.address=${SERVER_IP}:${plainPort}`, `--providers.file.filename=${join(folder, 'routes.yml')}`,
-    '--global.checknewversion=false', '--global.sendanonymoususage=false', '--log.level=INFO'];
-  const [program, ...args] = inside(NETWORK?.server, argv);
-  const child = spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-  const log = createWriteStream(join(ARTIFACTS, 'traefik.log'));
-  child.stdout.pipe(log, { end: false });
-  child.stderr.pipe(log, { end: false });
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  const stop = async () => {
-    child.kill('SIGTERM');
-    await ended;
-    rmSync(folder, { recursive: true, force: true });
-  };
-  await until('Traefik forwards', async () => {
-    const answer = await fetch(`http://${SERVER_IP}:${plainPort}/umbrella/readyz`);
-    return answer.status === 200;
-  });
-  return { port, plainPort, authority: null, stop };
-}

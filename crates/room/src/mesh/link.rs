@@ -22,6 +22,9 @@ pub struct Neighbour {
     pub may_moderate: bool,
 }
 
+/// Differences of round trips that nobody hears of.
+const NOTICED: Duration = Duration::from_millis(4);
+
 /// A link that is up.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -33,6 +36,8 @@ pub(super) struct Link {
     /// Rooms that depend on it.
     pub(super) dependents: usize,
     rtt: Option<Duration>,
+    /// The round trip when others were last told of it.
+    told: Duration,
 }
 
 impl Link {
@@ -43,6 +48,7 @@ impl Link {
             media: false,
             dependents: 0,
             rtt: None,
+            told: Duration::ZERO,
         }
     }
 
@@ -50,12 +56,16 @@ impl Link {
     pub(super) fn round_trip(&mut self, time: Duration) -> bool {
         let Some(known) = self.rtt else {
             self.rtt = Some(time);
+            self.told = time;
             return true;
         };
         let smooth = (known * 7 + time) / 8;
-        let told = known.as_millis().max(4);
         self.rtt = Some(smooth);
-        smooth.as_millis().abs_diff(told) > told / 4
+        let another = smooth.abs_diff(self.told) > (self.told / 4).max(NOTICED);
+        if another {
+            self.told = smooth;
+        }
+        another
     }
 
     /// As others are told of it.
@@ -71,5 +81,40 @@ impl Link {
     pub(super) fn rtt_ms(&self) -> u32 {
         let ms = self.rtt.unwrap_or_default().as_millis();
         u32::try_from(ms).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> Link {
+        Link::new(Neighbour {
+            node: NodeId::new("a"),
+            rooms: Rooms::default(),
+            may_moderate: false,
+        })
+    }
+
+    /// How often others are told of so many round trips.
+    fn told(link: &mut Link, round_trips: impl IntoIterator<Item = u64>) -> usize {
+        let times = round_trips.into_iter().map(Duration::from_micros);
+        times.filter(|time| link.round_trip(*time)).count()
+    }
+
+    #[test]
+    fn fast_link_tells_everybody_of_every_ping() {
+        let mut link = link();
+        assert_eq!(told(&mut link, [300]), 1);
+        assert_eq!(told(&mut link, (0..100).map(|at| 200 + at * 31 % 2_000)), 0);
+    }
+
+    #[test]
+    fn link_that_gets_slow_little_by_little_is_held_to_be_fast() {
+        let mut link = link();
+        told(&mut link, [20_000]);
+        let times = told(&mut link, (0..400).map(|at| 20_000 + at * 500));
+        assert!((5..20).contains(&times), "{times}");
+        assert!(link.told > Duration::from_millis(150));
     }
 }
