@@ -9,8 +9,6 @@ use std::time::Instant;
 
 use crate::model::{NodeId, ParticipantView, RoomName, TrackId, TrackView};
 
-use super::Mesh;
-
 use super::link::{Link, LinkId};
 use super::message::Message;
 use super::{Mesh, Output};

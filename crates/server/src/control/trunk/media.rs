@@ -273,6 +273,7 @@ impl Control {
         }
         self.forget_streams(id);
         self.trunks.transports.remove(&transport);
+        self.trunks.mesh.link_media(Instant::now(), id, false);
         self.request(WORKER, Request::CloseTransport { transport });
     }
 }
