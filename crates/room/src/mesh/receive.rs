@@ -7,7 +7,7 @@ use crate::model::{NodeId, RoomName};
 use super::link::LinkId;
 use super::message::{Life, Message, Person, Route};
 use super::origin::{self, Origin, Source};
-use super::{Mesh, ORDER_HOPS};
+use super::{Mesh, ORDER_HOPS, Surroundings};
 
 impl Mesh {
     /// A neighbour has said something.
@@ -33,12 +33,9 @@ impl Mesh {
                 origin,
                 data,
                 number,
-            } => {
-                self.with_origin(now, &room, &origin, |origin, around| {
-                    origin.add_follower(link, (number, data), around);
-                });
-                self.settle_room(now, &room);
-            }
+            } => self.change_origin(now, &room, &origin, |origin, around| {
+                origin.add_follower(link, (number, data), around);
+            }),
             Message::Followed {
                 room,
                 origin,
@@ -47,10 +44,9 @@ impl Mesh {
                 origin.followed(link, number);
             }),
             Message::Unfollow { room, origin } => {
-                self.with_origin(now, &room, &origin, |origin, around| {
+                self.change_origin(now, &room, &origin, |origin, around| {
                     origin.unfollow(link, around);
                 });
-                self.settle_room(now, &room);
             }
             Message::Demand {
                 room,
@@ -85,6 +81,18 @@ impl Mesh {
             | Message::Levels { .. }
             | Message::Qualities { .. } => self.hear(now, link, message),
         }
+    }
+
+    /// Does something to an origin that may change who is followed.
+    fn change_origin(
+        &mut self,
+        now: Instant,
+        room: &RoomName,
+        origin: &NodeId,
+        act: impl FnOnce(&mut Origin, &mut Surroundings<'_>),
+    ) {
+        self.with_origin(now, room, origin, act);
+        self.settle_room(now, room);
     }
 
     fn route(&mut self, now: Instant, link: LinkId, route: Route) {
