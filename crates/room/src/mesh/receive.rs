@@ -16,8 +16,8 @@ impl Mesh {
             return;
         };
         // Of other rooms it has nothing to say, and nothing to hear.
-        let room = message.room();
-        if room.is_some_and(|room| !known.neighbour.rooms.allow(room.as_str())) {
+        let allowed = |room: &RoomName| known.neighbour.rooms.allow(room.as_str());
+        if !message.room().is_none_or(allowed) {
             return;
         }
         match message {
@@ -45,8 +45,8 @@ impl Mesh {
             }),
             Message::Unfollow { room, origin } => {
                 self.change_origin(now, &room, &origin, |origin, around| {
-                    origin.unfollow(link, around);
-                });
+                    origin.unfollow(link, around)
+                })
             }
             Message::Demand {
                 room,
@@ -62,12 +62,11 @@ impl Mesh {
                 participant,
                 order,
                 hops,
-            } => {
-                if known.neighbour.may_moderate || !order.is_moderation() {
-                    let order = (participant, order, hops.min(ORDER_HOPS));
-                    self.order(now, &room, Some(link), &origin, order);
-                }
+            } if known.neighbour.may_moderate || !order.is_moderation() => {
+                let order = (participant, order, hops.min(ORDER_HOPS));
+                self.order(now, &room, Some(link), &origin, order);
             }
+            Message::Order { .. } => {}
             Message::State(state) => self.state(link, state),
             Message::Person {
                 room,
