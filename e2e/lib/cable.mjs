@@ -175,7 +175,7 @@ class Cable {
     this.up.stop();
     this.down.stop();
     this.#sockets.forEach((socket) => socket.close());
-    this.#streams.forEach((stream) => stream.destroy());
+    for (const stream of this.#streams) stream.destroy();
   }
 }
 

@@ -2,7 +2,7 @@
 //
 // The server lives at one end, all clients at the other, so that there is a LAN address (Firefox
 // does no ICE on loopback) and UDP can be cut without touching the machine. A client that is to
-// lose its network lives at the end of the second cable.
+// lose its network lives at the end of the second cable. Tests of several servers make further places.
 
 import { execFileSync } from 'node:child_process';
 
@@ -131,7 +131,7 @@ export function makePlaces(network, names, cables) {
     lay([network.clients, `uq${index}${id}`, place.testsIp], [place.namespace, `up${index}${id}`, place.ip]);
   }
   for (const [index, pair] of cables.entries()) {
-    const ends = pair.map((name, side) => ({ link: `u${'vw'[side]}${index}${id}`, ip: `10.81.${index}.${side + 1}` }));
+    const ends = pair.map((_name, side) => ({ link: `u${'vw'[side]}${index}${id}`, ip: `10.81.${index}.${side + 1}` }));
     plug(...ends.map(({ link, ip }, side) => [places[pair[side]].namespace, link, ip]));
     for (const side of [0, 1]) places[pair[side]].cables[pair[1 - side]] = ends[side];
   }
@@ -179,7 +179,9 @@ export function cut(one, other) {
     const { link } = near.cables[far.name];
     return firewall(near.namespace, [['INPUT', '-i', link, '-j', 'DROP'], ['OUTPUT', '-o', link, '-j', 'DROP']]);
   });
-  return () => repairs.forEach((repair) => repair());
+  return () => {
+    for (const repair of repairs) repair();
+  };
 }
 
 const ETHERNET_HEADER = 14;
