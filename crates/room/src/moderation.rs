@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::command::{Moderation, ParticipantChange};
 use crate::effect::Notification;
 use crate::mesh::Order;
-use crate::model::{Identity, LeaveReason, ParticipantView, Permission};
+use crate::model::{Identity, LeaveReason, Permission};
 use crate::room::{Audience, Room};
 use crate::roster::ParticipantKey;
 
@@ -127,10 +127,8 @@ impl Room {
         let Some(participant) = self.roster.participants.get_mut(&key) else {
             return;
         };
-        let mut last = ParticipantView::clone(&participant.view);
-        last.part(LeaveReason::Asked);
+        let last = participant.view.vanished();
         Arc::make_mut(&mut participant.view).version = last.version;
-        last.permission.hidden = false;
         self.departures.note(now, &last);
         self.tell(&[Arc::new(last)], |other| other != key);
     }

@@ -341,6 +341,14 @@ impl Room {
 }
 
 impl ParticipantView {
+    /// The last that others see of somebody who becomes hidden.
+    pub(crate) fn vanished(&self) -> ParticipantView {
+        let mut last = self.clone();
+        last.part(LeaveReason::Asked);
+        last.permission.hidden = false;
+        last
+    }
+
     /// Makes it the last view of this stay.
     pub(crate) fn part(&mut self, reason: LeaveReason) {
         self.version += 1;

@@ -248,9 +248,7 @@ impl Room {
         view.publishing = !open.is_empty();
         view.tracks = open;
         if view.permission.hidden && !was_hidden {
-            let mut last = ParticipantView::clone(view);
-            last.part(LeaveReason::Asked);
-            last.permission.hidden = false;
+            let last = view.vanished();
             self.departures.note(now, &last);
             self.tell(&[Arc::new(last)], |_| true);
         }
@@ -270,13 +268,11 @@ impl Room {
             backup,
             backup_of,
         } = track;
-        let first = backup_of.map(|first| self.roster.by_track(&first));
         let Some(known) = self.roster.by_track(&view.id) else {
-            match first {
-                // Of a track that is not there.
-                Some(None) => {}
-                Some(first @ Some(_)) => self.add_remote_track(key, view, backup, first),
-                None => self.add_remote_track(key, view, backup, None),
+            let first = backup_of.as_ref().and_then(|it| self.roster.by_track(it));
+            // Not the second codec of a track that is not there.
+            if first.is_some() || backup_of.is_none() {
+                self.add_remote_track(key, view, backup, first);
             }
             return;
         };

@@ -175,29 +175,12 @@ impl Node {
     }
 
     fn note_sent(&mut self, link: LinkId, message: &Message) {
-        match message {
-            Message::Demand { track, layers, .. } => {
-                // It is followed over one link at a time.
-                self.asked.retain(|(_, known), _| known != track);
-                if !layers.is_none() {
-                    self.asked.insert((link, track.clone()), *layers);
-                }
+        if let Message::Demand { track, layers, .. } = message {
+            // It is followed over one link at a time.
+            self.asked.retain(|(_, known), _| known != track);
+            if !layers.is_none() {
+                self.asked.insert((link, track.clone()), *layers);
             }
-            Message::Route(_)
-            | Message::Unroute { .. }
-            | Message::Follow { .. }
-            | Message::Unfollow { .. }
-            | Message::Person { .. }
-            | Message::Gone { .. }
-            | Message::Followed { .. }
-            | Message::Synced { .. }
-            | Message::Starved { .. }
-            | Message::Data { .. }
-            | Message::Levels { .. }
-            | Message::Qualities { .. }
-            | Message::Order { .. }
-            | Message::Node(_)
-            | Message::State(_) => {}
         }
     }
 

@@ -71,7 +71,7 @@ impl Control {
         if layers.is_none() {
             link.carried.remove(track);
         } else {
-            link.carried.insert(track.clone(), layers);
+            link.carried.insert(track.clone());
         }
         self.settle_branches(id, track);
     }
@@ -81,7 +81,7 @@ impl Control {
         let Some(link) = self.trunks.links.get_mut(&id) else {
             return;
         };
-        let carried = link.carried.contains_key(track);
+        let carried = link.carried.contains(track);
         let wanted = link.wanted.get(track).filter(|_| carried).cloned();
         let wanted = wanted.unwrap_or_default();
         let present = link.branches.remove(track).unwrap_or_default();
@@ -174,7 +174,7 @@ impl Control {
         let Some(link) = self.trunks.links.get(&id) else {
             return;
         };
-        for track in link.carried.keys().cloned().collect::<Vec<_>>() {
+        for track in link.carried.iter().cloned().collect::<Vec<_>>() {
             self.settle_branches(id, &track);
         }
     }

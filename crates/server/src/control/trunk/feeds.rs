@@ -48,11 +48,13 @@ impl Control {
         (room, origin, track): (RoomName, NodeId, TrackId),
         layers: LayerDemand,
     ) {
-        let places = match self.feed(&track) {
-            Some(_) => self.places(link, &track, layers),
+        let places = if layers.is_none() {
+            Vec::new()
+        } else if self.feed(&track).is_some() {
+            self.places(link, &track, layers)
+        } else {
             // It is asked for again once it is known.
-            None if !layers.is_none() => return,
-            None => Vec::new(),
+            return;
         };
         let streams: Vec<_> = places.iter().map(|place| place.stream).collect();
         let frame = encode_demand(&room, &origin, &track, &streams);
@@ -79,7 +81,6 @@ impl Control {
             source: None,
         };
         self.trunks.feeds.insert(track.clone(), feed);
-        self.trunks.producers.insert(producer, track.clone());
         self.request(
             WORKER,
             Request::OpenFeed {
@@ -93,9 +94,7 @@ impl Control {
 
     /// A track from elsewhere has ended.
     pub(super) fn close_feed(&mut self, track: &TrackId) {
-        if let Some(feed) = self.trunks.feeds.remove(track) {
-            let producer = feed.producer;
-            self.trunks.producers.remove(&producer);
+        if let Some(Feed { producer, .. }) = self.trunks.feeds.remove(track) {
             self.request(WORKER, Request::CloseProducer { producer });
         }
     }
@@ -168,10 +167,8 @@ impl Control {
 
     /// The media connection of a link is there anew: what comes over it is expected there.
     pub(super) fn connect_feeds(&mut self, link: LinkId) {
-        let comes = |(track, feed): (&TrackId, &Feed)| {
-            let over = feed.source.as_ref().map(|(over, _)| *over);
-            (over == Some(link)).then(|| track.clone())
-        };
+        let comes =
+            |(track, feed): (&TrackId, &Feed)| (feed.link() == Some(link)).then(|| track.clone());
         let feeds = self.trunks.feeds.iter().filter_map(comes);
         for track in feeds.collect::<Vec<_>>() {
             self.connect_feed(&track);

@@ -7,16 +7,14 @@ mod flow;
 mod media;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use umbrella_engine::{ConsumerId, ProducerId, TransportId};
+use umbrella_engine::{ConsumerId, TransportId};
 use umbrella_room::Command;
 use umbrella_room::command::{Reliability, Remote};
-use umbrella_room::mesh::{
-    self, Data, LayerDemand, Mesh, MeshConfig, Message, Order, Output, Person,
-};
+use umbrella_room::mesh::{self, Data, Mesh, MeshConfig, Message, Order, Output, Person};
 use umbrella_room::model::{NodeId, ParticipantId, RoomName, TrackId};
 use umbrella_wire::trunk::Frame;
 
@@ -45,7 +43,6 @@ pub(super) struct Trunks {
     transports: HashMap<TransportId, LinkId>,
     /// Tracks that come from other servers, as far as somebody wants them.
     feeds: HashMap<TrackId, Feed>,
-    producers: HashMap<ProducerId, TrackId>,
     branches: HashMap<ConsumerId, (LinkId, TrackId)>,
     /// The last SSRC that was chosen.
     ssrc: u32,
@@ -65,8 +62,8 @@ struct Link {
     media: Media,
     /// What the neighbour wants of tracks, and where it expects it.
     wanted: HashMap<TrackId, Vec<Stream>>,
-    /// What of that may be sent.
-    carried: HashMap<TrackId, LayerDemand>,
+    /// Tracks of which that may be sent.
+    carried: HashSet<TrackId>,
     branches: HashMap<TrackId, Vec<Branch>>,
     /// How long a message takes there and back.
     round_trip: Option<Duration>,
@@ -82,7 +79,6 @@ impl Trunks {
             links: BTreeMap::new(),
             transports: HashMap::new(),
             feeds: HashMap::new(),
-            producers: HashMap::new(),
             branches: HashMap::new(),
             ssrc: rand::random(),
             retries: BTreeSet::new(),
@@ -149,7 +145,7 @@ impl Control {
             outbox,
             media: Media::default(),
             wanted: HashMap::new(),
-            carried: HashMap::new(),
+            carried: HashSet::new(),
             branches: HashMap::new(),
             round_trip: None,
             demand_at: None,
@@ -272,32 +268,16 @@ impl Control {
     }
 
     fn send_message(&mut self, link: LinkId, message: Message) {
-        match message {
-            Message::Demand {
-                room,
-                origin,
-                track,
-                layers,
-            } => self.demand(link, (room, origin, track), layers),
-            Message::Route(_)
-            | Message::Unroute { .. }
-            | Message::Follow { .. }
-            | Message::Unfollow { .. }
-            | Message::Person { .. }
-            | Message::Gone { .. }
-            | Message::Followed { .. }
-            | Message::Synced { .. }
-            | Message::Starved { .. }
-            | Message::Data { .. }
-            | Message::Levels { .. }
-            | Message::Qualities { .. }
-            | Message::Order { .. }
-            | Message::Node(_)
-            | Message::State(_) => {
-                if let Some(frame) = encode(&message) {
-                    self.trunks.send(link, frame);
-                }
-            }
+        if let Message::Demand {
+            room,
+            origin,
+            track,
+            layers,
+        } = message
+        {
+            self.demand(link, (room, origin, track), layers);
+        } else if let Some(frame) = encode(&message) {
+            self.trunks.send(link, frame);
         }
     }
 
