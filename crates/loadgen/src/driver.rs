@@ -59,6 +59,7 @@ enum Command {
     ),
     Close(ConnectionId, Goodbye, Reply<()>),
     Progress(Reply<Progress>),
+    Missing(Reply<Vec<String>>),
     Begin(Reply<()>),
     Collect(Reply<Tally>),
 }
@@ -151,6 +152,11 @@ impl Driver {
     /// How far the connections have come.
     pub async fn progress(&self) -> Progress {
         self.ask(Command::Progress).await.unwrap_or_default()
+    }
+
+    /// The connections that are not up, each with what it waits for, and why the last one broke.
+    pub async fn missing(&self) -> Vec<String> {
+        self.ask(Command::Missing).await.unwrap_or_default()
     }
 
     /// Begins a measurement: everything counts from now on.
@@ -356,6 +362,9 @@ impl Thread {
                 Command::Progress(reply) => {
                     let _ = reply.send(self.report());
                 }
+                Command::Missing(reply) => {
+                    let _ = reply.send(self.missing());
+                }
                 Command::Begin(reply) => {
                     let peers = self.peers.iter_mut().flatten();
                     peers.for_each(|peer| peer.forget());
@@ -426,6 +435,19 @@ impl Thread {
         self.peers.push(Some(Box::new(peer)));
         self.ids.insert(id, index);
         Ok(index)
+    }
+
+    fn missing(&self) -> Vec<String> {
+        let waits = self.ids.iter().filter_map(|(id, index)| {
+            let peer = self.peers.get(*index)?.as_ref()?;
+            let side = if id.publishes { "sending" } else { "receiving" };
+            let state = peer.waits_for()?;
+            Some(format!("participant {} {side}: {state}", id.participant))
+        });
+        let broken = self.progress.failure.iter();
+        waits
+            .chain(broken.map(|why| format!("{} broke: {why}", self.progress.failed)))
+            .collect()
     }
 
     fn report(&self) -> Progress {

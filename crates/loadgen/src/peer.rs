@@ -16,7 +16,7 @@ use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid, Pt, Rid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
-use str0m::{Candidate, Event, Input, Output, Rtc, RtcError};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcError};
 
 use crate::account::{Fate, Layers, Sequence};
 use crate::clock::Clock;
@@ -110,6 +110,7 @@ pub(crate) struct Peer {
     wire: HashMap<u32, Sequence>,
     /// When its participant began to join.
     started: Instant,
+    ice: IceConnectionState,
     pub(crate) connected: Option<Duration>,
     pub(crate) first_media: Option<Duration>,
     /// When str0m wants to be asked again.
@@ -151,6 +152,7 @@ impl Peer {
             receiving: HashMap::new(),
             wire: HashMap::new(),
             started,
+            ice: IceConnectionState::New,
             connected: None,
             first_media: None,
             due: now,
@@ -353,6 +355,7 @@ impl Peer {
     ) -> Result<(), PeerError> {
         match event {
             Event::RtpPacket(packet) => self.on_packet(&packet, at, ns, tally),
+            Event::IceConnectionStateChange(state) => self.ice = state,
             Event::Connected => self.connected = Some(at - self.started),
             Event::KeyframeRequest(request) => {
                 tally.key_frame_requests += 1;
@@ -383,6 +386,14 @@ impl Peer {
     /// Tracks that come.
     pub(crate) fn tracks(&self) -> usize {
         self.receiving.len()
+    }
+
+    /// What keeps it from being connected; `None` if it is.
+    pub(crate) fn waits_for(&self) -> Option<String> {
+        let since = self.started.elapsed().as_secs_f64();
+        self.connected
+            .is_none()
+            .then(|| format!("joined {since:.1} s ago, ICE is {:?}", self.ice))
     }
 
     /// Begins a measurement.

@@ -26,6 +26,10 @@ use crate::token::Key;
 /// How long everybody may take to be there, after the last one has begun to join.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The last one of a full house may take so long. A handshake whose datagrams are lost is repeated
+/// after 1, 2, 4 and 8 s (RFC 6347, 4.2.4.1).
+const STRAGGLERS: Duration = Duration::from_secs(30);
+
 /// How long each kind of burst of the limit is measured.
 const LIMIT_TIME: Duration = Duration::from_millis(1500);
 /// How long the bursts are sent at their pace.
@@ -353,23 +357,46 @@ impl Crowd {
     async fn soak(&self, options: &Options) -> Vec<FullHouse> {
         let plan = &options.plan;
         let (started, mut full_houses) = (Instant::now(), Vec::new());
-        while started.elapsed() + plan.period <= options.duration + plan.period / 10 {
+        // Counted, not timed: one that waits for its last guest must not cost the next one.
+        let houses = options.duration.div_duration_f64(plan.period).round() as u32;
+        for _ in 0..houses {
             let before = self.phase.borrow().time().unwrap_or_default();
             let since = Instant::now();
             self.phase.send_replace(Phase::Turnover { since, before });
             tokio::time::sleep(plan.period.saturating_sub(plan.full_house)).await;
             let at = before + since.elapsed();
             self.phase.send_replace(Phase::FullHouse { at });
-            // Whoever was on their way has come by then, and the server has noticed who has gone.
+            let all_after = self.complete(plan.connections() as usize).await;
+            // The server has noticed who has gone, and histories have filled.
             tokio::time::sleep(plan.full_house / 2).await;
             let resident_kb = self.resident(options, plan.full_house / 2).await;
             full_houses.push(FullHouse {
                 at_s: started.elapsed().as_secs(),
+                all_after_s: all_after.as_secs_f64(),
                 connections: self.progress().await.connected,
+                missing: self.missing().await,
                 resident_kb,
             });
         }
         full_houses
+    }
+
+    /// Waits until so many connections are up, [`STRAGGLERS`] at most; how long that took.
+    async fn complete(&self, connections: usize) -> Duration {
+        let began = Instant::now();
+        while began.elapsed() < STRAGGLERS && self.progress().await.connected < connections {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        began.elapsed()
+    }
+
+    /// What is known of connections that should be up and are not.
+    async fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        for driver in &self.drivers {
+            missing.extend(driver.missing().await);
+        }
+        missing
     }
 
     /// The median of the server's resident memory within a time.

@@ -117,12 +117,16 @@ impl Phase {
 }
 
 /// The server while everybody was there and nobody came or went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FullHouse {
     /// Seconds since the beginning.
     pub at_s: u64,
+    /// Seconds until the last connection was up, or was waited for no longer.
+    pub all_after_s: f64,
     /// Peer connections that were up.
     pub connections: usize,
+    /// What is known of those that were not.
+    pub missing: Vec<String>,
     /// Resident memory, KiB: a median.
     pub resident_kb: Option<u64>,
 }

@@ -482,8 +482,9 @@ impl Outcome {
         let missing = |house: &&FullHouse| house.connections != self.connections;
         if let Some(house) = self.participants_report.full_houses.iter().find(missing) {
             let (up, all) = (house.connections, self.connections);
+            let missing = house.missing.join("; ");
             faults.push(format!(
-                "only {up} of {all} connections were up in a full house"
+                "only {up} of {all} connections were up in a full house: {missing}"
             ));
         }
         // A run in which nothing happened proves nothing.
@@ -531,6 +532,12 @@ impl Outcome {
                 format!("{:+.2}", self.kb_per_stay.unwrap_or(0.0)),
             ));
         }
+        let houses = self.participants_report.full_houses.iter();
+        let waits = houses.map(|house| format!("{:.1}", house.all_after_s));
+        rows.push((
+            "all were there after, s",
+            waits.collect::<Vec<_>>().join(" / "),
+        ));
         let (before, after) = (&self.rest_before, &self.rest_after);
         rows.push((
             "wake-ups a second at rest",

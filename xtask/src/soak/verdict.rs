@@ -30,10 +30,14 @@ pub(super) struct Sample {
 }
 
 /// The server while everybody was there and nobody came or went.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
 pub(super) struct FullHouse {
     pub(super) at_s: u64,
+    /// Until the last connection was up.
+    pub(super) all_after_s: f64,
     pub(super) connections: u64,
+    /// What is known of those that were not up.
+    pub(super) missing: Vec<String>,
     pub(super) resident_kb: Option<u64>,
 }
 
@@ -111,7 +115,9 @@ mod tests {
     fn growth(houses: &[(u64, u64)]) -> Option<Growth> {
         let house = |(at_s, resident_kb): &(u64, u64)| FullHouse {
             at_s: *at_s,
+            all_after_s: 0.0,
             connections: 9,
+            missing: Vec::new(),
             resident_kb: Some(*resident_kb),
         };
         Growth::of(&houses.iter().map(house).collect::<Vec<_>>())
