@@ -1,6 +1,7 @@
 //! The life of the server, from its configuration to the signal that ends it.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -72,7 +73,7 @@ impl Server {
         let tls = start_tls(&config, data_dir.path(), &addresses)?;
         let authority = tls.as_ref().and_then(Tls::authority_certificate);
         let pin = authority.as_deref().map(Pin::of);
-        let (trunks, links) = Trunks::start(&config.trunk, store.clone(), pin).await?;
+        let (trunks, links) = Trunks::new(&config.trunk, store.clone(), pin).await?;
         let control = start_media(&config, news, trunks.mesh())?;
         for room in store::rooms::list(&store).await? {
             match control.create_room(&room, true).await {
@@ -80,6 +81,8 @@ impl Server {
                 Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
             }
         }
+        let reflectors = udp_addresses(control.media_addresses());
+        trunks.start(&config.trunk, reflectors).await?;
         tokio::spawn(pass_on(links, control.clone()));
         let (phase, phases) = watch::channel(Phase::Starting);
         let app = App {
@@ -262,6 +265,12 @@ fn start_media(
         mesh,
     };
     Ok(control::start(settings, workers))
+}
+
+/// The addresses of those that are advertised for media over UDP.
+fn udp_addresses(advertised: &[String]) -> Vec<SocketAddr> {
+    let udp = advertised.iter().filter_map(|it| it.strip_prefix("udp "));
+    udp.filter_map(|it| it.parse().ok()).collect()
 }
 
 fn room_limits(limits: &LimitsConfig, rooms: &RoomsConfig) -> umbrella_room::Limits {

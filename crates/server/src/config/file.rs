@@ -138,6 +138,7 @@ pub(super) struct Webhook {
 pub(super) struct Trunk {
     pub(super) name: String,
     pub(super) role: String,
+    pub(super) direct: bool,
     pub(super) to: Vec<TrunkTo>,
     pub(super) allow: Vec<TrunkAllow>,
 }
@@ -147,6 +148,7 @@ impl Default for Trunk {
         Self {
             name: String::new(),
             role: "media".to_owned(),
+            direct: true,
             to: Vec::new(),
             allow: Vec::new(),
         }

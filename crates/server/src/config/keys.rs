@@ -328,6 +328,14 @@ const TRUNK: &[Key] = &[
          audio, video or data between them.",
     ),
     key(
+        "direct",
+        "UMBRELLA_TRUNK_DIRECT",
+        Switch,
+        "Link directly with servers that a neighbour with the role \"signalling\" introduces, so that \
+         audio, video and data pass although that one forwards none; as such a neighbour, introduce \
+         servers to each other.",
+    ),
+    key(
         "to",
         "UMBRELLA_TRUNK_TO",
         Tables(TRUNK_TO),

@@ -24,6 +24,8 @@ pub struct TrunkConfig {
     pub name: String,
     /// It carries media.
     pub media: bool,
+    /// Neighbours of a server without media are linked directly.
+    pub direct: bool,
     /// Whom to dial.
     pub to: Vec<TrunkTo>,
     /// Who may dial.
@@ -72,6 +74,7 @@ pub(super) fn check(written: &Trunk, blame: &Blame<'_>) -> Result<TrunkConfig, C
     Ok(TrunkConfig {
         name,
         media,
+        direct: written.direct,
         to: list(&written.to, MAX_TO, check_to).map_err(|why| blame.error("trunk", "to", why))?,
         allow: list(&written.allow, MAX_ALLOW, check_allow)
             .map_err(|why| blame.error("trunk", "allow", why))?,

@@ -157,7 +157,9 @@ pub(crate) fn decode(frame: Frame) -> Result<Option<Incoming>, DecodeError> {
         | Wire::Refused(_)
         | Wire::Ping(_)
         | Wire::Pong(_)
-        | Wire::Bye(_) => return Ok(None),
+        | Wire::Bye(_)
+        | Wire::Introduction(_)
+        | Wire::Relayed(_) => return Ok(None),
         Wire::Demand(it) => return demand(it).map(Some),
         Wire::MediaParameters(it) => return media_parameters(it).map(Some),
         Wire::MediaCandidate(it) => {

@@ -16,9 +16,10 @@ use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::LinkId;
+use super::door;
 use super::frame::MAX_MESSAGE;
-use super::hello::{Dialler, Failure};
-use super::registry::{Inner, Newcomer, Stand};
+use super::hello::{Dialler, Failure, Peer};
+use super::registry::{Door, Inner, Newcomer, Stand};
 use super::secret::Pin;
 use super::settings::Entry;
 use super::socket::Socket;
@@ -38,14 +39,14 @@ const LONGEST: Duration = Duration::from_secs(30);
 const SELDOM: Duration = Duration::from_secs(60);
 
 /// A link that has lived for so long was a good one: the next attempt comes soon.
-const GOOD: Duration = Duration::from_secs(30);
+pub(super) const GOOD: Duration = Duration::from_secs(30);
 
 /// Room in the socket's buffer.
 const WRITE_BUFFER: usize = 4 * MAX_MESSAGE;
 
 /// Why an attempt has failed.
 #[derive(Debug, thiserror::Error)]
-enum Missed {
+pub(super) enum Missed {
     #[error("{0}")]
     Network(String),
     #[error("{0}")]
@@ -63,10 +64,16 @@ enum Missed {
 
 /// How long to wait: more and more, and never for all alike.
 #[derive(Debug)]
-struct Backoff(Duration);
+pub(super) struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Backoff {
+        Backoff(SHORTEST)
+    }
+}
 
 impl Backoff {
-    fn next(&mut self) -> Duration {
+    pub(super) fn next(&mut self) -> Duration {
         let most = (self.0 * 3).min(LONGEST);
         self.0 = rand::rng().random_range(SHORTEST..=most.max(SHORTEST));
         self.0
@@ -75,7 +82,7 @@ impl Backoff {
 
 /// Dials the server of an entry until that is gone.
 pub(super) async fn keep(inner: Arc<Inner>, key: String, wake: Arc<Notify>) {
-    let mut backoff = Backoff(SHORTEST);
+    let mut backoff = Backoff::default();
     let mut said = String::new();
     loop {
         let Some(entry) = inner.entry(&key) else {
@@ -100,7 +107,7 @@ pub(super) async fn keep(inner: Arc<Inner>, key: String, wake: Arc<Notify>) {
                 inner.stand(&key, Stand::Connected(link));
                 let why = running.await.unwrap_or_else(|_| "the link failed".into());
                 if start.elapsed() >= GOOD {
-                    backoff = Backoff(SHORTEST);
+                    backoff = Backoff::default();
                 }
                 let wait = backoff.next();
                 let stand = stand(why.clone(), Instant::now() + wait);
@@ -217,46 +224,41 @@ where
         entry.proof_key.clone(),
         &entry.rooms,
     );
-    let shaken = async {
-        let answer = ask(&mut socket, hello).await?;
-        let (proved, proof) = dialler.challenge(&answer).map_err(Missed::Handshake)?;
-        let answer = ask(&mut socket, proof).await?;
-        proved.welcome(&answer).map_err(Missed::Handshake)
-    };
-    let peer = match shaken.await {
+    let peer = match greet(&mut socket, dialler, hello).await {
         Ok(peer) => peer,
         Err(missed) => {
-            part(socket, &missed).await;
+            if let Missed::Handshake(failure) = &missed {
+                door::part(socket, failure).await;
+            }
             return Err(missed);
         }
     };
-    let joined = inner
-        .join(Newcomer::Dialled(peer), &entry.key, socket)
-        .await;
-    match joined {
+    let by = Door::secret(&entry.key);
+    match inner.join(Newcomer::Dialled(peer), &by, socket).await {
         Ok(joined) => Ok(joined),
         Err((failure, socket)) => {
-            let missed = Missed::Handshake(failure);
-            part(socket, &missed).await;
-            Err(missed)
+            door::part(socket, &failure).await;
+            Err(Missed::Handshake(failure))
         }
     }
+}
+
+/// Shakes hands from the side that dials.
+pub(super) async fn greet(
+    socket: &mut Socket,
+    dialler: Dialler,
+    hello: Vec<u8>,
+) -> Result<Peer, Missed> {
+    let answer = ask(socket, hello).await?;
+    let (proved, proof) = dialler.challenge(&answer).map_err(Missed::Handshake)?;
+    let answer = ask(socket, proof).await?;
+    proved.welcome(&answer).map_err(Missed::Handshake)
 }
 
 async fn ask(socket: &mut Socket, frame: Vec<u8>) -> Result<bytes::Bytes, Missed> {
     socket.send(frame).await.map_err(Missed::Network)?;
     let answer = socket.next().await.map_err(Missed::Network)?;
     answer.ok_or_else(|| Missed::Network("the other server closed the connection".to_owned()))
-}
-
-/// Says why, unless the other side knows.
-async fn part(socket: Socket, missed: &Missed) {
-    if let Missed::Handshake(failure) = missed
-        && !matches!(failure, Failure::Refused { .. })
-    {
-        use prost::Message as _;
-        socket.end(failure.refused().encode_to_vec()).await;
-    }
 }
 
 fn closed_door(error: &WsError) -> Missed {

@@ -16,8 +16,8 @@ use tokio::time::timeout;
 
 use super::dial::HANDSHAKE;
 use super::frame::MAX_MESSAGE;
-use super::hello::{Failure, Listener};
-use super::registry::{Inner, Newcomer, Trunks};
+use super::hello::{Accepted, Failure, Known, Listener, Own};
+use super::registry::{Door, Inner, Newcomer, Trunks};
 use super::socket::Socket;
 
 type Address = Option<Extension<ConnectInfo<SocketAddr>>>;
@@ -67,7 +67,7 @@ async fn receive(inner: Arc<Inner>, address: IpAddr, mut socket: Socket) {
     let failure = match shaken {
         Ok(Ok(newcomer)) => {
             let key = key.as_deref().unwrap_or_default();
-            match inner.join(newcomer, key, socket).await {
+            match inner.join(newcomer, &Door::secret(key), socket).await {
                 Ok(_) => {
                     inner.limit.refund(address);
                     return;
@@ -93,24 +93,40 @@ async fn shake_hands(
     if inner.is_stopping() {
         return Err(Failure::Shutdown);
     }
-    const GONE: Failure = Failure::Malformed("the connection broke");
-    let hello = socket.next().await.map_err(|_| GONE)?;
-    let hello = hello.ok_or(Failure::Malformed("it went away without a word"))?;
     let find = |key: &str| {
         let shown = super::hello::shown(key, 64);
         *named.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
         inner.known(key)
     };
-    let (listener, challenge) = Listener::hello(inner.own.clone(), &hello, find)?;
-    socket.send(challenge).await.map_err(|_| GONE)?;
-    let Ok(Some(proof)) = socket.next().await else {
-        return Err(listener.gone());
-    };
-    let accepted = listener.proof(&proof)?;
+    let accepted = answer(inner.own.clone(), socket, find).await?;
     let key = named.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let key = key.unwrap_or_default();
     inner.in_time(&key, &accepted.peer.node).await?;
     Ok(Newcomer::Accepted(accepted))
+}
+
+/// Shakes hands from the side that is dialled.
+pub(super) async fn answer(
+    own: Own,
+    socket: &mut Socket,
+    find: impl FnOnce(&str) -> Option<Known>,
+) -> Result<Accepted, Failure> {
+    const GONE: Failure = Failure::Malformed("the connection broke");
+    let hello = socket.next().await.map_err(|_| GONE)?;
+    let hello = hello.ok_or(Failure::Malformed("it went away without a word"))?;
+    let (listener, challenge) = Listener::hello(own, &hello, find)?;
+    socket.send(challenge).await.map_err(|_| GONE)?;
+    let Ok(Some(proof)) = socket.next().await else {
+        return Err(listener.gone());
+    };
+    listener.proof(&proof)
+}
+
+/// Says why, unless the other side has said so itself.
+pub(super) async fn part(socket: Socket, failure: &Failure) {
+    if !matches!(failure, Failure::Refused { .. }) {
+        socket.end(failure.refused().encode_to_vec()).await;
+    }
 }
 
 async fn refuse(
@@ -127,7 +143,5 @@ async fn refuse(
         }
         (key, failure) => inner.turn_away(address, key, &failure.to_string()),
     }
-    if !matches!(failure, Failure::Refused { .. }) {
-        socket.end(failure.refused().encode_to_vec()).await;
-    }
+    part(socket, failure).await;
 }

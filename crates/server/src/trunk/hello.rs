@@ -34,7 +34,7 @@ const OURS: RangeInclusive<u32> = 1..=1;
 const NONCE: usize = 32;
 
 /// Characters of an id.
-const MAX_ID: usize = 64;
+pub(super) const MAX_ID: usize = 64;
 
 const LISTENER: &str = "umbrella trunk listener";
 const DIALLER: &str = "umbrella trunk dialler";
@@ -440,9 +440,7 @@ fn read_side(bytes: &[u8]) -> Result<(Peer, RangeInclusive<u32>), Failure> {
     if side.nonce.len() != NONCE {
         return Err(Failure::Malformed("nonce"));
     }
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
-    let node = &side.node;
-    if node.is_empty() || node.len() > MAX_ID || !node.bytes().all(plain) {
+    if !is_node(&side.node) {
         return Err(Failure::Malformed("node"));
     }
     check_patterns(&side.rooms)?;
@@ -457,7 +455,13 @@ fn read_side(bytes: &[u8]) -> Result<(Peer, RangeInclusive<u32>), Failure> {
     Ok((peer, side.oldest_protocol..=side.newest_protocol))
 }
 
-fn check_patterns(patterns: &[String]) -> Result<(), Failure> {
+/// Whether this can be the id of a server.
+pub(super) fn is_node(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(plain)
+}
+
+pub(super) fn check_patterns(patterns: &[String]) -> Result<(), Failure> {
     let fits = |pattern: &String| pattern.len() <= MAX_PATTERN;
     if patterns.len() > MAX_PATTERNS || !patterns.iter().all(fits) {
         return Err(Failure::Malformed("rooms"));

@@ -1,5 +1,6 @@
 //! What the door of trunks and the owner of the rooms have in common.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,17 @@ pub struct Neighbour {
     pub rooms: Rooms,
     /// Whether moderators there may do something about participants here.
     pub may_moderate: bool,
+    /// Who has introduced it; what it says comes by way of that one.
+    pub introducer: Option<Introducer>,
+}
+
+/// A server in the middle that has put two others in touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introducer {
+    /// Shown to people.
+    pub name: String,
+    /// Addresses that tell by STUN how they see us, for the media connection.
+    pub reflectors: Vec<SocketAddr>,
 }
 
 /// What happens to links, in order for each link: `Up`, any number of others, `Down`.

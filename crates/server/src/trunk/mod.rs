@@ -7,14 +7,17 @@
 mod address;
 mod decode;
 mod dial;
+mod direct;
 mod door;
 mod encode;
 mod frame;
 mod hello;
 mod link;
+mod middle;
 mod operator;
 mod pulse;
 mod registry;
+mod relayed;
 mod secret;
 mod settings;
 mod socket;
@@ -34,7 +37,7 @@ pub(crate) mod fuzzing {
     pub use super::decode::fuzzing::trunk_frame;
     pub use super::hello::fuzzing::handshake;
 }
-pub use link::{LinkEnd, LinkEvent, LinkInbox, LinkOutbox, Neighbour, link_outbox};
+pub use link::{Introducer, LinkEnd, LinkEvent, LinkInbox, LinkOutbox, Neighbour, link_outbox};
 pub use operator::TrunkError;
 pub use registry::Trunks;
 pub use secret::{BadSecret, JoinSecret, Pin, ProofKey};

@@ -1,23 +1,26 @@
 //! All trunks of this server: whom it dials, who may dial it, and which links are up.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use umbrella_room::mesh::{MeshConfig, MeshLimits};
 use umbrella_room::model::NodeId;
+use umbrella_wire::trunk::Frame;
 
 use super::dial;
+use super::direct::{Introductions, Terms};
 use super::hello::{Accepted, Failure, Known, Own, Peer};
 use super::link::{LinkEvent, Neighbour, link_outbox};
+use super::middle::Pairs;
 use super::secret::Pin;
 use super::settings::{Entry, Permit};
 use super::socket::Socket;
-use super::task::{self, Order};
+use super::task::{self, Order, Wires};
 use super::trust::Trust;
 use super::{LinkId, Rooms};
 use crate::auth::TrunkLimit;
@@ -43,6 +46,9 @@ const ALIVE: Duration = Duration::from_secs(3);
 /// Events that wait for the owner of the rooms. When it is full, links read nothing.
 const EVENTS: usize = 256;
 
+/// Pieces that wait for a link and are between others.
+const RELAYED: usize = 256;
+
 /// How long links have to end when the server does.
 const GOODBYE: Duration = Duration::from_millis(1500);
 
@@ -59,7 +65,11 @@ pub(super) struct Inner {
     pub(super) trust: Trust,
     pub(super) limit: TrunkLimit,
     pub(super) handshakes: Semaphore,
-    events: mpsc::Sender<LinkEvent>,
+    /// Neighbours of a server without media are linked directly.
+    pub(super) direct: bool,
+    /// Where this server answers STUN requests.
+    pub(super) reflectors: OnceLock<Vec<String>>,
+    pub(super) events: mpsc::Sender<LinkEvent>,
     next: AtomicU64,
     stopping: AtomicBool,
     state: Mutex<State>,
@@ -72,6 +82,10 @@ pub(super) struct State {
     /// By key.
     pub(super) permits: BTreeMap<String, Permit>,
     pub(super) links: BTreeMap<LinkId, Live>,
+    /// Whom we have put in touch.
+    pub(super) pairs: Pairs,
+    /// With whom we were put in touch.
+    pub(super) introductions: Introductions,
     /// The newest first.
     pub(super) refusals: VecDeque<Turned>,
 }
@@ -105,7 +119,50 @@ pub(super) struct Live {
     pub(super) round_trip: Option<Duration>,
     /// Seconds since the Unix epoch.
     pub(super) since: u64,
+    /// What the link carries.
+    pub(super) rooms: Rooms,
+    pub(super) may_moderate: bool,
+    /// The link by way of which it comes, of one that came about by an introduction.
+    pub(super) via: Option<LinkId>,
+    /// For pieces of other links.
+    pub(super) relay: mpsc::Sender<Frame>,
     orders: mpsc::Sender<Order>,
+}
+
+/// What a server comes in by.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// The public half of the secret.
+    pub(super) key: String,
+    /// The link to the server that has introduced it, and its node.
+    introduction: Option<(LinkId, String)>,
+}
+
+impl Door {
+    /// By a join secret.
+    pub(super) fn secret(key: &str) -> Door {
+        Door {
+            key: key.to_owned(),
+            introduction: None,
+        }
+    }
+
+    /// By an introduction.
+    pub(super) fn introduction(key: &str, via: LinkId, node: &str) -> Door {
+        Door {
+            key: key.to_owned(),
+            introduction: Some((via, node.to_owned())),
+        }
+    }
+
+    /// Who was introduced.
+    pub(super) fn node(&self) -> Option<&str> {
+        self.introduction.as_ref().map(|(_, node)| node.as_str())
+    }
+
+    fn via(&self) -> Option<LinkId> {
+        self.introduction.as_ref().map(|(via, _)| *via)
+    }
 }
 
 /// Somebody who was refused.
@@ -136,14 +193,14 @@ impl Newcomer {
 }
 
 impl Trunks {
-    /// Reads what is set, and dials. What happens to links comes out of the second.
+    /// A server that has no links yet. What happens to them comes out of the second.
     ///
     /// `pin` is the authority by which others know this server, if that is its own.
     ///
     /// # Errors
     ///
     /// If the database fails, or TLS cannot be set up.
-    pub async fn start(
+    pub async fn new(
         config: &TrunkConfig,
         store: Store,
         pin: Option<Pin>,
@@ -163,15 +220,33 @@ impl Trunks {
             trust: Trust::new(roots)?,
             limit: TrunkLimit::new(Instant::now()),
             handshakes: Semaphore::new(MAX_HANDSHAKES),
+            direct: config.direct,
+            reflectors: OnceLock::new(),
             events,
             next: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
             state: Mutex::new(State::default()),
             store,
         };
-        let trunks = Trunks(Arc::new(inner));
-        trunks.0.load(config).await?;
-        Ok((trunks, out))
+        Ok((Trunks(Arc::new(inner)), out))
+    }
+
+    /// Reads what is set, and dials.
+    ///
+    /// `reflectors` are the addresses at which this server answers STUN requests.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn start(
+        &self,
+        config: &TrunkConfig,
+        reflectors: Vec<SocketAddr>,
+    ) -> anyhow::Result<()> {
+        let reflectors = reflectors.iter().map(SocketAddr::to_string).collect();
+        // It is started once.
+        let _ = self.0.reflectors.set(reflectors);
+        self.0.load(config).await
     }
 
     /// This server's id.
@@ -339,7 +414,7 @@ impl Inner {
     pub(super) async fn join(
         self: &Arc<Self>,
         newcomer: Newcomer,
-        key: &str,
+        door: &Door,
         socket: Socket,
     ) -> Result<(LinkId, JoinHandle<String>), (Failure, Socket)> {
         let peer = newcomer.peer().clone();
@@ -352,10 +427,10 @@ impl Inner {
             if !state.others(&peer).is_empty() {
                 continue;
             }
-            return match self.admit(&mut state, &peer, key, &newcomer) {
-                Ok((link, orders, neighbour)) => {
+            return match self.admit(&mut state, &peer, door, &newcomer) {
+                Ok((link, wires, neighbour)) => {
                     let inner = Arc::clone(self);
-                    let task = live(inner, link, newcomer, socket, neighbour, orders);
+                    let task = live(inner, link, newcomer, socket, neighbour, wires);
                     Ok((link, tokio::spawn(task)))
                 }
                 Err(failure) => Err((failure, socket)),
@@ -375,32 +450,32 @@ impl Inner {
                 return Err(Failure::Copied(peer.node.clone()));
             }
             let _ = orders.try_send(Order::End("the server was started again".to_owned()));
-            self.state().links.remove(&link);
+            self.forget(link);
         }
         Ok(())
+    }
+
+    /// A link that is as good as gone.
+    fn forget(&self, link: LinkId) {
+        let gone = self.state().remove(link);
+        if let Some(gone) = gone {
+            self.part(link, &gone);
+        }
     }
 
     fn admit(
         &self,
         state: &mut State,
         peer: &Peer,
-        key: &str,
+        door: &Door,
         newcomer: &Newcomer,
-    ) -> Result<(LinkId, mpsc::Receiver<Order>, Neighbour), Failure> {
+    ) -> Result<(LinkId, Wires, Neighbour), Failure> {
         if self.is_stopping() {
             return Err(Failure::Shutdown);
         }
-        let (dialled, ours, may_moderate) = match newcomer {
-            Newcomer::Dialled(_) => {
-                let dialled = state.entries.get(key).ok_or(Failure::UnknownKey)?;
-                (true, dialled.entry.rooms.clone(), true)
-            }
-            Newcomer::Accepted(_) => {
-                let permit = state.permits.get(key).ok_or(Failure::UnknownKey)?;
-                (false, permit.rooms.clone(), permit.moderate)
-            }
-        };
-        let same = |live: &Live| live.peer.node == peer.node && live.key == key;
+        let dialled = matches!(newcomer, Newcomer::Dialled(_));
+        let terms = state.terms_of(door, dialled)?;
+        let same = |live: &Live| live.peer.node == peer.node && live.key == door.key;
         state.links.retain(|_, live| {
             let replaced = same(live) && live.dialled == dialled;
             if replaced {
@@ -413,15 +488,10 @@ impl Inner {
         }
         let link = LinkId(self.next.fetch_add(1, Ordering::Relaxed));
         let (orders, taken) = mpsc::channel(16);
-        let live = Live {
-            peer: peer.clone(),
-            key: key.to_owned(),
-            dialled,
-            round_trip: None,
-            since: unix_seconds(),
-            orders,
-        };
-        state.links.insert(link, live);
+        let (relay, relayed) = mpsc::channel(RELAYED);
+        let mut lists = terms.rooms;
+        lists.push(peer.rooms.clone());
+        let rooms = Rooms { lists };
         let neighbour = Neighbour {
             node: peer.node.as_str().into(),
             incarnation: peer.incarnation,
@@ -429,15 +499,28 @@ impl Inner {
             version: peer.version.clone(),
             media: peer.media,
             dialled,
-            rooms: Rooms {
-                lists: vec![ours, peer.rooms.clone()],
-            },
-            may_moderate,
+            rooms: rooms.clone(),
+            may_moderate: terms.may_moderate,
+            introducer: terms.introducer,
         };
-        Ok((link, taken, neighbour))
+        let live = Live {
+            peer: peer.clone(),
+            key: door.key.clone(),
+            dialled,
+            round_trip: None,
+            since: unix_seconds(),
+            rooms,
+            may_moderate: terms.may_moderate,
+            via: door.via(),
+            relay,
+            orders,
+        };
+        state.links.insert(link, live);
+        let orders = taken;
+        Ok((link, Wires { orders, relayed }, neighbour))
     }
 
-    fn round_trip(&self, link: LinkId, time: Duration) {
+    pub(super) fn round_trip(&self, link: LinkId, time: Duration) {
         if let Some(live) = self.state().links.get_mut(&link) {
             live.round_trip = Some(time);
         }
@@ -459,6 +542,31 @@ impl Inner {
 }
 
 impl State {
+    /// What somebody may do who comes in.
+    fn terms_of(&self, door: &Door, dialled: bool) -> Result<Terms, Failure> {
+        if let Some((via, node)) = &door.introduction {
+            return self.introduction(*via, node).ok_or(Failure::UnknownKey);
+        }
+        let (rooms, may_moderate) = if dialled {
+            let dialled = self.entries.get(&door.key).ok_or(Failure::UnknownKey)?;
+            (dialled.entry.rooms.clone(), true)
+        } else {
+            let permit = self.permits.get(&door.key).ok_or(Failure::UnknownKey)?;
+            (permit.rooms.clone(), permit.moderate)
+        };
+        Ok(Terms {
+            rooms: vec![rooms],
+            may_moderate,
+            introducer: None,
+        })
+    }
+
+    /// A link is gone, and with it what came by way of it.
+    fn remove(&mut self, link: LinkId) -> Option<Live> {
+        self.introductions.retain(|(via, _), _| *via != link);
+        self.links.remove(&link)
+    }
+
     /// Links to other runs of a node.
     fn others(&self, peer: &Peer) -> Vec<(LinkId, mpsc::Sender<Order>)> {
         let links = self.links.iter();
@@ -478,16 +586,17 @@ async fn live(
     newcomer: Newcomer,
     mut socket: Socket,
     neighbour: Neighbour,
-    orders: mpsc::Receiver<Order>,
+    wires: Wires,
 ) -> String {
     if let Newcomer::Accepted(accepted) = &newcomer
         && let Err(error) = socket.send(accepted.welcome()).await
     {
-        inner.state().links.remove(&link);
+        inner.state().remove(link);
         return error;
     }
+    let via = neighbour.introducer.as_ref().map(|it| it.name.clone());
     tracing::info!(link = link.0, node = %neighbour.node, name = neighbour.name,
-        dialled = neighbour.dialled, "a trunk is up");
+        dialled = neighbour.dialled, via, "a trunk is up");
     let (outbox, inbox) = link_outbox();
     let up = LinkEvent::Up {
         link,
@@ -495,18 +604,16 @@ async fn live(
         outbox,
     };
     let _ = inner.events.send(up).await;
-    let events = inner.events.clone();
-    let round_trip = {
-        let inner = Arc::clone(&inner);
-        move |time| inner.round_trip(link, time)
-    };
+    inner.introduce();
     // Whatever goes wrong there, the owner of the rooms has to hear that the link is down.
-    let running = tokio::spawn(task::run(link, socket, inbox, orders, events, round_trip));
-    let why = running
+    let running = task::run(Arc::clone(&inner), link, socket, inbox, wires);
+    let why = tokio::spawn(running)
         .await
         .unwrap_or_else(|_| "the link has failed".into());
-    inner.state().links.remove(&link);
+    inner.forget(link);
     let _ = inner.events.send(LinkEvent::Down { link }).await;
+    // Another link of the same server may take its place.
+    inner.introduce();
     tracing::info!(link = link.0, why, "a trunk is down");
     why
 }

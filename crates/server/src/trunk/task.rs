@@ -1,5 +1,6 @@
 //! One link while it is up: what goes in and out of its socket.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,13 +10,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use umbrella_wire::trunk::frame::Message;
-use umbrella_wire::trunk::{Bye, Frame, Ping, Pong};
+use umbrella_wire::trunk::{Bye, Frame, Ping, Pong, Relayed};
 
 use super::LinkId;
-use super::frame::{MAX_FRAME, decode};
-use super::hello::{frame, shown};
+use super::frame::{decode, most};
+use super::hello::{self, frame, shown};
 use super::link::{LinkEnd, LinkEvent, LinkInbox};
 use super::pulse::{Beat, Budget, Pulse};
+use super::registry::Inner;
 use super::socket::{CLOSE, Incoming, Reader, Socket, WRITE, Writer};
 
 /// Frames that are written together.
@@ -34,6 +36,14 @@ pub(super) enum Order {
     Ask(oneshot::Sender<()>),
 }
 
+/// What the registry has to say to a link.
+#[derive(Debug)]
+pub(super) struct Wires {
+    pub(super) orders: mpsc::Receiver<Order>,
+    /// Pieces of other links that are passed on to the neighbour.
+    pub(super) relayed: mpsc::Receiver<Frame>,
+}
+
 /// What goes out besides the frames of the rooms' owner.
 #[derive(Debug)]
 enum Out {
@@ -43,43 +53,45 @@ enum Out {
 
 /// Serves a link until it ends. Returns why, for the operator.
 pub(super) async fn run(
+    inner: Arc<Inner>,
     link: LinkId,
     socket: Socket,
     inbox: LinkInbox,
-    orders: mpsc::Receiver<Order>,
-    events: mpsc::Sender<LinkEvent>,
-    round_trip: impl Fn(Duration) + Send,
+    wires: Wires,
 ) -> String {
     let (own, out) = mpsc::channel(OWN);
     let LinkInbox { frames, attention } = inbox;
-    let writing = tokio::spawn(write(socket.writer, out, frames));
+    let sources = Sources {
+        own: out,
+        frames,
+        relayed: wires.relayed,
+    };
+    let writing = tokio::spawn(write(socket.writer, sources));
     let now = Instant::now();
     let link = Running {
+        inner,
         link,
         reader: socket.reader,
         attention: Some(attention),
-        orders,
-        events,
+        orders: wires.orders,
         own,
         pulse: Pulse::new(now),
         budget: Budget::new(now),
         asking: Vec::new(),
-        round_trip,
     };
     link.run(writing).await
 }
 
-struct Running<F> {
+struct Running {
+    inner: Arc<Inner>,
     link: LinkId,
     reader: Reader,
     attention: Option<tokio::sync::watch::Receiver<bool>>,
     orders: mpsc::Receiver<Order>,
-    events: mpsc::Sender<LinkEvent>,
     own: mpsc::Sender<Out>,
     pulse: Pulse,
     budget: Budget,
     asking: Vec<oneshot::Sender<()>>,
-    round_trip: F,
 }
 
 /// How a link ends.
@@ -90,7 +102,7 @@ enum End {
     Theirs(String),
 }
 
-impl<F: Fn(Duration)> Running<F> {
+impl Running {
     async fn run(mut self, mut writing: JoinHandle<String>) -> String {
         let end = loop {
             let deadline = tokio::time::Instant::from_std(self.pulse.deadline());
@@ -160,7 +172,7 @@ impl<F: Fn(Duration)> Running<F> {
     }
 
     async fn frame(&mut self, now: Instant, frame: Frame) -> Result<(), End> {
-        match &frame.message {
+        match frame.message {
             // Of a newer server.
             None => Ok(()),
             Some(Message::Ping(ping)) => {
@@ -170,13 +182,15 @@ impl<F: Fn(Duration)> Running<F> {
             }
             Some(Message::Pong(pong)) => {
                 if let Some(time) = self.pulse.answered(now, pong.number) {
-                    (self.round_trip)(time);
                     let link = self.link;
+                    self.inner.round_trip(link, time);
                     self.tell(LinkEvent::RoundTrip { link, time }).await;
                 }
                 Ok(())
             }
             Some(Message::Bye(bye)) => Err(End::Theirs(shown(&bye.text, 500))),
+            Some(Message::Introduction(it)) => self.inner.meet(self.link, it).map_err(End::Ours),
+            Some(Message::Relayed(piece)) => self.relayed(piece).await,
             Some(
                 Message::Hello(_)
                 | Message::Challenge(_)
@@ -185,7 +199,7 @@ impl<F: Fn(Duration)> Running<F> {
                 | Message::Refused(_),
             ) => Err(End::Ours("a frame of the handshake came after it".into())),
             Some(
-                Message::Route(_)
+                message @ (Message::Route(_)
                 | Message::Unroute(_)
                 | Message::Follow(_)
                 | Message::Unfollow(_)
@@ -202,9 +216,9 @@ impl<F: Fn(Duration)> Running<F> {
                 | Message::RoomState(_)
                 | Message::Node(_)
                 | Message::MediaParameters(_)
-                | Message::MediaCandidate(_),
+                | Message::MediaCandidate(_)),
             ) => {
-                let (link, frame) = (self.link, Box::new(frame));
+                let (link, frame) = (self.link, Box::new(hello::frame(message)));
                 self.tell(LinkEvent::Frame { link, frame }).await;
                 Ok(())
             }
@@ -253,9 +267,22 @@ impl<F: Fn(Duration)> Running<F> {
     /// sender is not to blame.
     async fn tell(&mut self, event: LinkEvent) {
         let before = Instant::now();
-        let _ = self.events.send(event).await;
+        let _ = self.inner.events.send(event).await;
+        self.pardon(before);
+    }
+
+    /// Hands a piece of another trunk over, or passes it on. Waits while there is no room for it.
+    async fn relayed(&mut self, piece: Relayed) -> Result<(), End> {
+        let before = Instant::now();
+        let taken = self.inner.relayed(self.link, piece).await;
+        self.pardon(before);
+        taken.map_err(End::Ours)
+    }
+
+    /// Nothing was read since then: that is not the neighbour's silence.
+    fn pardon(&mut self, since: Instant) {
         let now = Instant::now();
-        if now.duration_since(before) > Duration::from_millis(100) {
+        if now.duration_since(since) > Duration::from_millis(100) {
             self.pulse.pardon(now);
         }
     }
@@ -277,27 +304,46 @@ async fn changed(attention: &mut Option<tokio::sync::watch::Receiver<bool>>) -> 
     }
 }
 
-/// Writes until the link ends; returns why.
-async fn write(
-    mut writer: Writer,
-    mut own: mpsc::Receiver<Out>,
-    mut frames: mpsc::Receiver<Result<Frame, LinkEnd>>,
-) -> String {
-    loop {
-        let next = tokio::select! {
+/// Where frames for the neighbour come from.
+struct Sources {
+    /// Of the link itself.
+    own: mpsc::Receiver<Out>,
+    /// Of the rooms' owner.
+    frames: mpsc::Receiver<Result<Frame, LinkEnd>>,
+    /// Pieces of other links that are passed on.
+    relayed: mpsc::Receiver<Frame>,
+}
+
+impl Sources {
+    /// What is to be written next: pings and answers to them first, so that they measure the path.
+    async fn next(&mut self) -> Option<Out> {
+        let rest = async {
+            // In no order, so that neither keeps the other one waiting.
+            tokio::select! {
+                frame = self.frames.recv() => match frame {
+                    Some(Ok(frame)) => Out::Frame(Box::new(frame)),
+                    Some(Err(end)) => Out::Bye(end.reason),
+                    None => Out::Bye("the link is not needed any more".to_owned()),
+                },
+                Some(piece) = self.relayed.recv() => Out::Frame(Box::new(piece)),
+            }
+        };
+        tokio::select! {
             biased;
-            out = own.recv() => match out {
-                Some(out) => out,
-                None => return "the link was dropped".to_owned(),
-            },
-            frame = frames.recv() => match frame {
-                Some(Ok(frame)) => Out::Frame(Box::new(frame)),
-                Some(Err(end)) => Out::Bye(end.reason),
-                None => Out::Bye("the link is not needed any more".to_owned()),
-            },
+            out = self.own.recv() => out,
+            out = rest => Some(out),
+        }
+    }
+}
+
+/// Writes until the link ends; returns why.
+async fn write(mut writer: Writer, mut sources: Sources) -> String {
+    loop {
+        let Some(next) = sources.next().await else {
+            return "the link was dropped".to_owned();
         };
         let batch = match next {
-            Out::Frame(frame) => batch(&mut writer, *frame, &mut frames),
+            Out::Frame(frame) => batch(&mut writer, *frame, &mut sources.frames),
             Out::Bye(why) => {
                 bye(writer, &why).await;
                 return why;
@@ -334,7 +380,7 @@ async fn batch(
 }
 
 async fn feed(writer: &mut Writer, frame: &Frame) -> Result<(), String> {
-    if frame.encoded_len() > MAX_FRAME {
+    if frame.encoded_len() > most(frame) {
         // The neighbour would end the link for it.
         tracing::error!(
             bytes = frame.encoded_len(),

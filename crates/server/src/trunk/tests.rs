@@ -19,6 +19,8 @@ use crate::config::TrunkConfig;
 use crate::http::api::{AddTrunk, AllowServer, TrunkEntry, TrunkState};
 use crate::store::{DataDir, Store};
 
+mod introduced;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Site {
@@ -31,19 +33,28 @@ struct Site {
 impl Site {
     async fn start(dir: &tempfile::TempDir, name: &str) -> Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Site::on(listener, dir, name).await
+        Site::on(listener, dir, name, true).await
     }
 
-    async fn on(listener: TcpListener, dir: &tempfile::TempDir, name: &str) -> Site {
+    /// One that carries no media.
+    async fn middle(dir: &tempfile::TempDir) -> Site {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Site::on(listener, dir, "Middle", false).await
+    }
+
+    async fn on(listener: TcpListener, dir: &tempfile::TempDir, name: &str, media: bool) -> Site {
         let config = TrunkConfig {
             name: name.to_owned(),
-            media: true,
+            media,
+            direct: true,
             to: Vec::new(),
             allow: Vec::new(),
         };
         // The lock of the directory goes: its server may have stopped in this very process.
         let store = Store::open(&DataDir::claim(dir.path()).unwrap()).unwrap();
-        let (trunks, events) = Trunks::start(&config, store, None).await.unwrap();
+        let (trunks, events) = Trunks::new(&config, store, None).await.unwrap();
+        let reflectors = vec!["192.0.2.1:40000".parse().unwrap()];
+        trunks.start(&config, reflectors).await.unwrap();
         let address = listener.local_addr().unwrap();
         let doors = axum::Router::new().nest("/u", router(trunks.clone()));
         let service = doors.into_make_service_with_connect_info::<SocketAddr>();
@@ -370,7 +381,7 @@ async fn server_that_was_started_again_is_not_found() {
         why.contains("going down") || why.contains("refused"),
         "{why}"
     );
-    let mut b = Site::on(TcpListener::bind(address).await.unwrap(), &b_dir, "B").await;
+    let mut b = Site::on(TcpListener::bind(address).await.unwrap(), &b_dir, "B", true).await;
     a.up().await;
     let (_, neighbour, _out_there) = b.up().await;
     assert_eq!(neighbour.node, a.trunks.node());
