@@ -1,15 +1,24 @@
 import type { Topology, TopologyNode, TrunkTrack } from '../src/api/trunkTypes.ts';
 
-/** Five servers: a hub that carries messages only, and one link without media. */
+/** A hub that carries messages only, and a server to which it could make no direct link. */
 const LINKS: [number, number, number, boolean][] = [
   [0, 1, 23, true],
   [0, 2, 41, false],
   [1, 2, 18, false],
   [1, 3, 96, true],
   [3, 4, 7, true],
+  [0, 5, 41, false],
+  [2, 5, 20, false],
 ];
 
-const NAMES = ['workshop', 'Cloud in Frankfurt', 'Meeting point', 'Hut in the mountains', 'Boat'];
+const NAMES = [
+  'workshop',
+  'Cloud in Frankfurt',
+  'Meeting point',
+  'Hut in the mountains',
+  'Boat',
+  'Barn',
+];
 
 function node(name: string, index: number): TopologyNode {
   const links = LINKS.filter(([a, b]) => a === index || b === index);
@@ -48,6 +57,7 @@ export const topology: Topology = {
       node: 'ND_1',
       name: 'Cloud in Frankfurt',
       dialled: true,
+      introducer: null,
       media: 'up',
       protocol: 'udp',
       rttMs: 23.4,
@@ -70,9 +80,24 @@ export const topology: Topology = {
       node: 'ND_2',
       name: 'Meeting point',
       dialled: false,
+      introducer: null,
       media: 'off',
       protocol: null,
       rttMs: 41,
+      mediaRttMs: null,
+      estimate: null,
+      demandChangedS: null,
+      received: { packets: 0, bytes: 0, bitrate: null, count: 0, tracks: [] },
+      sent: { packets: 0, bytes: 0, bitrate: null, count: 0, tracks: [] },
+    },
+    {
+      node: 'ND_5',
+      name: 'Barn',
+      dialled: true,
+      introducer: 'Meeting point',
+      media: 'failed',
+      protocol: null,
+      rttMs: 41.8,
       mediaRttMs: null,
       estimate: null,
       demandChangedS: null,

@@ -1,6 +1,6 @@
 import { useId } from 'react';
 import { api } from '../api/client.ts';
-import type { Topology, TrunkFlow, TrunkTraffic } from '../api/trunkTypes.ts';
+import type { Topology, TopologyNode, TrunkFlow, TrunkTraffic } from '../api/trunkTypes.ts';
 import { Loading } from '../ui/Loading.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
 import { durationText } from './format.ts';
@@ -9,6 +9,8 @@ import {
   bytesText,
   layersText,
   linksText,
+  mediaHint,
+  mediaReach,
   mediaText,
   nameOf,
   orderOf,
@@ -45,6 +47,8 @@ export function NetworkSection() {
 
 function Network({ topology }: { topology: Topology }) {
   const nodes = orderOf(topology.nodes, [], topology.me);
+  const reach = mediaReach(topology);
+  const cutOff = ({ node, media }: TopologyNode) => media && reach.size > 0 && !reach.has(node);
   return (
     <>
       <NetworkMap topology={topology} />
@@ -54,21 +58,26 @@ function Network({ topology }: { topology: Topology }) {
             <strong>{nameOf(node)}</strong>
             <span className="hint">{roleText(node, topology.me)}</span>
             <span>{linksText(node, topology)}</span>
+            {cutOff(node) && (
+              <span className="state state-wait">No way from here for sound and pictures</span>
+            )}
           </li>
         ))}
       </ul>
       {topology.links.length > 0 && <h3>Over the links of this server</h3>}
       {topology.links.map((flow) => (
-        <Flow key={flow.node} flow={flow} />
+        <Flow key={flow.node} flow={flow} reach={reach} />
       ))}
     </>
   );
 }
 
 /** What flows over one of our own links. */
-function Flow({ flow }: { flow: TrunkFlow }) {
+function Flow({ flow, reach }: { flow: TrunkFlow; reach: Set<string> }) {
   const { text, tone } = mediaText(flow);
+  const hint = mediaHint(flow, reach);
   const facts: [string, string][] = [
+    ...(flow.introducer === null ? [] : [['Put in touch by', flow.introducer] as [string, string]]),
     ['Round trip of messages', rttText(flow.rttMs) ?? '–'],
     ['Round trip of media', rttText(flow.mediaRttMs) ?? '–'],
     ['Carries at most', flow.estimate === null ? 'not known yet' : rateText(flow.estimate)],
@@ -84,6 +93,7 @@ function Flow({ flow }: { flow: TrunkFlow }) {
           in {rateText(flow.received.bitrate)} · out {rateText(flow.sent.bitrate)}
         </span>
       </summary>
+      {hint !== null && <p className="hint">{hint}</p>}
       <dl className="facts">
         {facts.map(([name, value]) => (
           <div key={name}>

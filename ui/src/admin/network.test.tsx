@@ -127,12 +127,12 @@ describe('NetworkSection', () => {
     answer(mocked);
     render(<NetworkSection />);
     const list = await screen.findByRole('list', { name: 'Servers of the network' });
-    expect(within(list).getAllByRole('listitem')).toHaveLength(5);
+    expect(within(list).getAllByRole('listitem')).toHaveLength(6);
     expect(within(list).getByText('This server · Umbrella 0.1.0')).toBeVisible();
     expect(within(list).getByText('Umbrella 0.1.0 · messages only')).toBeVisible();
     expect(
       within(list).getByText(
-        'Linked to Cloud in Frankfurt (23 ms), Meeting point (41 ms, no media)',
+        'Linked to Cloud in Frankfurt (23 ms), Meeting point (41 ms, no media), Barn (41 ms, no media)',
       ),
     ).toBeVisible();
     expect(screen.queryByRole('img')).toBeNull();
@@ -146,6 +146,34 @@ describe('NetworkSection', () => {
     expect(screen.getByText('5.4 Mbit/s')).toBeVisible();
     expect(screen.getByText('1 min 14 s ago')).toBeVisible();
     expect(screen.getByRole('heading', { name: 'Tracks that go: 2' })).toBeVisible();
+  });
+
+  it('says between whom no sound and pictures pass, and what helps', async () => {
+    answer(mocked);
+    render(<NetworkSection />);
+    const list = await screen.findByRole('list', { name: 'Servers of the network' });
+    const cutOff = within(list).getAllByText('No way from here for sound and pictures');
+    expect(cutOff).toHaveLength(1);
+    expect(cutOff[0]?.closest('li')).toHaveTextContent('Barn');
+    await userEvent.click(screen.getByText('No direct way'));
+    expect(screen.getByText(/have joined a server that carries media/)).toBeVisible();
+    expect(screen.getByText('Put in touch by')).toBeVisible();
+  });
+
+  it('does not call for help where media go another way', async () => {
+    const around = structuredClone(mocked);
+    for (const [from, to] of [
+      [1, 5],
+      [5, 1],
+    ] as const) {
+      const link = { node: `ND_${to}`, rttMs: 5, media: true };
+      around.nodes[from]?.links.push(link);
+    }
+    answer(around);
+    render(<NetworkSection />);
+    await userEvent.click(await screen.findByText('No direct way'));
+    expect(screen.getByText(/Sound and pictures go over other servers/)).toBeVisible();
+    expect(screen.queryByText('No way from here for sound and pictures')).toBeNull();
   });
 
   it('is not an empty map while there is no other server', async () => {

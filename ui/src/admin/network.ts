@@ -163,14 +163,49 @@ export function roleText(node: TopologyNode, me: string): string {
 
 /** How the media connection of a link stands. */
 export function mediaText(flow: TrunkFlow): { text: string; tone: 'good' | 'wait' } {
+  const direct = flow.introducer !== null;
   switch (flow.media) {
     case 'off':
       return { text: 'Messages only', tone: 'wait' };
     case 'down':
-      return { text: 'No media', tone: 'wait' };
-    case 'up':
-      return { text: `Media over ${(flow.protocol ?? '').toUpperCase()}`, tone: 'good' };
+      return { text: direct ? 'Looking for a direct way' : 'No media yet', tone: 'wait' };
+    case 'failed':
+      return { text: direct ? 'No direct way' : 'No media', tone: 'wait' };
+    case 'up': {
+      const over = `edia over ${(flow.protocol ?? '').toUpperCase()}`;
+      return { text: direct ? `Direct m${over}` : `M${over}`, tone: 'good' };
+    }
   }
+}
+
+/** The servers to and from which sound and pictures pass, also over others. */
+export function mediaReach({ me, nodes }: Topology): Set<string> {
+  const carries = new Set(nodes.filter(({ media }) => media).map(({ node }) => node));
+  const edges = edgesOf(nodes).filter(
+    ({ a, b, media }) => media && carries.has(a) && carries.has(b),
+  );
+  const reach = new Set(carries.has(me) ? [me] : []);
+  for (const node of reach) {
+    for (const { a, b } of edges) {
+      // What is added is visited in turn.
+      if (a === node) reach.add(b);
+      if (b === node) reach.add(a);
+    }
+  }
+  return reach;
+}
+
+/** What to know, or to do, about a link without media. */
+export function mediaHint(flow: TrunkFlow, reach: Set<string>): string | null {
+  if (flow.media !== 'failed') return null;
+  const what =
+    flow.introducer === null
+      ? 'Neither UDP nor TCP gets through for sound and pictures.'
+      : `${flow.introducer} has put both servers in touch, but their networks let nothing through directly.`;
+  return reach.has(flow.node)
+    ? `${what} Sound and pictures go over other servers.`
+    : `${what} Sound and pictures do not pass. It is tried again, once a minute at least. ` +
+        'They pass as soon as both have joined a server that carries media.';
 }
 
 /** Bit rates below one kbit/s, as of a link that nobody uses, are not nothing. */

@@ -331,6 +331,10 @@ export type TrunkFlow = {
    */
   dialled: boolean;
   /**
+   * The server without media that has put both in touch, of a direct link.
+   */
+  introducer: string | null;
+  /**
    * How the media connection stands.
    */
   media: TrunkMedia;
@@ -367,7 +371,7 @@ export type TrunkFlow = {
 /**
  * How the media connection of a link stands.
  */
-export   type TrunkMedia = "off" | "down" | "up";;
+export   type TrunkMedia = "off" | "down" | "failed" | "up";;
 
 /**
  * What flows over a link in one direction.

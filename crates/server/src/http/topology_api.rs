@@ -57,6 +57,8 @@ pub struct TrunkFlow {
     pub name: String,
     /// This server has dialled the link.
     pub dialled: bool,
+    /// The server without media that has put both in touch, of a direct link.
+    pub introducer: Option<String>,
     /// How the media connection stands.
     pub media: TrunkMedia,
     /// `udp` or `tcp`, while the media connection is up.
@@ -83,8 +85,10 @@ pub struct TrunkFlow {
 pub enum TrunkMedia {
     /// One of the two servers carries no media.
     Off,
-    /// It is not up (yet).
+    /// It is not up yet.
     Down,
+    /// It did not come up, or was lost, and is tried again.
+    Failed,
     /// Media can pass.
     Up,
 }

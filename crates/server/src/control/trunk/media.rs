@@ -33,6 +33,11 @@ impl Media {
         self.transport
     }
 
+    /// Whether the last attempt has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     /// What it runs over, while it is up.
     pub(super) fn protocol(&self) -> Option<Protocol> {
         self.connected

@@ -61,11 +61,13 @@ impl Control {
     }
 
     fn flow(&self, now: Instant, id: LinkId, link: &Link, told: &Told<'_>) -> TrunkFlow {
+        let introducer = link.neighbour.introducer.as_ref();
         let protocol = link.media.protocol();
         let off = !(link.neighbour.media && self.settings.mesh.media);
         let media = match protocol {
             _ if off => TrunkMedia::Off,
             Some(_) => TrunkMedia::Up,
+            None if link.media.has_failed() => TrunkMedia::Failed,
             None => TrunkMedia::Down,
         };
         let ms = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
@@ -84,6 +86,7 @@ impl Control {
             node: link.neighbour.node.to_string(),
             name: link.neighbour.name.clone(),
             dialled: link.neighbour.dialled,
+            introducer: introducer.map(|it| it.name.clone()),
             media,
             protocol: protocol.map(|it| protocol_name(it).to_owned()),
             rtt_ms: link.round_trip.map(ms),
