@@ -147,22 +147,42 @@ function forward(namespace, on) {
   run('ip', 'netns', 'exec', namespace, 'sysctl', '-qw', `net.ipv4.ip_forward=${on ? 1 : 0}`);
 }
 
+/** All addresses of cables between places. */
+const CABLES = '10.81.0.0/16';
+
+/** `place` passes on what is for another one of those that are plugged into it, who lie beyond it from now on. */
+export function internet(place, places) {
+  for (const [name, { ip }] of Object.entries(place.cables)) {
+    run('ip', '-n', places[name].namespace, 'route', 'add', CABLES, 'via', ip);
+  }
+  forward(place.namespace, true);
+}
+
 /**
- * Makes `router` one as at home: who is `within` reaches the place `without` by the router's
- * address there, each connection by a port of its own, and is reached by answers only.
+ * Makes `router` one as at home: who is `within` reaches the place `without`, and what lies beyond
+ * it, by the router's address there, and is reached by answers only. Each connection has a port of
+ * its own there, which changes with the far end; with a `steady` router it is the same for all. The
+ * returned function makes it a router of the other kind, for new connections.
  */
-export function masquerade(router, { within, without }) {
+export function masquerade(router, { within, without, steady = false }) {
   const [inner, outer] = [router.cables[within.name], router.cables[without.name]];
-  const net = without.cables[router.name].ip.replace(/\d+$/, '0/24');
-  run('ip', '-n', within.namespace, 'route', 'add', net, 'via', inner.ip);
-  const rules = [
-    ['POSTROUTING', '-t', 'nat', '-o', outer.link, '-j', 'MASQUERADE', '--random'],
+  run('ip', '-n', within.namespace, 'route', 'add', CABLES, 'via', inner.ip);
+  const nat = (random) => firewall(router.namespace, [
+    ['POSTROUTING', '-t', 'nat', '-o', outer.link, '-j', 'MASQUERADE', ...(random ? ['--random'] : [])],
+  ]);
+  const undo = nat(!steady);
+  firewall(router.namespace, [
+    // One that answers strangers takes their ports for its own.
+    ['INPUT', '-i', outer.link, '-j', 'DROP'],
     ['FORWARD', '-m', 'conntrack', '--ctstate', 'ESTABLISHED,RELATED', '-j', 'ACCEPT'],
     ['FORWARD', '-i', inner.link, '-j', 'ACCEPT'],
     ['FORWARD', '-j', 'DROP'],
-  ];
-  firewall(router.namespace, rules);
+  ]);
   forward(router.namespace, true);
+  return () => {
+    undo();
+    nat(steady);
+  };
 }
 
 /** A router passes on no UDP until the returned function is called. */
