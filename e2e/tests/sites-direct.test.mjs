@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startChromium } from '../lib/browsers.mjs';
 import { internet, masquerade, passed } from '../lib/network.mjs';
-import { shot, signIn } from '../lib/page.mjs';
+import { invite, joinCall, openPage, shot, signIn } from '../lib/page.mjs';
 import { missing } from '../lib/settings.mjs';
 import { link, sites } from '../lib/sites.mjs';
 import { sleep, until } from '../lib/wait.mjs';
@@ -59,39 +59,46 @@ describe('two sites behind routers, and a server without media that both have jo
       things.clients[BARN].join('chromium', room, 'bob'),
     ]);
     await Promise.all([ann, bob].map((who) => who.publish({ camera: true, microphone: true, maxBitrate: MAX_BITRATE })));
-    return [ann, bob];
+    return [ann, bob, room];
   }
 
   const meet = ([ann, bob]) => Promise.all([ann.seesMoving('bob'), bob.seesMoving('ann'), ann.hears('bob'), bob.hears('ann')]);
 
-  /** The operator's page of the hut. */
-  async function network() {
+  /** The operator's page of the hut, and an invite to a room there. */
+  async function network(room) {
     const hut = things.servers[HUT];
     const page = await signIn(browser, hut);
+    const hash = await invite(page, room);
     await page.goto(`${hut.url}/servers`);
-    return { page, section: page.getByRole('region', { name: 'Network' }) };
+    return { page, hash, section: page.getByRole('region', { name: 'Network' }) };
   }
 
   test('nobody says why there are no pictures where routers let no direct way be', async (t) => {
-    const [ann, bob] = await people();
+    const [ann, bob, room] = await people();
     await until('they know each other', async () =>
       'ann' in (await bob.snapshot()).participants && 'bob' in (await ann.snapshot()).participants);
     await ann.sendData({ text: 'can you see me?' });
     await until('messages pass', async () => (await bob.snapshot()).data.some(({ text }) => text === 'can you see me?'));
 
-    const { page, section } = await network();
+    const { page, hash, section } = await network(room);
     await section.getByText('No direct way').waitFor({ timeout: 40_000 });
     await section.locator('details', { hasText: 'barn' }).locator('summary').click();
     await section.getByText(/have joined a server that carries media/).waitFor();
     await section.getByText('No way from here for sound and pictures').waitFor();
-    await section.evaluate((element) => element.scrollIntoView({ block: 'start' }));
+    await section.evaluate((element) => element.scrollIntoView({ block: 'end' }));
     await shot(page, 'network-no-direct-way');
+    const carl = await openPage(browser, things.servers[HUT], hash);
+    await joinCall(carl, 'Carl');
+    const tile = carl.locator('[data-testid=tile][data-identity=bob]');
+    await tile.getByText('No picture arrives from barn').waitFor();
+    await shot(carl, 'call-no-picture-arrives');
 
     // A server that carries media helps without anybody doing anything in the room.
     const start = performance.now();
     await join(CLOUD);
     await meet([ann, bob]);
     t.diagnostic(`media over the cloud ${Math.round(performance.now() - start)} ms after both have begun to join it`);
+    await carl.locator('[data-testid=tile][data-identity=bob][data-state=live]').waitFor();
     await section.getByText(/Sound and pictures go over other servers/).waitFor();
     await page.context().close();
   });
@@ -102,8 +109,8 @@ describe('two sites behind routers, and a server without media that both have jo
     changeRouters();
     const start = performance.now();
     await join(MEETING);
-    const both = await people();
-    await meet(both);
+    const [ann, bob, room] = await people();
+    await meet([ann, bob]);
     t.diagnostic(`media directly ${Math.round(performance.now() - start)} ms after both have begun to join`);
 
     const { meeting, net, hut } = things.places;
@@ -116,7 +123,7 @@ describe('two sites behind routers, and a server without media that both have jo
     assert.ok(direct > 200, 'media do not pass the router');
     assert.ok(middle < 60, 'media pass the server in the middle');
 
-    const { page, section } = await network();
+    const { page, section } = await network(room);
     await section.getByText('Direct media over UDP').waitFor();
     await section.locator('details', { hasText: 'barn' }).locator('summary').click();
     await section.getByText('Put in touch by').waitFor();

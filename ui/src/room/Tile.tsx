@@ -12,9 +12,13 @@ import { useEffect, useState } from 'react';
 import { Icon } from '../ui/Icon.tsx';
 import { Spinner } from '../ui/Spinner.tsx';
 import { hueOf, initials } from './initials.ts';
-import { Site } from './Site.tsx';
+import { Site, useSite } from './Site.tsx';
 import { tileKey } from './tiles.ts';
+import { useOverdue } from './useOverdue.ts';
 import { type Picture, usePicture } from './usePicture.ts';
+
+/** Pictures come within a second or two, on slow networks within five. */
+const OVERDUE_MS = 10_000;
 
 type Props = {
   track: TrackReferenceOrPlaceholder;
@@ -93,6 +97,16 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
 function Cover(props: { participant: Participant; picture: Picture; isScreen: boolean }) {
   const { participant, picture } = props;
   const { name } = useParticipantInfo({ participant });
+  const site = useSite(participant);
+  const overdue = useOverdue(picture === 'loading' && !participant.isLocal, OVERDUE_MS);
+  if (overdue) {
+    return (
+      <p className="tile-note">
+        <Icon name="slow" />{' '}
+        {site === null ? 'No picture arrives' : `No picture arrives from ${site}`}
+      </p>
+    );
+  }
   switch (picture) {
     case 'live':
       return null;
