@@ -14,19 +14,22 @@ fn plan(seed: u64) -> Plan {
     }
 }
 
-/// Seeds to play; `UMBRELLA_SIM_SEEDS` plays more of them.
+/// Seeds to play; `UMBRELLA_SIM_SEEDS` plays so many of them, or those from one to another (`7..9`).
 fn seeds(usual: u64) -> std::ops::Range<u64> {
-    let wanted = std::env::var("UMBRELLA_SIM_SEEDS");
-    0..wanted
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(usual)
+    let wanted = std::env::var("UMBRELLA_SIM_SEEDS").unwrap_or_default();
+    let (from, to) = wanted.split_once("..").unwrap_or(("0", &wanted));
+    match (from.parse(), to.parse()) {
+        (Ok(from), Ok(to)) => from..to,
+        _ => 0..usual,
+    }
 }
 
 #[test]
 fn people_media_or_messages_go_astray_between_servers() {
     let (mut people, mut streams) = (0, 0);
-    for seed in seeds(300) {
+    let seeds = seeds(300);
+    let few = seeds.end - seeds.start < 100;
+    for seed in seeds {
         match run(&plan(seed)) {
             Ok(seen) => {
                 people = people.max(seen.people);
@@ -37,7 +40,7 @@ fn people_media_or_messages_go_astray_between_servers() {
     }
     // A play in which nothing happens proves nothing.
     assert!(
-        people >= 20 && streams >= 20,
+        few || people >= 20 && streams >= 20,
         "{people} people, {streams} streams"
     );
 }

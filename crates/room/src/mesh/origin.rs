@@ -398,6 +398,10 @@ impl Origin {
         }
         self.drop_demand_of(link, around);
         self.followers.insert(link, Follower::default());
+        // Whoever had no use for the room may have forgotten its state since it was told.
+        if let Some(state) = around.state.cloned() {
+            around.send(link, Message::State(state));
+        }
         let (room, origin) = (self.room.clone(), self.node.clone());
         let followed = Message::Followed {
             room,
