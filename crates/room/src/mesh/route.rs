@@ -53,7 +53,7 @@ impl Ways {
         present: Option<LinkId>,
     ) -> Option<LinkId> {
         let known = |(id, route): (&LinkId, &Route)| {
-            let link = links.get(id).filter(|_| topology.is_up(&route.path))?;
+            let link = links.get(id).filter(|_| topology.leads(route))?;
             let rtt = route.rtt_ms.saturating_add(link.rtt_ms());
             let silent = link.silent || route.silent;
             let media = link.media && route.media;

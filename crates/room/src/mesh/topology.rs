@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::model::{NodeId, ParticipantView, RoomName, TrackId, TrackView};
 
 use super::link::{Link, LinkId};
-use super::message::Message;
+use super::message::{Message, Route};
 use super::{Mesh, Output};
 
 /// Servers that are remembered, and links of each.
@@ -113,8 +113,16 @@ impl Topology {
         self.nodes.values()
     }
 
+    /// Whether a way can lead to its origin: that is still the same run of itself, and linked. Word of
+    /// the end of an earlier run comes from nobody but those who know of a later one.
+    pub(super) fn leads(&self, way: &Route) -> bool {
+        let origin = way.path.first().and_then(|origin| self.nodes.get(origin));
+        let later = origin.is_some_and(|it| it.incarnation > way.life.incarnation);
+        !later && self.is_up(&way.path)
+    }
+
     /// Whether every link of a path is up, as far as its ends have said.
-    pub(super) fn is_up(&self, path: &[NodeId]) -> bool {
+    fn is_up(&self, path: &[NodeId]) -> bool {
         path.windows(2).all(|pair| match pair {
             [a, b] => self.lists(a, b) && self.lists(b, a),
             _ => true,
@@ -201,6 +209,7 @@ impl Mesh {
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::Life;
     use super::*;
 
     fn node(name: &str, version: u64, links: &[&str]) -> NodeState {
@@ -243,6 +252,32 @@ mod tests {
             ..node("b", 1, &["a"])
         }));
         assert!(topology.is_up(&path(&["a", "b"])));
+    }
+
+    #[test]
+    fn ways_to_a_server_as_it_was_before_it_was_started_again_are_tried_one_after_the_other() {
+        let mut topology = Topology::default();
+        topology.insert(node("a", 1, &["b"]));
+        topology.insert(node("b", 1, &["a"]));
+        let way = |incarnation| Route {
+            room: RoomName::new("room"),
+            life: Life {
+                incarnation,
+                serial: 1,
+            },
+            path: path(&["a", "b"]).into(),
+            rtt_ms: 1,
+            media: true,
+            silent: false,
+        };
+        assert!(topology.leads(&way(1)));
+        topology.insert(NodeState {
+            incarnation: 2,
+            ..node("a", 1, &["b"])
+        });
+        assert!(!topology.leads(&way(1)));
+        // News of the server may be slower than news of the room.
+        assert!(topology.leads(&way(2)) && topology.leads(&way(3)));
     }
 
     #[test]
