@@ -225,12 +225,13 @@ pub struct Mesh {
     /// Where tracks are published: no other origin can claim to.
     tracks: HashMap<TrackId, (RoomName, NodeId)>,
     outputs: VecDeque<Output>,
-    /// The last serial of a life, number of a data message, version of our own state, and number of
-    /// a `Follow`.
+    /// The last serial of a life, number of a data message, version of our own state, number of a
+    /// `Follow`, and version of the state of a room.
     serial: u64,
     number: u64,
     version: u64,
     follows: u64,
+    stated: u64,
 }
 
 /// What an origin has to know when something happens to it, and where it says what follows.
@@ -275,6 +276,7 @@ impl Mesh {
             number: 0,
             version: 0,
             follows: 0,
+            stated: 0,
         }
     }
 

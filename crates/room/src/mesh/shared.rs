@@ -115,10 +115,12 @@ impl Mesh {
         closed: bool,
     ) {
         let shared = self.rooms.entry(room.clone()).or_default();
-        let version = shared.state.as_ref().map_or(0, |state| state.version);
+        let known = shared.state.as_ref().map_or(0, |state| state.version);
+        // What we have said before may have been forgotten here, and not elsewhere.
+        self.stated = known.max(self.stated).saturating_add(1);
         shared.state = Some(RoomState {
             room: room.clone(),
-            version: version.saturating_add(1),
+            version: self.stated,
             node: self.config.node.clone(),
             incarnation: self.config.incarnation,
             metadata,
@@ -134,8 +136,18 @@ impl Mesh {
         let Some(shared) = self.rooms.get_mut(&room) else {
             return;
         };
-        let known = shared.state.as_ref();
-        if !state.node.is_sound() || known.is_some_and(|known| !state.is_newer_than(known)) {
+        if !state.node.is_sound() {
+            return;
+        }
+        if let Some(known) = shared.state.as_ref().filter(|it| !state.is_newer_than(it)) {
+            if known.is_newer_than(&state) {
+                // Whoever says so has not heard of it, or has forgotten it.
+                let message = Message::State(known.clone());
+                self.outputs.push_back(Output::Send {
+                    link: from,
+                    message,
+                });
+            }
             return;
         }
         shared.state = Some(state);
