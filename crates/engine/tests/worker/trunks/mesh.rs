@@ -1,6 +1,6 @@
 //! Servers on one clock, and what travels between them.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,15 @@ const TICK: Duration = Duration::from_millis(1);
 const LATENCY: Duration = Duration::from_millis(10);
 /// From the SSRC of a stream to that of its resends.
 pub(super) const REPAIR: u32 = 1_000_000;
+
+/// What a server has sent over UDP, wherever to.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) from: usize,
+    pub(super) to: SocketAddr,
+    /// The whole of it, if it is STUN.
+    pub(super) stun: Vec<u8>,
+}
 
 /// Two ends of a trunk: which server, and its transport.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +62,20 @@ pub(super) struct Mesh {
     free_at: Instant,
     flying: VecDeque<Flying>,
     hidden: Vec<usize>,
-    /// The port by which others see a server behind a NAT.
-    pub(super) outer_port: u16,
+    /// Of those behind a NAT, whose NAT lets in only what comes from where they have sent to
+    /// (RFC 4787 section 5, "address and port-dependent filtering").
+    guarded: Vec<usize>,
+    /// Outer addresses, and who may send there.
+    holes: HashSet<(SocketAddr, SocketAddr)>,
+    /// The ports by which others see servers behind NATs, whomever these send to.
+    pub(super) outer_ports: [u16; 4],
+    /// Two servers between which nothing travels.
+    pub(super) parted: Option<(usize, usize)>,
+    pub(super) sent: Vec<Sent>,
+    /// Links for which a third server carries messages.
+    introduced: Vec<Link>,
+    /// Reports that it has looked at.
+    carried_on: [usize; 4],
     random: u64,
     next_transport: u64,
 }
@@ -67,7 +88,7 @@ pub(super) fn stream(ssrc: u32, encoding: Spatial) -> FeedStream {
     }
 }
 
-fn address(net: usize) -> SocketAddr {
+pub(super) fn address(net: usize) -> SocketAddr {
     SocketAddr::from(([10, 1, 0, net as u8 + 1], 40_000))
 }
 
@@ -89,7 +110,13 @@ impl Mesh {
             free_at: now,
             flying: VecDeque::new(),
             hidden: Vec::new(),
-            outer_port: 1234,
+            guarded: Vec::new(),
+            holes: HashSet::new(),
+            outer_ports: [1234; 4],
+            parted: None,
+            sent: Vec::new(),
+            introduced: Vec::new(),
+            carried_on: [0; 4],
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             next_transport: 1000,
         }
@@ -98,6 +125,12 @@ impl Mesh {
     /// Puts a server behind a NAT.
     pub(super) fn hide(&mut self, net: usize) {
         self.hidden.push(net);
+    }
+
+    /// Puts a server behind a NAT that lets nobody in who was not sent to.
+    pub(super) fn guard(&mut self, net: usize) {
+        self.hide(net);
+        self.guarded.push(net);
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -119,18 +152,19 @@ impl Mesh {
                 for (path, data) in std::mem::take(&mut self.nets[net].outside) {
                     match path.protocol {
                         Protocol::Udp => self.send(net, path.remote, data),
-                        Protocol::Tcp => self.send_frame(path, data),
+                        Protocol::Tcp => self.send_frame(net, path, data),
                     }
                 }
             }
             self.deliver();
             self.relay();
+            self.introduce_candidates();
         }
         true
     }
 
     /// What connections over TCP do.
-    fn send_frame(&mut self, path: Path, data: Vec<u8>) {
+    fn send_frame(&mut self, from: usize, path: Path, data: Vec<u8>) {
         self.frames += 1;
         if self.cut {
             return;
@@ -140,6 +174,10 @@ impl Mesh {
             return;
         };
         let active = path.local.port() == ACTIVE_TCP_PORT;
+        // No NAT lets connections in.
+        if self.parts(from, to) || active && self.hidden.contains(&to) {
+            return;
+        }
         let (remote, local) = match active {
             true => (SocketAddr::new(path.local.ip(), 50_000), path.remote),
             false => {
@@ -161,6 +199,15 @@ impl Mesh {
     }
 
     fn send(&mut self, from: usize, to: SocketAddr, data: Vec<u8>) {
+        let is_stun = data.first().is_some_and(|first| *first < 4);
+        self.sent.push(Sent {
+            from,
+            to,
+            stun: if is_stun { data.clone() } else { Vec::new() },
+        });
+        if self.hidden.contains(&from) {
+            self.holes.insert((self.outer(from), to));
+        }
         let reached = |net: &usize| match self.hidden.contains(net) {
             true => to == self.outer(*net),
             false => to == address(*net),
@@ -171,7 +218,7 @@ impl Mesh {
         let (datagrams, bytes) = &mut self.carried[from][to];
         (*datagrams, *bytes) = (*datagrams + 1, *bytes + data.len() as u64);
         let media = data.first().is_some_and(|first| (128..192).contains(first));
-        if self.cut || self.no_udp || media && self.chance() < self.loss {
+        if self.parts(from, to) || self.cut || self.no_udp || media && self.chance() < self.loss {
             return;
         }
         let now = self.now();
@@ -204,6 +251,11 @@ impl Mesh {
         });
     }
 
+    fn parts(&self, from: usize, to: usize) -> bool {
+        let between = |(a, b)| [(a, b), (b, a)].contains(&(from, to));
+        self.parted.is_some_and(between)
+    }
+
     /// Servers may as well be workers of one owner, who numbers them as we do.
     fn relay(&mut self) {
         for from in 0..self.nets.len() {
@@ -218,6 +270,7 @@ impl Mesh {
         let mut kept = VecDeque::new();
         for packet in std::mem::take(&mut self.flying) {
             match packet.arrives <= now {
+                true if !self.is_let_in(&packet) => {}
                 true => self.nets[packet.to].throw_over(packet.path, &packet.data),
                 false => kept.push_back(packet),
             }
@@ -226,8 +279,14 @@ impl Mesh {
     }
 
     /// What others see of a server behind a NAT.
-    fn outer(&self, net: usize) -> SocketAddr {
-        SocketAddr::from(([198, 51, 100, net as u8 + 1], self.outer_port))
+    pub(super) fn outer(&self, net: usize) -> SocketAddr {
+        SocketAddr::from(([198, 51, 100, net as u8 + 1], self.outer_ports[net]))
+    }
+
+    fn is_let_in(&self, packet: &Flying) -> bool {
+        let through = (self.outer(packet.to), packet.path.remote);
+        let over_tcp = packet.path.protocol == Protocol::Tcp;
+        over_tcp || !self.guarded.contains(&packet.to) || self.holes.contains(&through)
     }
 
     fn chance(&mut self) -> f64 {
@@ -239,12 +298,59 @@ impl Mesh {
 
     /// One server dials another.
     pub(super) fn link(&mut self, from: usize, to: usize) -> Link {
+        self.link_as(from, to, false)
+    }
+
+    /// Two servers are brought together by a third one.
+    pub(super) fn introduce(&mut self, from: usize, to: usize) -> Link {
+        let link = self.link_as(from, to, true);
+        self.introduced.push(link);
+        link
+    }
+
+    /// Both ends of a link ask a server how it sees them.
+    pub(super) fn reflect(&mut self, link: Link, by: usize) {
+        for (net, transport) in link.ends {
+            self.nets[net].request(Request::Reflect {
+                transport,
+                reflectors: vec![address(by)],
+            });
+        }
+    }
+
+    /// Brings what one end has found out to the other one.
+    fn introduce_candidates(&mut self) {
+        for net in 0..self.nets.len() {
+            let seen = std::mem::replace(&mut self.carried_on[net], self.nets[net].reports.len());
+            let news = self.nets[net].reports[seen..].iter();
+            let news = news.filter_map(|report| match report {
+                Report::Candidate {
+                    transport,
+                    candidate,
+                } => Some((*transport, candidate.clone())),
+                _ => None,
+            });
+            for (from, candidate) in news.collect::<Vec<_>>() {
+                let links = self.introduced.iter();
+                let mut links = links.filter(|link| link.ends.contains(&(net, from)));
+                let link = links.next().expect("a link");
+                let other = link.ends.iter().find(|end| **end != (net, from));
+                let (to, transport) = *other.expect("another end");
+                self.nets[to].request(Request::RemoteCandidate {
+                    transport,
+                    candidate,
+                });
+            }
+        }
+    }
+
+    fn link_as(&mut self, from: usize, to: usize, introduced: bool) -> Link {
         let ends = [(from, true), (to, false)].map(|(net, dials)| {
             self.next_transport += 1;
             let transport = TransportId(self.next_transport);
             self.nets[net].request(Request::OpenTransport {
                 transport,
-                negotiation: Negotiation::Trunk { dials },
+                negotiation: Negotiation::Trunk { dials, introduced },
                 channels: false,
             });
             (net, transport)
