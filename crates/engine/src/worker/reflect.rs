@@ -15,7 +15,7 @@ use super::Worker;
 const MAX_QUESTIONS: usize = 16;
 
 impl Worker {
-    /// STUN, which is rare: everything else passes by here.
+    /// STUN, which is rare, and the only sort of datagram that does not go by its sender alone.
     pub(super) fn handle_stun(&mut self, now: Instant, arrived: Instant, path: Path, data: &[u8]) {
         if self.answer_plain(now, path, data) || self.hear_reflector(path, data) {
             return;

@@ -209,24 +209,36 @@ fn an_introduced_link_without_a_way_goes_on_for_ever() {
 
 #[test]
 fn an_idle_introduced_link_costs_more_than_its_keeping_alive() {
-    let (mut mesh, link) = behind_nats(309);
-    mesh.connect(&[link]);
-    // Until the checks on addresses that lead nowhere are given up.
-    mesh.run(20 * SECOND);
-    mesh.sent.clear();
-    mesh.carried = [[(0, 0); 4]; 4];
-    mesh.run(60 * SECOND);
-    let bits = |from: usize, to: usize| {
-        let (datagrams, bytes) = mesh.carried[from][to];
-        // With the headers of IPv4 and UDP.
-        (bytes + 28 * datagrams) * 8 / 60
-    };
-    let (there, back) = (bits(0, 1), bits(1, 0));
-    println!("an idle introduced link: {there} bit/s there, {back} bit/s back");
-    assert!(there + back <= 2000, "{there} and {back} bit/s");
-    for net in 0..2 {
-        assert_eq!(targets(&mesh, net), [mesh.outer(1 - net)]);
-        assert!(mesh.is_connected(net, link.end(net)));
+    // With one way, and with two, over IPv4 and IPv6, which are both kept.
+    for (seed, dual, most) in [(309, false, 1400), (318, true, 2000)] {
+        let mut mesh = match dual {
+            true => Mesh::dual(seed, 3),
+            false => Mesh::new(seed, 3),
+        };
+        mesh.guard(0);
+        mesh.guard(1);
+        let link = mesh.introduce(0, 1);
+        mesh.reflect(link, 2);
+        mesh.connect(&[link]);
+        // Until the checks on addresses that lead nowhere are given up.
+        mesh.run(20 * SECOND);
+        mesh.sent.clear();
+        mesh.carried = [[(0, 0); 4]; 4];
+        mesh.run(60 * SECOND);
+        let bits = |from: usize, to: usize| {
+            let (datagrams, bytes) = mesh.carried[from][to];
+            // With the headers of IPv4 and UDP.
+            (bytes + 28 * datagrams) * 8 / 60
+        };
+        let (there, back) = (bits(0, 1), bits(1, 0));
+        println!("an idle introduced link: {there} bit/s there, {back} bit/s back");
+        assert!(there + back <= most, "{there} and {back} bit/s");
+        for net in 0..2 {
+            let ways = targets(&mesh, net);
+            assert_eq!(ways.len(), if dual { 2 } else { 1 }, "{ways:?}");
+            assert!(ways.contains(&mesh.outer(1 - net)), "{ways:?}");
+            assert!(mesh.is_connected(net, link.end(net)));
+        }
     }
 }
 

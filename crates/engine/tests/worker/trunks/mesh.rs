@@ -92,11 +92,29 @@ pub(super) fn address(net: usize) -> SocketAddr {
     SocketAddr::from(([10, 1, 0, net as u8 + 1], 40_000))
 }
 
+/// Of servers that have two. No NAT changes it.
+fn second_address(net: usize) -> SocketAddr {
+    SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, net as u16 + 1], 40_000))
+}
+
 impl Mesh {
     pub(super) fn new(seed: u64, servers: usize) -> Mesh {
-        let nets =
-            (0..servers).map(|net| Network::at(address(net), seed + net as u64, Limits::default()));
-        let mut nets: Vec<Network> = nets.collect();
+        Mesh::with_addresses(seed, servers, |net| vec![address(net)])
+    }
+
+    /// Servers with an IPv4 and an IPv6 address.
+    pub(super) fn dual(seed: u64, servers: usize) -> Mesh {
+        let both = |net| vec![address(net), second_address(net)];
+        Mesh::with_addresses(seed, servers, both)
+    }
+
+    fn with_addresses(
+        seed: u64,
+        servers: usize,
+        addresses: impl Fn(usize) -> Vec<SocketAddr>,
+    ) -> Mesh {
+        let net = |net| Network::at_all(&addresses(net), seed + net as u64, Limits::default());
+        let mut nets: Vec<Network> = (0..servers).map(net).collect();
         let now = nets.iter().map(|net| net.now).max().unwrap();
         nets.iter_mut().for_each(|net| net.set_clock(now));
         Mesh {
@@ -208,15 +226,15 @@ impl Mesh {
         if self.hidden.contains(&from) {
             self.holes.insert((self.outer(from), to));
         }
-        let reached = |net: &usize| match self.hidden.contains(net) {
-            true => to == self.outer(*net),
-            false => to == address(*net),
-        };
+        let like = to;
+        let reached = |net: &usize| to == self.seen_as(*net, like);
         let Some(to) = (0..self.nets.len()).find(reached) else {
             return;
         };
         let (datagrams, bytes) = &mut self.carried[from][to];
-        (*datagrams, *bytes) = (*datagrams + 1, *bytes + data.len() as u64);
+        // The header of IPv6 has 20 bytes more than that of IPv4.
+        let longer = if like.is_ipv6() { 20 } else { 0 };
+        (*datagrams, *bytes) = (*datagrams + 1, *bytes + longer + data.len() as u64);
         let media = data.first().is_some_and(|first| (128..192).contains(first));
         if self.parts(from, to) || self.cut || self.no_udp || media && self.chance() < self.loss {
             return;
@@ -234,14 +252,13 @@ impl Mesh {
             self.free_at = free + Duration::from_micros(bits * 1_000_000 / rate);
             arrives = self.free_at + LATENCY;
         }
-        let remote = match self.hidden.contains(&from) {
-            true => self.outer(from),
-            false => address(from),
-        };
         let path = Path {
             protocol: Protocol::Udp,
-            local: address(to),
-            remote,
+            local: match like.is_ipv6() {
+                true => second_address(to),
+                false => address(to),
+            },
+            remote: self.seen_as(from, like),
         };
         self.flying.push_back(Flying {
             arrives,
@@ -283,10 +300,19 @@ impl Mesh {
         SocketAddr::from(([198, 51, 100, net as u8 + 1], self.outer_ports[net]))
     }
 
+    /// What others see of a server, of the family of an address.
+    fn seen_as(&self, net: usize, like: SocketAddr) -> SocketAddr {
+        match (like, self.hidden.contains(&net)) {
+            (SocketAddr::V6(_), _) => second_address(net),
+            (SocketAddr::V4(_), true) => self.outer(net),
+            (SocketAddr::V4(_), false) => address(net),
+        }
+    }
+
     fn is_let_in(&self, packet: &Flying) -> bool {
         let through = (self.outer(packet.to), packet.path.remote);
-        let over_tcp = packet.path.protocol == Protocol::Tcp;
-        over_tcp || !self.guarded.contains(&packet.to) || self.holes.contains(&through)
+        let by_nat = packet.path.protocol == Protocol::Udp && packet.path.remote.is_ipv4();
+        !by_nat || !self.guarded.contains(&packet.to) || self.holes.contains(&through)
     }
 
     fn chance(&mut self) -> f64 {
