@@ -145,6 +145,19 @@ fn introduced_servers_whose_network_blocks_udp_cannot_be_linked() {
 }
 
 #[test]
+fn messages_that_come_late_keep_two_servers_apart() {
+    let mut mesh = Mesh::new(319, 3);
+    mesh.guard(0);
+    mesh.guard(1);
+    let link = mesh.introduce_slowly(0, 1, 4 * SECOND);
+    mesh.run(2 * SECOND);
+    mesh.reflect(link, 2);
+    let at = mesh.now();
+    mesh.connect(&[link]);
+    assert!(mesh.now() - at < SECOND);
+}
+
+#[test]
 fn a_direct_way_that_is_blocked_is_tried_for_ever() {
     // Blocked; or neither knows how it is seen.
     for blocked in [true, false] {

@@ -324,12 +324,17 @@ impl Mesh {
 
     /// One server dials another.
     pub(super) fn link(&mut self, from: usize, to: usize) -> Link {
-        self.link_as(from, to, false)
+        self.link_as((from, to), false, Duration::ZERO)
     }
 
     /// Two servers are brought together by a third one.
     pub(super) fn introduce(&mut self, from: usize, to: usize) -> Link {
-        let link = self.link_as(from, to, true);
+        self.introduce_slowly(from, to, Duration::ZERO)
+    }
+
+    /// Each message takes so long.
+    pub(super) fn introduce_slowly(&mut self, from: usize, to: usize, by: Duration) -> Link {
+        let link = self.link_as((from, to), true, by);
         self.introduced.push(link);
         link
     }
@@ -370,7 +375,7 @@ impl Mesh {
         }
     }
 
-    fn link_as(&mut self, from: usize, to: usize, introduced: bool) -> Link {
+    fn link_as(&mut self, (from, to): (usize, usize), introduced: bool, slow: Duration) -> Link {
         let ends = [(from, true), (to, false)].map(|(net, dials)| {
             self.next_transport += 1;
             let transport = TransportId(self.next_transport);
@@ -383,6 +388,7 @@ impl Mesh {
         });
         self.run(TICK);
         for (one, other) in [(0, 1), (1, 0)] {
+            self.run(slow);
             let said = self.parameters(ends[one]);
             let (net, transport) = ends[other];
             self.nets[net].request(Request::TrunkParameters {
