@@ -150,6 +150,11 @@ pub enum Negotiation {
         /// This end looks for the other one, which must be reachable. It believes the addresses
         /// that the other end tells, so that must be a server that the operator has chosen.
         dials: bool,
+        /// A third server has brought the two together, and neither may be reachable from outside:
+        /// both look for each other, as NATs let in only what comes from where they have sent to.
+        /// So both believe a few of the addresses that the other end tells, and both can be told of
+        /// reflectors, [`Request::Reflect`]. One that has not come up after 18 seconds is closed.
+        introduced: bool,
     },
 }
 
@@ -163,7 +168,8 @@ pub struct TrunkParameters {
     /// Of its DTLS certificate: `sha-256 AA:BB:…`.
     pub fingerprint: String,
     /// `candidate:…`, RFC 8839 section 5.1, the best first. Of those of the end that is dialled a
-    /// few are used, of the other end none.
+    /// few are used, of the other end none; of introduced ends a few of both.
+    /// [`Report::Candidate`] may add to them.
     pub candidates: Vec<String>,
 }
 
@@ -240,12 +246,23 @@ pub enum Request {
         parameters: TrunkParameters,
     },
     /// A trickled candidate (`candidate:…`). One that does not parse is ignored: browsers hide
-    /// addresses behind `.local` names, and are then found by their peer-reflexive candidate.
+    /// addresses behind `.local` names, and are then found by their peer-reflexive candidate. That
+    /// of a trunk is of use only after [`Request::TrunkParameters`].
     RemoteCandidate {
         /// For which peer connection.
         transport: TransportId,
         /// The candidate attribute's text.
         candidate: String,
+    },
+    /// Some who can tell how an introduced end of a trunk is seen from outside: the UDP media
+    /// addresses of other servers like this one, or any STUN server (RFC 8489). The first four that
+    /// are named for a transport are asked, now and whenever it is interrupted. What they say comes
+    /// as [`Report::Candidate`]; who does not answer is given up after 7.5 seconds.
+    Reflect {
+        /// For which peer connection.
+        transport: TransportId,
+        /// Who is asked.
+        reflectors: Vec<SocketAddr>,
     },
     /// The peer has lost its network, and perhaps our last offer: repeat that if its answer has
     /// not come, and offer again with new ICE credentials (only with [`Negotiation::WeOffer`]).
@@ -430,6 +447,14 @@ pub enum Report {
         transport: TransportId,
         /// To be brought to the other end.
         parameters: TrunkParameters,
+    },
+    /// A further address under which this end of a trunk may be reached: its NAT's
+    /// ([`Request::Reflect`]).
+    Candidate {
+        /// Which peer connection.
+        transport: TransportId,
+        /// `candidate:…`, to be brought to the other end as [`Request::RemoteCandidate`].
+        candidate: String,
     },
     /// A session description, or what was said about a trunk, could not be used. The peer
     /// connection goes on as it was.

@@ -10,6 +10,7 @@ use umbrella_media::{Delivery, Kind, Layer, Spatial};
 
 use crate::api::*;
 use crate::demux::requested_ufrag;
+use crate::reflect::{Answer, Asked, TransactionId, read_answer};
 use crate::secure::DatagramKind;
 use crate::worker::{Identity, Worker, WorkerConfig};
 
@@ -17,12 +18,22 @@ pub use crate::egress::fuzzing::{feedback, header};
 pub use crate::secure::fuzzing::{correcting, opening};
 pub use crate::transport::sdp::fuzzing::description;
 
-/// Looks for our user name in a datagram. What comes after the first byte is also the name in a
-/// proper request, behind as many attributes as that byte says.
+/// Looks for our user name in a datagram, or for a plain request or answer. What comes after the
+/// first byte is also the name in a proper request, behind as many attributes as that byte says.
 ///
 /// # Panics
-/// If a name is found that is not there, or one that is there is not found.
+/// If a name is found that is not there, or one that is there is not found; if a check is taken for
+/// a plain request, or the answer to one is large or says something else.
 pub fn stun(data: &[u8]) {
+    let _ = read_answer(data);
+    if let Some(asked) = Asked::read(data) {
+        assert_eq!(requested_ufrag(data), None);
+        let from = SocketAddr::from(([192, 0, 2, 1], 5000));
+        let answer = Answer::new(from, asked);
+        assert!(answer.bytes().len() <= data.len() + 12);
+        let seen_as = read_answer(answer.bytes()).map(|(_, seen_as)| seen_as);
+        assert_eq!(seen_as, Some(from));
+    }
     if let Some(name) = requested_ufrag(data) {
         let named = [name.as_bytes(), b":"].concat();
         assert!(data.windows(named.len()).any(|window| window == named));
@@ -34,6 +45,7 @@ pub fn stun(data: &[u8]) {
     let request = request(&name, before);
     let ours = name.split_once(':').map(|(ours, _)| ours);
     assert_eq!(requested_ufrag(&request), ours);
+    assert_eq!(Asked::read(&request), None);
     for end in 0..request.len() {
         assert_eq!(requested_ufrag(&request[..end]), None, "cut at {end}");
     }
@@ -90,6 +102,8 @@ struct Rig {
     /// Producers that outlive their transports.
     feeds: HashSet<ProducerId>,
     statistics: Option<Box<Statistics>>,
+    /// The last question to a reflector.
+    question: Option<(Path, TransactionId)>,
     next: u64,
 }
 
@@ -119,6 +133,7 @@ impl Rig {
             sections: Vec::new(),
             feeds: HashSet::new(),
             statistics: None,
+            question: None,
             next: 0,
         }
     }
@@ -228,13 +243,21 @@ impl Rig {
         let request = match step {
             0 | 1 => Request::OpenTransport {
                 transport,
-                negotiation: Negotiation::Trunk { dials: step == 1 },
+                negotiation: Negotiation::Trunk {
+                    dials: step == 1,
+                    introduced: whom & 64 != 0,
+                },
                 channels: whom & 128 != 0,
             },
             2 | 3 => Request::TrunkParameters {
                 transport,
                 parameters: parameters(&text, step == 3),
             },
+            4 if whom & 128 != 0 => Request::Reflect {
+                transport,
+                reflectors: body.iter().map(|it| path(u64::from(*it)).remote).collect(),
+            },
+            4 if whom & 32 != 0 => return self.answer_question(body),
             4 => Request::RemoteCandidate {
                 transport,
                 candidate: text,
@@ -281,6 +304,19 @@ impl Rig {
         self.request(request);
     }
 
+    /// A reflector answers.
+    fn answer_question(&mut self, body: &[u8]) {
+        let Some((path, id)) = self.question else {
+            return;
+        };
+        let seen_as = match body {
+            [a, b, c, d, port, ..] => SocketAddr::from(([*a, *b, *c, *d], u16::from(*port))),
+            _ => SocketAddr::from(([203, 0, 113, 9], 40_000)),
+        };
+        let asked = Asked::plain(id);
+        self.datagram(path, Answer::new(seen_as, asked).bytes());
+    }
+
     fn request(&mut self, request: Request) {
         if let Request::OpenTransport { transport, .. } = &request {
             self.open.entry(*transport).or_default();
@@ -314,7 +350,12 @@ impl Rig {
     }
 
     fn take_transmits(&mut self) {
-        for datagram in self.worker.transmits().flat_map(|t| t.datagrams()) {
+        let transmits = self.worker.transmits();
+        let datagrams = transmits.flat_map(|t| t.datagrams().map(move |it| (t.path, it)));
+        for (path, datagram) in datagrams {
+            if let Some(id) = question_of(datagram) {
+                self.question = Some((path, id));
+            }
             let kind = DatagramKind::of(datagram);
             let plain = matches!(kind, DatagramKind::Stun | DatagramKind::Dtls);
             assert!(plain, "{kind:?} leaves without keys");
@@ -347,6 +388,7 @@ impl Rig {
             Report::Connected { .. } => panic!("nobody knows the keys"),
             Report::Statistics(statistics) => self.statistics = Some(statistics),
             Report::Refused { .. }
+            | Report::Candidate { .. }
             | Report::SectionsWanted { .. }
             | Report::Interrupted { .. }
             | Report::ProducerCodec { .. }
@@ -423,6 +465,12 @@ fn parameters(text: &str, proper: bool) -> TrunkParameters {
         fingerprint: line(&format!("sha-256 {}", ["A0"; 32].join(":"))),
         candidates: lines.collect(),
     }
+}
+
+/// The name of a plain request.
+fn question_of(datagram: &[u8]) -> Option<TransactionId> {
+    Asked::read(datagram)?;
+    datagram.get(8..20)?.try_into().ok()
 }
 
 /// Three bytes each.

@@ -17,6 +17,7 @@ pub mod egress;
 pub mod fuzzing;
 mod meter;
 mod producer;
+mod reflect;
 pub mod secure;
 mod totals;
 mod transport;

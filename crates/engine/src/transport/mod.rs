@@ -131,7 +131,10 @@ impl Transport {
                 let config = config::rtc_config(common.certificate, common.limits);
                 (config, false)
             }
-            Mode::Trunk { dials } => (trunk::rtc_config(common.certificate, dials), dials),
+            Mode::Trunk { dials, introduced } => {
+                let config = trunk::rtc_config(common.certificate, dials, introduced);
+                (config, dials)
+            }
         };
         let mut connection = Connection::build(config, common.crypto, now)?;
         for (protocol, base) in bases(common.addresses) {
@@ -150,11 +153,13 @@ impl Transport {
         let (role, trunk) = match mode {
             Mode::PeerOffers => (Role::Answerer(Default::default()), None),
             Mode::WeOffer => (Role::Offerer(Offerer::new(channels)), None),
-            Mode::Trunk { dials } => {
-                let trunk = Trunk::new(connection.rtc(), dials, common.addresses, now);
+            Mode::Trunk { dials, introduced } => {
+                let trunk = Trunk::new(connection.rtc(), dials, introduced, common.addresses, now);
                 (Role::Nobody, Some(Box::new(trunk)))
             }
         };
+        let patience = trunk.as_ref().and_then(|it| it.patience());
+        let patience = patience.unwrap_or(common.limits.connect_timeout);
         let egress = EgressConfig {
             cname: CNAME.into(),
             clock: common.clock,
@@ -168,7 +173,7 @@ impl Transport {
             channels: Channels::default(),
             trunk,
             life: Life::Connecting {
-                until: now + common.limits.connect_timeout,
+                until: now + patience.min(common.limits.connect_timeout),
             },
             clock: PublisherClock::default(),
             sources: HashMap::new(),

@@ -17,11 +17,12 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 use umbrella_media::{Kind, Spatial};
 
 use crate::api::{
-    ACTIVE_TCP_PORT, BranchStream, FeedStream, LocalAddress, Protocol, TrunkParameters,
+    ACTIVE_TCP_PORT, BranchStream, FeedStream, LocalAddress, Path, Protocol, TrunkParameters,
 };
 use crate::arena::Key;
 use crate::egress::{ExtensionIds, Opened, Resends, StreamConfig};
 use crate::producer::Producer;
+use crate::reflect::Bucket;
 
 use super::sdp::write::candidate_lines;
 use super::{Life, Transport, config};
@@ -31,6 +32,25 @@ use super::{Life, Transport, config};
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// Addresses of the other server that are tried.
 const MAX_CANDIDATES: usize = 16;
+/// Reflectors that are asked for one connection.
+const MAX_REFLECTORS: usize = 4;
+/// Addresses under which they may see us. A NAT that restarts adds one.
+const MAX_REFLEXIVE: usize = 16;
+/// Addresses of which the other end has not told, but checks come from them: that of a NAT which
+/// has restarted, or what somebody makes up who wants us to send to others. So many are listened to
+/// at first, and one more each time.
+const STRANGERS: u32 = 8;
+const STRANGER_INTERVAL: Duration = Duration::from_secs(10);
+/// An introduced connection that has not come up by then will not: there is a hole in both NATs as
+/// soon as each end has sent, or there never is.
+const INTRODUCED_PATIENCE: Duration = Duration::from_secs(18);
+/// How often each end of an introduced connection checks that the other one consents (RFC 7675
+/// section 5.1), and how many checks in a row are lost before the path is given up. Both ends do
+/// it, and for each pair of addresses that works, so that str0m's three seconds would cost more than
+/// all else on an idle link. It is given up 22 to 30 seconds after the last answer; the RFC wants no
+/// more than 30.
+const CONSENT_INTERVAL: Duration = Duration::from_millis(7500);
+const MAX_CHECKS_LOST: usize = 6;
 /// If there is no path over UDP by then, TCP is tried as well. Media over TCP wait for whatever was
 /// lost before them, so nobody should have them who need not.
 const TCP_AFTER: Duration = Duration::from_secs(4);
@@ -67,10 +87,19 @@ const H264_PROFILE: u32 = 0x42_e01f;
 #[derive(Debug)]
 pub(crate) struct Trunk {
     dials: bool,
+    /// Both ends look for each other.
+    introduced: bool,
     /// The other end's parameters have come.
     met: bool,
     /// Candidates that were taken.
     candidates: Vec<(Protocol, SocketAddr)>,
+    /// Where checks came from though they are no candidate, the oldest first.
+    strangers: VecDeque<(Protocol, SocketAddr)>,
+    welcome: Bucket,
+    /// Who may be asked how it sees us.
+    reflectors: Vec<SocketAddr>,
+    /// How we are seen from outside, and by which socket of ours.
+    reflexive: Vec<(SocketAddr, SocketAddr)>,
     /// From where connections over TCP are made.
     active: Vec<SocketAddr>,
     /// Candidates over TCP wait until then for a path over UDP; `None` once they need not.
@@ -114,6 +143,7 @@ impl Trunk {
     pub(super) fn new(
         rtc: &mut Rtc,
         dials: bool,
+        introduced: bool,
         addresses: &[LocalAddress],
         now: Instant,
     ) -> Trunk {
@@ -127,14 +157,24 @@ impl Trunk {
         api.declare_stream_tx(ssrc, None, AUDIO.into(), None);
         Trunk {
             dials,
+            introduced,
             met: false,
             candidates: Vec::new(),
+            strangers: VecDeque::new(),
+            welcome: Bucket::new(STRANGER_INTERVAL, STRANGERS),
+            reflectors: Vec::new(),
+            reflexive: Vec::new(),
             active: active_addresses(addresses),
             tcp_at: dials.then(|| now + TCP_AFTER),
             held: Vec::new(),
             declared: HashMap::new(),
             leaving: VecDeque::new(),
         }
+    }
+
+    /// How long it is tried at most to bring it up.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.introduced.then_some(INTRODUCED_PATIENCE)
     }
 
     /// The stream with an SSRC, if a feed expects it.
@@ -182,10 +222,14 @@ impl Trunk {
 /// the other server has told. That is safe because this server's operator has entered that server;
 /// still it is believed a few addresses only. The end that is dialled stays lite, for the reasons
 /// that [`config::rtc_config`] gives: it answers, and sends nowhere by itself.
-pub(super) fn rtc_config(certificate: &DtlsCert, dials: bool) -> RtcConfig {
+///
+/// Where the two were introduced to each other, both may be behind NATs, which let in only what
+/// comes from where they have sent to. So both must check, and both believe a few addresses; each
+/// has heard of the other from a server that its operator has chosen.
+pub(super) fn rtc_config(certificate: &DtlsCert, dials: bool, introduced: bool) -> RtcConfig {
     let mut config = RtcConfig::new()
         .set_rtp_mode(true)
-        .set_ice_lite(!dials)
+        .set_ice_lite(!dials && !introduced)
         .set_dtls_cert(certificate.clone())
         .clear_codecs()
         // RED can be had in no other way. Its number and that of Opus are in the test below.
@@ -196,6 +240,10 @@ pub(super) fn rtc_config(certificate: &DtlsCert, dials: bool) -> RtcConfig {
         .set_rtcp_report_interval_audio(REPORT_INTERVAL)
         .set_extension_map(extensions());
     add_video(config.codec_config());
+    if introduced {
+        config.set_max_stun_rto(CONSENT_INTERVAL);
+        config.set_max_stun_retransmits(MAX_CHECKS_LOST);
+    }
     config
 }
 
@@ -291,11 +339,16 @@ impl Transport {
         Ok(())
     }
 
-    /// An address of the other end. Only the end that dials has any use for it.
+    /// An address of the other end. Where the two were not introduced, only the end that dials has
+    /// any use for it.
     pub(crate) fn add_remote_candidate(&mut self, text: &str) {
         /// Real ones are about 100 bytes long.
         const MAX_LENGTH: usize = 512;
-        let Some(trunk) = self.trunk.as_mut().filter(|it| it.dials && it.met) else {
+        let Some(trunk) = self
+            .trunk
+            .as_mut()
+            .filter(|it| (it.dials || it.introduced) && it.met)
+        else {
             return;
         };
         if text.len() > MAX_LENGTH {
@@ -307,13 +360,12 @@ impl Transport {
         let address = candidate.addr();
         let protocol = match (candidate.proto(), candidate.tcptype()) {
             (WireProtocol::Udp, _) => Protocol::Udp,
-            (WireProtocol::Tcp, Some(TcpType::Passive)) => Protocol::Tcp,
+            // The end that dials makes the connection.
+            (WireProtocol::Tcp, Some(TcpType::Passive)) if trunk.dials => Protocol::Tcp,
             (WireProtocol::Tcp | WireProtocol::SslTcp | WireProtocol::Tls, _) => return,
         };
-        let usable =
-            address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast();
         let many = trunk.candidates.len() >= MAX_CANDIDATES;
-        if !usable || many || trunk.candidates.contains(&(protocol, address)) {
+        if !is_usable(address) || many || trunk.candidates.contains(&(protocol, address)) {
             return;
         }
         trunk.candidates.push((protocol, address));
@@ -322,6 +374,69 @@ impl Transport {
         } else {
             self.connection.rtc().add_remote_candidate(candidate);
         }
+    }
+
+    /// Whether STUN from there is listened to. An agent that is not lite checks in turn where
+    /// requests come from, and who sends them can make that up.
+    pub(crate) fn listens_to(&mut self, now: Instant, path: Path, stun: &[u8]) -> bool {
+        const BINDING_REQUEST: [u8; 2] = [0, 1];
+        let in_use = self.connection.path().map(|it| it.remote);
+        let Some(trunk) = self.trunk.as_mut().filter(|it| it.introduced) else {
+            return true;
+        };
+        let from = (path.protocol, path.remote);
+        let known = trunk.candidates.contains(&from)
+            || trunk.strangers.contains(&from)
+            || in_use == Some(path.remote);
+        if known || !stun.starts_with(&BINDING_REQUEST) {
+            return true;
+        }
+        let welcome = trunk.welcome.take(now);
+        if welcome {
+            if trunk.strangers.len() >= STRANGERS as usize {
+                trunk.strangers.pop_front();
+            }
+            trunk.strangers.push_back(from);
+        }
+        welcome
+    }
+
+    /// Who may be asked how it sees us. Only both ends of an introduced trunk have any use for it.
+    pub(crate) fn add_reflectors(&mut self, reflectors: &[SocketAddr]) {
+        let Some(trunk) = self.trunk.as_mut().filter(|it| it.introduced) else {
+            return;
+        };
+        for reflector in reflectors {
+            if is_usable(*reflector)
+                && trunk.reflectors.len() < MAX_REFLECTORS
+                && !trunk.reflectors.contains(reflector)
+            {
+                trunk.reflectors.push(*reflector);
+            }
+        }
+    }
+
+    pub(crate) fn reflectors(&self) -> &[SocketAddr] {
+        self.trunk.as_ref().map_or(&[], |it| &it.reflectors)
+    }
+
+    /// A reflector sees our socket at `base` under this address. The candidate for the other end,
+    /// if that is news (RFC 8445 section 5.1.1.2).
+    pub(crate) fn add_reflexive(
+        &mut self,
+        seen_as: SocketAddr,
+        base: SocketAddr,
+    ) -> Option<String> {
+        let trunk = self.trunk.as_mut()?;
+        let known = trunk.reflexive.contains(&(seen_as, base));
+        if known || !is_usable(seen_as) || trunk.reflexive.len() >= MAX_REFLEXIVE {
+            return None;
+        }
+        // One that str0m refuses (another family than the base, broadcast) is a lie.
+        let candidate = Candidate::server_reflexive(seen_as, base, "udp").ok()?;
+        trunk.reflexive.push((seen_as, base));
+        let candidate = self.connection.rtc().add_local_candidate(candidate)?;
+        Some(candidate.to_sdp_string())
     }
 
     /// When TCP is to be tried.
@@ -458,6 +573,11 @@ impl Transport {
     }
 }
 
+/// Whether datagrams can go there.
+fn is_usable(address: SocketAddr) -> bool {
+    address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast()
+}
+
 /// One for each address family: a connection finds its own way out.
 fn active_addresses(addresses: &[LocalAddress]) -> Vec<SocketAddr> {
     let families = [SocketAddr::is_ipv4, SocketAddr::is_ipv6];
@@ -505,7 +625,7 @@ mod tests {
             .dtls_provider
             .generate_certificate()
             .expect("a certificate");
-        let mut config = rtc_config(&certificate, true);
+        let mut config = rtc_config(&certificate, true, false);
         let params = config.codec_config().params().iter();
         let table: Vec<(u8, Option<u8>, Option<u8>)> = params
             .map(|p| (*p.pt(), p.resend().map(|pt| *pt), p.red().map(|pt| *pt)))

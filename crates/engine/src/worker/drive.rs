@@ -129,7 +129,7 @@ impl Worker {
 
     /// A connection cannot go on. A handshake for which there was no path fails about when the
     /// search for one is given up.
-    fn end_broken(&mut self, key: Key<Transport>, error: &ConnectionError) {
+    pub(super) fn end_broken(&mut self, key: Key<Transport>, error: &ConnectionError) {
         let path = self.transports.get(key).and_then(|it| it.connection.path());
         match path {
             Some(_) => self.end(key, &error.to_string()),
@@ -173,7 +173,8 @@ impl Worker {
         if DatagramKind::of(&datagram.data) == DatagramKind::Stun {
             // An ICE-lite agent only ever answers, and str0m answers only those that know our
             // password. The end of a trunk that dials asks, at addresses of a server that its
-            // operator has chosen. An address that serves a living connection stays with it all the same.
+            // operator has chosen; both ends of an introduced one ask, at a few addresses. One that
+            // serves a living connection stays with it all the same.
             let taken = self.demux.owner(path).filter(|owner| *owner != key);
             let lives = taken.and_then(|owner| self.transports.get(owner));
             if !lives.is_some_and(Transport::is_connected) {
@@ -316,6 +317,8 @@ impl Worker {
                 transport.life = Life::Interrupted { until };
                 self.reports
                     .push_back(Report::Interrupted { transport: id });
+                // A NAT may see us under another address now.
+                self.ask_reflectors(now, key);
             }
             (IceConnectionState::Disconnected, Life::Interrupted { .. }) => {}
         }

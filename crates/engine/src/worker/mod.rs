@@ -5,6 +5,7 @@ mod drive;
 mod forward;
 mod media;
 mod mirror;
+mod reflect;
 mod requests;
 mod statistics;
 mod trunk;
@@ -27,7 +28,8 @@ use crate::deadline::Deadlines;
 use crate::demux::Demux;
 use crate::egress::{NtpClock, Slab};
 use crate::producer::Producer;
-use crate::secure::Crypto;
+use crate::reflect::Reflection;
+use crate::secure::{Crypto, DatagramKind};
 use crate::totals::{ByKind, Totals};
 use crate::transport::{Common, Touched, Transport};
 
@@ -103,6 +105,8 @@ pub struct Worker {
     /// Producers of other workers that have not answered yet, and when they are asked again.
     awaited: HashMap<ProducerId, Awaited>,
     ask_homes_at: Option<Instant>,
+    /// How others see us.
+    reflection: Reflection,
     /// To other workers.
     relays: VecDeque<(usize, Relay)>,
     reports: VecDeque<Report>,
@@ -186,6 +190,7 @@ impl Worker {
             levels_at: None,
             awaited: HashMap::new(),
             ask_homes_at: None,
+            reflection: Reflection::new(),
             relays: VecDeque::new(),
             reports: VecDeque::new(),
             out: Outgoing::default(),
@@ -235,6 +240,7 @@ impl Worker {
             self.requests.next(),
             self.levels_at,
             self.ask_homes_at,
+            self.reflection.next(),
         ];
         let next = next.into_iter().flatten().min().unwrap_or(now + IDLE);
         Output::Timeout(next.max(now))
@@ -258,6 +264,10 @@ impl Worker {
         self.counts.datagrams.0 += 1;
         self.counts.bytes.0 += data.len() as u64;
         let path = Transport::normalize(path, &self.config.addresses);
+        if DatagramKind::of(data) == DatagramKind::Stun {
+            self.handle_stun(now, arrived, path, data);
+            return;
+        }
         let Some(key) = self.demux.route(path, data) else {
             self.counts.strays += 1;
             return;
@@ -286,6 +296,7 @@ impl Worker {
         if self.ask_homes_at.is_some_and(|at| at <= now) {
             self.ask_homes(now);
         }
+        self.ask_due(now);
     }
 
     fn report_levels(&mut self) {

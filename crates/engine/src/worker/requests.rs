@@ -53,11 +53,15 @@ impl Worker {
             Request::TrunkParameters {
                 transport,
                 parameters,
-            } => self.meet(transport, &parameters),
+            } => self.meet(now, transport, &parameters),
             Request::RemoteCandidate {
                 transport,
                 candidate,
             } => self.remote_candidate(transport, &candidate),
+            Request::Reflect {
+                transport,
+                reflectors,
+            } => self.reflect(now, transport, &reflectors),
             Request::RestartIce { transport } => self.restart_ice(transport),
             Request::CloseTransport { transport } => {
                 if let Some(key) = self.transport_keys.get(&transport) {
@@ -113,6 +117,7 @@ impl Worker {
             | Request::RemoteAnswer { .. }
             | Request::TrunkParameters { .. }
             | Request::RemoteCandidate { .. }
+            | Request::Reflect { .. }
             | Request::RestartIce { .. }
             | Request::CloseTransport { .. }
             | Request::SendData { .. }
@@ -162,6 +167,7 @@ impl Worker {
             | Request::RemoteAnswer { .. }
             | Request::TrunkParameters { .. }
             | Request::RemoteCandidate { .. }
+            | Request::Reflect { .. }
             | Request::RestartIce { .. }
             | Request::CloseTransport { .. }
             | Request::SendData { .. }
@@ -296,6 +302,7 @@ impl Worker {
             self.stop_waiting(|waiting| waiting.transport == transport.id);
         }
         self.demux.forget(key);
+        self.reflection.forget(key);
         self.deadlines.forget(key);
     }
 

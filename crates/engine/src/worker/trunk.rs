@@ -19,7 +19,7 @@ use super::Worker;
 /// Connections.
 impl Worker {
     /// How the other end of a trunk is reached.
-    pub(super) fn meet(&mut self, id: TransportId, parameters: &TrunkParameters) {
+    pub(super) fn meet(&mut self, now: Instant, id: TransportId, parameters: &TrunkParameters) {
         let Some(key) = self.transport_keys.get(&id).copied() else {
             return;
         };
@@ -28,6 +28,9 @@ impl Worker {
         };
         if let Err(error) = transport.meet(parameters) {
             self.refuse_trunk(id, error);
+        } else if let Err(error) = transport.connection.handle_timeout(now) {
+            // An agent that is told no time says of none at which it wants to check.
+            self.end_broken(key, &error);
         }
         self.touch(key);
     }

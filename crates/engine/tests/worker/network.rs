@@ -106,15 +106,21 @@ impl Network {
     }
 
     pub(crate) fn at(address: SocketAddr, seed: u64, limits: Limits) -> Network {
-        let reached_at = address;
+        Network::at_all(&[address], seed, limits)
+    }
+
+    /// A worker with several addresses, the first of which peers use.
+    pub(crate) fn at_all(addresses: &[SocketAddr], seed: u64, limits: Limits) -> Network {
+        let reached_at = addresses[0];
         let now = Instant::now() + Duration::from_secs(3600);
-        let address = |protocol| LocalAddress {
+        let address = |protocol, at: &SocketAddr| LocalAddress {
             protocol,
-            advertised: reached_at,
-            base: reached_at,
+            advertised: *at,
+            base: *at,
         };
+        let over = |protocol| addresses.iter().map(move |at| address(protocol, at));
         let config = WorkerConfig {
-            addresses: vec![address(Protocol::Udp), address(Protocol::Tcp)],
+            addresses: over(Protocol::Udp).chain(over(Protocol::Tcp)).collect(),
             limits,
             identity: Identity::generate().unwrap(),
         };

@@ -1,5 +1,6 @@
 //! Several servers, and links between them.
 
+mod introduced;
 mod mesh;
 
 use std::time::{Duration, SystemTime};
@@ -116,7 +117,7 @@ fn a_router_that_restarts_ends_the_media_of_a_link() {
     mesh.branch(1, link.end(1), track.producer, stream, Delivery::FULL);
     mesh.consume(0, viewer, feed);
     mesh.run(3 * SECOND);
-    mesh.outer_port = 4321;
+    mesh.outer_ports[0] = 4321;
     // An ICE-lite end gives up the old path after fifteen seconds without a check on it.
     mesh.run(16 * SECOND);
     let at = mesh.now();

@@ -229,7 +229,10 @@ mod tests {
             connected: [None, None],
         };
         for worker in 0..2 {
-            let negotiation = Negotiation::Trunk { dials: worker == 0 };
+            let negotiation = Negotiation::Trunk {
+                dials: worker == 0,
+                introduced: false,
+            };
             ends.ask(
                 worker,
                 Request::OpenTransport {

@@ -477,6 +477,7 @@ impl State {
                 *channel != Channel::Reliable || self.backlog.len() >= REPORT_BACKLOG
             }
             Report::TrunkParameters { .. }
+            | Report::Candidate { .. }
             | Report::Answer { .. }
             | Report::Offer { .. }
             | Report::Refused { .. }

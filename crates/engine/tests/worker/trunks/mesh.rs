@@ -1,6 +1,6 @@
 //! Servers on one clock, and what travels between them.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,15 @@ const TICK: Duration = Duration::from_millis(1);
 const LATENCY: Duration = Duration::from_millis(10);
 /// From the SSRC of a stream to that of its resends.
 pub(super) const REPAIR: u32 = 1_000_000;
+
+/// What a server has sent over UDP, wherever to.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) from: usize,
+    pub(super) to: SocketAddr,
+    /// The whole of it, if it is STUN.
+    pub(super) stun: Vec<u8>,
+}
 
 /// Two ends of a trunk: which server, and its transport.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +62,20 @@ pub(super) struct Mesh {
     free_at: Instant,
     flying: VecDeque<Flying>,
     hidden: Vec<usize>,
-    /// The port by which others see a server behind a NAT.
-    pub(super) outer_port: u16,
+    /// Of those behind a NAT, whose NAT lets in only what comes from where they have sent to
+    /// (RFC 4787 section 5, "address and port-dependent filtering").
+    guarded: Vec<usize>,
+    /// Outer addresses, and who may send there.
+    holes: HashSet<(SocketAddr, SocketAddr)>,
+    /// The ports by which others see servers behind NATs, whomever these send to.
+    pub(super) outer_ports: [u16; 4],
+    /// Two servers between which nothing travels.
+    pub(super) parted: Option<(usize, usize)>,
+    pub(super) sent: Vec<Sent>,
+    /// Links for which a third server carries messages.
+    introduced: Vec<Link>,
+    /// Reports that it has looked at.
+    carried_on: [usize; 4],
     random: u64,
     next_transport: u64,
 }
@@ -67,15 +88,33 @@ pub(super) fn stream(ssrc: u32, encoding: Spatial) -> FeedStream {
     }
 }
 
-fn address(net: usize) -> SocketAddr {
+pub(super) fn address(net: usize) -> SocketAddr {
     SocketAddr::from(([10, 1, 0, net as u8 + 1], 40_000))
+}
+
+/// Of servers that have two. No NAT changes it.
+fn second_address(net: usize) -> SocketAddr {
+    SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, net as u16 + 1], 40_000))
 }
 
 impl Mesh {
     pub(super) fn new(seed: u64, servers: usize) -> Mesh {
-        let nets =
-            (0..servers).map(|net| Network::at(address(net), seed + net as u64, Limits::default()));
-        let mut nets: Vec<Network> = nets.collect();
+        Mesh::with_addresses(seed, servers, |net| vec![address(net)])
+    }
+
+    /// Servers with an IPv4 and an IPv6 address.
+    pub(super) fn dual(seed: u64, servers: usize) -> Mesh {
+        let both = |net| vec![address(net), second_address(net)];
+        Mesh::with_addresses(seed, servers, both)
+    }
+
+    fn with_addresses(
+        seed: u64,
+        servers: usize,
+        addresses: impl Fn(usize) -> Vec<SocketAddr>,
+    ) -> Mesh {
+        let net = |net| Network::at_all(&addresses(net), seed + net as u64, Limits::default());
+        let mut nets: Vec<Network> = (0..servers).map(net).collect();
         let now = nets.iter().map(|net| net.now).max().unwrap();
         nets.iter_mut().for_each(|net| net.set_clock(now));
         Mesh {
@@ -89,7 +128,13 @@ impl Mesh {
             free_at: now,
             flying: VecDeque::new(),
             hidden: Vec::new(),
-            outer_port: 1234,
+            guarded: Vec::new(),
+            holes: HashSet::new(),
+            outer_ports: [1234; 4],
+            parted: None,
+            sent: Vec::new(),
+            introduced: Vec::new(),
+            carried_on: [0; 4],
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             next_transport: 1000,
         }
@@ -98,6 +143,12 @@ impl Mesh {
     /// Puts a server behind a NAT.
     pub(super) fn hide(&mut self, net: usize) {
         self.hidden.push(net);
+    }
+
+    /// Puts a server behind a NAT that lets nobody in who was not sent to.
+    pub(super) fn guard(&mut self, net: usize) {
+        self.hide(net);
+        self.guarded.push(net);
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -119,18 +170,19 @@ impl Mesh {
                 for (path, data) in std::mem::take(&mut self.nets[net].outside) {
                     match path.protocol {
                         Protocol::Udp => self.send(net, path.remote, data),
-                        Protocol::Tcp => self.send_frame(path, data),
+                        Protocol::Tcp => self.send_frame(net, path, data),
                     }
                 }
             }
             self.deliver();
             self.relay();
+            self.introduce_candidates();
         }
         true
     }
 
     /// What connections over TCP do.
-    fn send_frame(&mut self, path: Path, data: Vec<u8>) {
+    fn send_frame(&mut self, from: usize, path: Path, data: Vec<u8>) {
         self.frames += 1;
         if self.cut {
             return;
@@ -140,6 +192,10 @@ impl Mesh {
             return;
         };
         let active = path.local.port() == ACTIVE_TCP_PORT;
+        // No NAT lets connections in.
+        if self.parts(from, to) || active && self.hidden.contains(&to) {
+            return;
+        }
         let (remote, local) = match active {
             true => (SocketAddr::new(path.local.ip(), 50_000), path.remote),
             false => {
@@ -161,17 +217,26 @@ impl Mesh {
     }
 
     fn send(&mut self, from: usize, to: SocketAddr, data: Vec<u8>) {
-        let reached = |net: &usize| match self.hidden.contains(net) {
-            true => to == self.outer(*net),
-            false => to == address(*net),
-        };
+        let is_stun = data.first().is_some_and(|first| *first < 4);
+        self.sent.push(Sent {
+            from,
+            to,
+            stun: if is_stun { data.clone() } else { Vec::new() },
+        });
+        if self.hidden.contains(&from) {
+            self.holes.insert((self.outer(from), to));
+        }
+        let like = to;
+        let reached = |net: &usize| to == self.seen_as(*net, like);
         let Some(to) = (0..self.nets.len()).find(reached) else {
             return;
         };
         let (datagrams, bytes) = &mut self.carried[from][to];
-        (*datagrams, *bytes) = (*datagrams + 1, *bytes + data.len() as u64);
+        // The header of IPv6 has 20 bytes more than that of IPv4.
+        let longer = if like.is_ipv6() { 20 } else { 0 };
+        (*datagrams, *bytes) = (*datagrams + 1, *bytes + longer + data.len() as u64);
         let media = data.first().is_some_and(|first| (128..192).contains(first));
-        if self.cut || self.no_udp || media && self.chance() < self.loss {
+        if self.parts(from, to) || self.cut || self.no_udp || media && self.chance() < self.loss {
             return;
         }
         let now = self.now();
@@ -187,14 +252,13 @@ impl Mesh {
             self.free_at = free + Duration::from_micros(bits * 1_000_000 / rate);
             arrives = self.free_at + LATENCY;
         }
-        let remote = match self.hidden.contains(&from) {
-            true => self.outer(from),
-            false => address(from),
-        };
         let path = Path {
             protocol: Protocol::Udp,
-            local: address(to),
-            remote,
+            local: match like.is_ipv6() {
+                true => second_address(to),
+                false => address(to),
+            },
+            remote: self.seen_as(from, like),
         };
         self.flying.push_back(Flying {
             arrives,
@@ -202,6 +266,11 @@ impl Mesh {
             path,
             data,
         });
+    }
+
+    fn parts(&self, from: usize, to: usize) -> bool {
+        let between = |(a, b)| [(a, b), (b, a)].contains(&(from, to));
+        self.parted.is_some_and(between)
     }
 
     /// Servers may as well be workers of one owner, who numbers them as we do.
@@ -218,6 +287,7 @@ impl Mesh {
         let mut kept = VecDeque::new();
         for packet in std::mem::take(&mut self.flying) {
             match packet.arrives <= now {
+                true if !self.is_let_in(&packet) => {}
                 true => self.nets[packet.to].throw_over(packet.path, &packet.data),
                 false => kept.push_back(packet),
             }
@@ -226,8 +296,23 @@ impl Mesh {
     }
 
     /// What others see of a server behind a NAT.
-    fn outer(&self, net: usize) -> SocketAddr {
-        SocketAddr::from(([198, 51, 100, net as u8 + 1], self.outer_port))
+    pub(super) fn outer(&self, net: usize) -> SocketAddr {
+        SocketAddr::from(([198, 51, 100, net as u8 + 1], self.outer_ports[net]))
+    }
+
+    /// What others see of a server, of the family of an address.
+    fn seen_as(&self, net: usize, like: SocketAddr) -> SocketAddr {
+        match (like, self.hidden.contains(&net)) {
+            (SocketAddr::V6(_), _) => second_address(net),
+            (SocketAddr::V4(_), true) => self.outer(net),
+            (SocketAddr::V4(_), false) => address(net),
+        }
+    }
+
+    fn is_let_in(&self, packet: &Flying) -> bool {
+        let through = (self.outer(packet.to), packet.path.remote);
+        let by_nat = packet.path.protocol == Protocol::Udp && packet.path.remote.is_ipv4();
+        !by_nat || !self.guarded.contains(&packet.to) || self.holes.contains(&through)
     }
 
     fn chance(&mut self) -> f64 {
@@ -239,18 +324,71 @@ impl Mesh {
 
     /// One server dials another.
     pub(super) fn link(&mut self, from: usize, to: usize) -> Link {
+        self.link_as((from, to), false, Duration::ZERO)
+    }
+
+    /// Two servers are brought together by a third one.
+    pub(super) fn introduce(&mut self, from: usize, to: usize) -> Link {
+        self.introduce_slowly(from, to, Duration::ZERO)
+    }
+
+    /// Each message takes so long.
+    pub(super) fn introduce_slowly(&mut self, from: usize, to: usize, by: Duration) -> Link {
+        let link = self.link_as((from, to), true, by);
+        self.introduced.push(link);
+        link
+    }
+
+    /// Both ends of a link ask a server how it sees them.
+    pub(super) fn reflect(&mut self, link: Link, by: usize) {
+        for (net, transport) in link.ends {
+            self.nets[net].request(Request::Reflect {
+                transport,
+                reflectors: vec![address(by)],
+            });
+        }
+    }
+
+    /// Brings what one end has found out to the other one.
+    fn introduce_candidates(&mut self) {
+        for net in 0..self.nets.len() {
+            let seen = std::mem::replace(&mut self.carried_on[net], self.nets[net].reports.len());
+            let news = self.nets[net].reports[seen..].iter();
+            let news = news.filter_map(|report| match report {
+                Report::Candidate {
+                    transport,
+                    candidate,
+                } => Some((*transport, candidate.clone())),
+                _ => None,
+            });
+            for (from, candidate) in news.collect::<Vec<_>>() {
+                let links = self.introduced.iter();
+                let mut links = links.filter(|link| link.ends.contains(&(net, from)));
+                let link = links.next().expect("a link");
+                let other = link.ends.iter().find(|end| **end != (net, from));
+                let (to, transport) = *other.expect("another end");
+                self.nets[to].request(Request::RemoteCandidate {
+                    transport,
+                    candidate,
+                });
+            }
+        }
+    }
+
+    fn link_as(&mut self, (from, to): (usize, usize), introduced: bool, slow: Duration) -> Link {
         let ends = [(from, true), (to, false)].map(|(net, dials)| {
             self.next_transport += 1;
             let transport = TransportId(self.next_transport);
             self.nets[net].request(Request::OpenTransport {
                 transport,
-                negotiation: Negotiation::Trunk { dials },
+                negotiation: Negotiation::Trunk { dials, introduced },
                 channels: false,
             });
             (net, transport)
         });
         self.run(TICK);
         for (one, other) in [(0, 1), (1, 0)] {
+            self.run(slow);
             let said = self.parameters(ends[one]);
             let (net, transport) = ends[other];
             self.nets[net].request(Request::TrunkParameters {

@@ -92,7 +92,10 @@ impl Control {
             WORKER,
             Request::OpenTransport {
                 transport,
-                negotiation: Negotiation::Trunk { dials },
+                negotiation: Negotiation::Trunk {
+                    dials,
+                    introduced: false,
+                },
                 channels: false,
             },
         );
