@@ -511,8 +511,10 @@ impl Control {
                 transport: at,
                 parameters,
             } => self.trunk_parameters(at, parameters),
-            // No trunk of ours is introduced yet.
-            Report::Candidate { .. } => {}
+            Report::Candidate {
+                transport,
+                candidate,
+            } => self.trunk_candidate(transport, &candidate),
             Report::Refused { transport, reason } => self.refused(transport, &reason),
             Report::Closed { transport, reason } => self.closed(now, transport, &reason),
             Report::SectionOpened {

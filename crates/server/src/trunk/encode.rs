@@ -115,8 +115,7 @@ pub(crate) fn encode_media_parameters(
     }))
 }
 
-/// Writes a further address of an end of the media connection. We name all of ours at once.
-#[cfg(any(test, fuzzing))]
+/// Writes a further address of an end of the media connection.
 pub(crate) fn encode_media_candidate(generation: u32, candidate: &str) -> Frame {
     framed(Wire::MediaCandidate(wire::MediaCandidate {
         generation,

@@ -30,7 +30,7 @@ mod tests;
 pub use address::Address;
 pub(crate) use decode::{Incoming, Stream, decode};
 pub use door::router;
-pub(crate) use encode::{encode, encode_demand, encode_media_parameters};
+pub(crate) use encode::{encode, encode_demand, encode_media_candidate, encode_media_parameters};
 pub use frame::MAX_FRAME;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing {

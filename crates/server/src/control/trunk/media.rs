@@ -9,7 +9,7 @@ use umbrella_engine::{Negotiation, Protocol, Request, TransportId, TrunkParamete
 
 use super::super::Control;
 use super::WORKER;
-use crate::trunk::{LinkId, encode_media_parameters};
+use crate::trunk::{Introducer, LinkId, encode_media_candidate, encode_media_parameters};
 
 /// How long after a media connection has failed it is tried again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -25,7 +25,12 @@ pub(super) struct Media {
     failures: u32,
     /// How the other end is reached, as long as our own end is not ready.
     theirs: Option<TrunkParameters>,
+    /// Further addresses of it that have come meanwhile.
+    early: Vec<String>,
 }
+
+/// Addresses that are kept until our own end is ready.
+const EARLY: usize = 16;
 
 impl Media {
     /// The connection, perhaps not up yet.
@@ -87,6 +92,8 @@ impl Control {
         };
         link.media.generation = generation;
         link.media.transport = Some(transport);
+        link.media.early.clear();
+        let introducer = link.neighbour.introducer.clone();
         self.trunks.transports.insert(transport, id);
         self.request(
             WORKER,
@@ -94,11 +101,18 @@ impl Control {
                 transport,
                 negotiation: Negotiation::Trunk {
                     dials,
-                    introduced: false,
+                    introduced: introducer.is_some(),
                 },
                 channels: false,
             },
         );
+        if let Some(Introducer { reflectors, .. }) = introducer {
+            let request = Request::Reflect {
+                transport,
+                reflectors,
+            };
+            self.request(WORKER, request);
+        }
     }
 
     /// Our end is ready.
@@ -115,6 +129,7 @@ impl Control {
         };
         let generation = link.media.generation;
         let theirs = link.media.theirs.take();
+        let early = std::mem::take(&mut link.media.early);
         let TrunkParameters {
             ufrag,
             password,
@@ -132,8 +147,30 @@ impl Control {
                     parameters,
                 },
             );
+            for candidate in early {
+                self.remote_candidate(transport, candidate);
+            }
         }
         self.connect_streams(id);
+    }
+
+    /// The introducer of a link has told how this end is seen from outside.
+    pub(in super::super) fn trunk_candidate(&mut self, transport: TransportId, candidate: &str) {
+        let Some(id) = self.trunks.transports.get(&transport).copied() else {
+            return;
+        };
+        if let Some(link) = self.trunks.links.get(&id) {
+            let frame = encode_media_candidate(link.media.generation, candidate);
+            self.trunks.send(id, frame);
+        }
+    }
+
+    fn remote_candidate(&mut self, transport: TransportId, candidate: String) {
+        let request = Request::RemoteCandidate {
+            transport,
+            candidate,
+        };
+        self.request(WORKER, request);
     }
 
     /// The other end is ready.
@@ -172,18 +209,21 @@ impl Control {
         }
     }
 
+    /// Another address of the other end.
     pub(super) fn media_candidate(&mut self, id: LinkId, generation: u32, candidate: String) {
-        let link = self.trunks.links.get(&id);
-        let media = link.map(|link| &link.media);
-        let present = media.filter(|media| media.generation == generation);
-        if let Some(transport) = present.and_then(|media| media.transport) {
-            self.request(
-                WORKER,
-                Request::RemoteCandidate {
-                    transport,
-                    candidate,
-                },
-            );
+        let Some(link) = self.trunks.links.get_mut(&id) else {
+            return;
+        };
+        let media = &mut link.media;
+        if media.generation != generation {
+            return;
+        }
+        if media.theirs.is_none() {
+            if let Some(transport) = media.transport {
+                self.remote_candidate(transport, candidate);
+            }
+        } else if media.early.len() < EARLY {
+            media.early.push(candidate);
         }
     }
 
