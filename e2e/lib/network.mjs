@@ -161,17 +161,13 @@ export function internet(place, places) {
 /**
  * Makes `router` one as at home: who is `within` reaches the place `without`, and what lies beyond
  * it, by the router's address there, and is reached by answers only. Each connection has a port of
- * its own there, which changes with the far end; with a `steady` router it is the same for all. The
- * returned function makes it a router of the other kind, for new connections.
+ * its own there, which changes with the far end; with a `steady` router it is the same for all.
  */
 export function masquerade(router, { within, without, steady = false }) {
   const [inner, outer] = [router.cables[within.name], router.cables[without.name]];
   run('ip', '-n', within.namespace, 'route', 'add', CABLES, 'via', inner.ip);
-  const nat = (random) => firewall(router.namespace, [
-    ['POSTROUTING', '-t', 'nat', '-o', outer.link, '-j', 'MASQUERADE', ...(random ? ['--random'] : [])],
-  ]);
-  const undo = nat(!steady);
   firewall(router.namespace, [
+    ['POSTROUTING', '-t', 'nat', '-o', outer.link, '-j', 'MASQUERADE', ...(steady ? [] : ['--random'])],
     // One that answers strangers takes their ports for its own.
     ['INPUT', '-i', outer.link, '-j', 'DROP'],
     ['FORWARD', '-m', 'conntrack', '--ctstate', 'ESTABLISHED,RELATED', '-j', 'ACCEPT'],
@@ -179,10 +175,6 @@ export function masquerade(router, { within, without, steady = false }) {
     ['FORWARD', '-j', 'DROP'],
   ]);
   forward(router.namespace, true);
-  return () => {
-    undo();
-    nat(steady);
-  };
 }
 
 /** A router passes on no UDP until the returned function is called. */
