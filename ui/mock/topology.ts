@@ -51,6 +51,7 @@ function track(id: string, kind: string, source: string, bitrates: number[]): Tr
 
 export const topology: Topology = {
   me: 'ND_0',
+  copied: false,
   nodes: NAMES.map(node),
   links: [
     {

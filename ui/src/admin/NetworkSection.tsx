@@ -33,6 +33,13 @@ export function NetworkSection() {
     <section className="card stack" aria-label="Network">
       <h2>Network</h2>
       {error !== null && <ErrorNote>{error}</ErrorNote>}
+      {topology?.copied === true && (
+        <ErrorNote>
+          Another server with the id of this one is in the network: its data directory was copied.
+          Of both, others only see the people at the one that was started last. Stop one, give it
+          another id by <code>umbrella trunk new-id</code>, and start it again.
+        </ErrorNote>
+      )}
       {topology === null && error === null && <Loading what="panel" />}
       {alone && (
         <p className="hint">

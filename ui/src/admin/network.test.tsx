@@ -28,7 +28,7 @@ function network(count: number, links: [number, number][]): Topology {
       links: own.map(([a, b]) => ({ node: `n${a === index ? b : a}`, rttMs: 5, media: true })),
     };
   });
-  return { me: 'n0', nodes, links: [] };
+  return { me: 'n0', copied: false, nodes, links: [] };
 }
 
 function mesh(count: number): [number, number][] {
@@ -176,8 +176,14 @@ describe('NetworkSection', () => {
     expect(screen.queryByText('No way from here for sound and pictures')).toBeNull();
   });
 
+  it('says that the data directory was copied, and what to do', async () => {
+    answer({ ...mocked, copied: true });
+    render(<NetworkSection />);
+    expect(await screen.findByText('umbrella trunk new-id')).toBeVisible();
+  });
+
   it('is not an empty map while there is no other server', async () => {
-    answer({ me: 'n0', nodes: [], links: [] });
+    answer({ me: 'n0', copied: false, nodes: [], links: [] });
     render(<NetworkSection />);
     expect(await screen.findByText(/No other servers yet/)).toBeVisible();
     expect(screen.queryByRole('list')).toBeNull();

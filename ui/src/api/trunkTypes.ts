@@ -261,6 +261,10 @@ export type Topology = {
    */
   me: string;
   /**
+   * Another server with the same id was heard of since this one was started.
+   */
+  copied: boolean;
+  /**
    * Every server that can be reached, by id; at most 256.
    */
   nodes: Array<TopologyNode>;

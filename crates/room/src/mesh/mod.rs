@@ -177,6 +177,11 @@ pub enum Output {
         /// What.
         message: Message,
     },
+    /// Another server goes by the id of this one, and is called so; told once.
+    Copied {
+        /// The other one's name.
+        name: String,
+    },
     /// Tell the room here, as [`Command::Remote`](crate::Command::Remote).
     Room {
         /// Which room.
@@ -232,6 +237,8 @@ pub struct Mesh {
     version: u64,
     follows: u64,
     stated: u64,
+    /// Another server goes by our id.
+    copied: bool,
 }
 
 /// What an origin has to know when something happens to it, and where it says what follows.
@@ -277,6 +284,7 @@ impl Mesh {
             version: 0,
             follows: 0,
             stated: 0,
+            copied: false,
         }
     }
 
@@ -301,6 +309,12 @@ impl Mesh {
             }
             self.settle_room(now, &room);
         }
+    }
+
+    /// Whether another server with the id of this one was heard of: somebody has copied its data. To
+    /// others, only the one counts that was started last.
+    pub fn is_copied(&self) -> bool {
+        self.copied
     }
 
     /// Whether there is no link.

@@ -199,7 +199,16 @@ impl Mesh {
     /// A server has said something of itself: what is new goes on.
     pub(super) fn node(&mut self, now: Instant, from: LinkId, state: NodeState) {
         self.topology.tidy(&self.config.node);
-        if state.node == self.config.node || !self.topology.insert(state.clone()) {
+        if state.node == self.config.node {
+            // What comes back of our own earlier runs has a lower number.
+            let later = state.incarnation > self.config.incarnation;
+            if later && !std::mem::replace(&mut self.copied, true) {
+                let name = state.name;
+                self.outputs.push_back(Output::Copied { name });
+            }
+            return;
+        }
+        if !self.topology.insert(state.clone()) {
             return;
         }
         self.tell_node(&state, Some(from));

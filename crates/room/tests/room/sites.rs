@@ -185,7 +185,7 @@ impl Sites {
                 } => {
                     site.carried.insert((link, track), layers);
                 }
-                Output::Attend { .. } | Output::Ended { .. } => {}
+                Output::Attend { .. } | Output::Ended { .. } | Output::Copied { .. } => {}
             }
         }
         for (link, message) in sent {
@@ -677,4 +677,59 @@ fn rooms_that_are_not_shared_are() {
         },
     );
     assert_eq!(site.mesh.poll_output(), None);
+}
+
+#[test]
+fn copied_server_beyond_another_one_goes_unnoticed() {
+    let server = |node: &str, incarnation, name: &str| {
+        Mesh::new(MeshConfig {
+            node: NodeId::new(node),
+            incarnation,
+            name: name.to_owned(),
+            ..MeshConfig::default()
+        })
+    };
+    let now = Harness::new().now;
+    let mut earlier = server("twin", 7, "Hut");
+    let mut middle = server("middle", 1, "Cloud");
+    let mut later = server("twin", 9, "Copy of the hut");
+    let neighbour = |node: &str| Neighbour {
+        node: NodeId::new(node),
+        rooms: Rooms::default(),
+        may_moderate: false,
+    };
+    let ends = [LinkId(1), LinkId(2)];
+    earlier.link_up(now, ends[0], neighbour("middle"));
+    middle.link_up(now, ends[0], neighbour("twin"));
+    later.link_up(now, ends[1], neighbour("middle"));
+    middle.link_up(now, ends[1], neighbour("twin"));
+    let mut told = Vec::new();
+    for _ in 0..10 {
+        let mut sent = Vec::new();
+        for (at, mesh) in [&mut earlier, &mut middle, &mut later]
+            .into_iter()
+            .enumerate()
+        {
+            while let Some(output) = mesh.poll_output() {
+                match output {
+                    Output::Send { link, message } => sent.push((at, link, message)),
+                    Output::Copied { name } => told.push((at, name)),
+                    Output::Room { .. }
+                    | Output::Carry { .. }
+                    | Output::Attend { .. }
+                    | Output::Ended { .. } => {}
+                }
+            }
+        }
+        for (from, link, message) in sent {
+            let to = match (from, link) {
+                (1, LinkId(1)) => &mut earlier,
+                (1, _) => &mut later,
+                (_, _) => &mut middle,
+            };
+            to.receive(now, link, message);
+        }
+    }
+    assert_eq!(told, [(0, "Copy of the hut".to_owned())]);
+    assert!(earlier.is_copied() && !later.is_copied() && !middle.is_copied());
 }

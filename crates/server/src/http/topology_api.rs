@@ -13,6 +13,8 @@ use ts_rs::TS;
 pub struct Topology {
     /// This server's id; one of `nodes` as soon as there has been a link.
     pub me: String,
+    /// Another server with the same id was heard of since this one was started.
+    pub copied: bool,
     /// Every server that can be reached, by id; at most 256.
     pub nodes: Vec<TopologyNode>,
     /// This server's own links, the oldest first; at most 64.

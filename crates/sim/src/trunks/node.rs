@@ -168,7 +168,7 @@ impl Node {
                         self.carried.insert((link, track), layers);
                     }
                 }
-                Output::Attend { .. } | Output::Ended { .. } => {}
+                Output::Attend { .. } | Output::Ended { .. } | Output::Copied { .. } => {}
             }
         }
         Ok(sent)

@@ -258,6 +258,12 @@ impl Control {
                     ..
                 } => self.carry(link, &track, layers),
                 Output::Ended { track } => self.close_feed(&track),
+                Output::Copied { name } => tracing::error!(
+                    name,
+                    "another server with the id of this one is in the network: its data directory was \
+                     copied; stop one of both, give it another id by `umbrella trunk new-id`, and start \
+                     it again"
+                ),
                 Output::Attend { link, attend } => {
                     if let Some(link) = self.trunks.links.get(&link) {
                         link.outbox.attend(attend);

@@ -42,6 +42,7 @@ impl Control {
         }
         Topology {
             me,
+            copied: self.trunks.mesh.is_copied(),
             nodes,
             links: links
                 .map(|(id, link)| self.flow(now, *id, link, &told))
