@@ -20,6 +20,12 @@ pub(crate) const SECRET: &str = "a secret that only benchmarks use";
 const UMBRELLA_PORT: u16 = 18_473;
 const JANUS_PORT: u16 = 18_474;
 const SOAKED_PORT: u16 = 18_475;
+const FAR_PORT: u16 = 18_476;
+
+/// The first ports for media, of which each server has a thousand.
+const UMBRELLA_MEDIA: u16 = 46_000;
+const SOAKED_MEDIA: u16 = 47_000;
+const FAR_MEDIA: u16 = 48_000;
 
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -92,7 +98,7 @@ impl Server {
 
     /// Starts ours.
     pub(crate) fn umbrella(binary: &Path, dir: &Path) -> Result<Server> {
-        let command = Server::umbrella_at(UMBRELLA_PORT, 46_000, binary, dir);
+        let command = Server::umbrella_at(UMBRELLA_PORT, UMBRELLA_MEDIA, binary, dir);
         Server::start_umbrella(command, UMBRELLA_PORT, dir)
     }
 
@@ -103,7 +109,7 @@ impl Server {
     /// can (mallopt(3); other C libraries ignore it). Otherwise memory depends on how rooms happen
     /// to lie on workers: what one of them has freed, the other one's heap cannot use.
     pub(crate) fn soaked(binary: &Path, dir: &Path) -> Result<Server> {
-        let mut command = Server::umbrella_at(SOAKED_PORT, 47_000, binary, dir);
+        let mut command = Server::umbrella_at(SOAKED_PORT, SOAKED_MEDIA, binary, dir);
         command
             .env("UMBRELLA_ROOMS_EMPTY_TIMEOUT_S", "5")
             .env("UMBRELLA_ROOMS_DEPARTURE_TIMEOUT_S", "5")
@@ -114,12 +120,18 @@ impl Server {
         Server::start_umbrella(command, SOAKED_PORT, dir)
     }
 
+    fn umbrella_at(port: u16, media: u16, binary: &Path, dir: &Path) -> Command {
+        // What an earlier run left behind, if any.
+        let _ = std::fs::remove_dir_all(dir.join("data"));
+        Server::umbrella_command(port, media, binary, dir)
+    }
+
+    /// Ours with its settings, to be started or, with arguments, to speak with the one that runs.
+    ///
     /// All synthetic participants come from one address and at once, so the bounds that protect a
     /// server from that are lifted.
-    fn umbrella_at(port: u16, media: u16, binary: &Path, dir: &Path) -> Command {
+    fn umbrella_command(port: u16, media: u16, binary: &Path, dir: &Path) -> Command {
         let data = dir.join("data");
-        // What an earlier run left behind, if any.
-        let _ = std::fs::remove_dir_all(&data);
         let mut command = Command::new(binary);
         command
             .env_clear()
@@ -177,6 +189,84 @@ impl Server {
         ];
         start(command, &dir.join("janus.log"), JANUS_PORT, args)
     }
+}
+
+/// Two of ours. The far one dials the near one when it is told to, and keeps the link from then on.
+pub(crate) struct Pair {
+    pub(crate) near: Server,
+    pub(crate) far: Server,
+    binary: PathBuf,
+    near_dir: PathBuf,
+    far_dir: PathBuf,
+}
+
+impl Pair {
+    /// Starts both; they are not linked.
+    pub(crate) fn start(binary: &Path, dir: &Path) -> Result<Pair> {
+        let (near_dir, far_dir) = (dir.join("near"), dir.join("far"));
+        let server = |port, media, dir: &Path| {
+            std::fs::create_dir_all(dir)?;
+            let command = Server::umbrella_at(port, media, binary, dir);
+            Server::start_umbrella(command, port, dir)
+        };
+        Ok(Pair {
+            near: server(UMBRELLA_PORT, UMBRELLA_MEDIA, &near_dir)?,
+            far: server(FAR_PORT, FAR_MEDIA, &far_dir)?,
+            binary: binary.to_owned(),
+            near_dir,
+            far_dir,
+        })
+    }
+
+    /// What the load generator is told if those who watch join the far one.
+    pub(crate) fn args(&self) -> Vec<String> {
+        let far = ["--watch-url".into(), format!("ws://127.0.0.1:{FAR_PORT}")];
+        self.near.args.iter().cloned().chain(far).collect()
+    }
+
+    /// A join secret of the near one.
+    pub(crate) fn allow(&self) -> Result<String> {
+        let near =
+            Server::umbrella_command(UMBRELLA_PORT, UMBRELLA_MEDIA, &self.binary, &self.near_dir);
+        ask(near, &["trunk", "allow", "--name", "far"])
+    }
+
+    /// Lets the far one dial; does not wait for it.
+    pub(crate) fn dial(&self, secret: &str) -> Result<()> {
+        let url = format!("http://127.0.0.1:{UMBRELLA_PORT}");
+        self.ask_far(&["trunk", "add", &url, "--secret", secret])?;
+        Ok(())
+    }
+
+    /// Links them, and waits until the link is up.
+    pub(crate) fn link(&self) -> Result<()> {
+        self.dial(&self.allow()?)?;
+        let end = Instant::now() + PATIENCE;
+        while !self.ask_far(&["trunk", "list"])?.contains(": connected") {
+            if Instant::now() > end {
+                bail!("no link: see {}", self.far_dir.display());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    fn ask_far(&self, words: &[&str]) -> Result<String> {
+        let far = Server::umbrella_command(FAR_PORT, FAR_MEDIA, &self.binary, &self.far_dir);
+        ask(far, words)
+    }
+}
+
+/// What a running server of ours answers on its command line.
+fn ask(mut command: Command, words: &[&str]) -> Result<String> {
+    let output = command.args(words).stdin(Stdio::null()).output()?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        // Not all of them: one may be a secret.
+        let what = words.iter().take(2).copied().collect::<Vec<_>>();
+        bail!("umbrella {}: {why}", what.join(" "));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// An address of this machine other than loopback: Janus offers no candidates there. Datagrams to

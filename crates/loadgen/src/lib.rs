@@ -24,6 +24,7 @@ mod socket;
 pub mod stamp;
 pub mod tally;
 pub mod token;
+pub mod witness;
 
 pub use driver::{ConnectionId, Driver, Published};
 pub use participant::{Participant, Quality};

@@ -19,7 +19,7 @@ use umbrella_loadgen::media::VideoCodec;
 use umbrella_loadgen::report::Report;
 use umbrella_loadgen::run::{Dialect, Options, run};
 use umbrella_loadgen::token::Key;
-use umbrella_loadgen::{Plan, Quality, Scenario};
+use umbrella_loadgen::{Plan, Quality, Scenario, witness};
 use url::Url;
 
 /// Lets synthetic participants join a server and reports what that costs it.
@@ -32,6 +32,10 @@ struct Args {
     /// Address of another server, linked to that one, which those join who do not publish
     #[arg(long)]
     watch_url: Option<Url>,
+    /// With --scenario idle: nobody opens a media connection; says when all are there, and when one
+    /// more, at --watch-url, knows all of them
+    #[arg(long, requires = "watch_url")]
+    witness: bool,
     /// How to speak with the server
     #[arg(long, value_enum, default_value_t = Dialect::Livekit)]
     dialect: Dialect,
@@ -128,10 +132,15 @@ fn main() -> ExitCode {
 fn carry_out(args: Args) -> anyhow::Result<()> {
     allow_many_sockets();
     let json = args.json.clone();
+    let witness = args.witness;
     let options = options(args)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    if witness {
+        let say = |what: &str| println!("{what}");
+        return runtime.block_on(witness::run(&options, say));
+    }
     let report: Report = runtime.block_on(run(&options))?;
     print!("{}", report.table());
     if let Some(path) = json {

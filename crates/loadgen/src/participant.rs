@@ -1,5 +1,6 @@
 //! One synthetic participant that speaks the client protocol: two connections, one WebSocket.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -237,7 +238,29 @@ impl Session {
         let _ = self.serve_without_media().await;
     }
 
-    async fn serve_without_media(&mut self) -> anyhow::Result<()> {
+    /// Waits until so many have come since it came itself; it needs no media for that.
+    pub(crate) async fn meet(&mut self, others: usize) -> anyhow::Result<()> {
+        let mut pings = tokio::time::interval(self.ping_interval);
+        let mut known = BTreeSet::new();
+        while known.len() < others {
+            tokio::select! {
+                message = self.next() => match message? {
+                    None => bail!("the server closed the WebSocket"),
+                    Some(Response::Leave(leave)) => bail!("sent away: {:?}", leave.reason()),
+                    Some(Response::Update(update)) => {
+                        let them = update.participants.into_iter();
+                        known.extend(them.map(|other| other.identity));
+                    }
+                    Some(_) => {}
+                },
+                _ = pings.tick() => self.send(Request::PingReq(Ping::default())).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Stays, without media.
+    pub(crate) async fn serve_without_media(&mut self) -> anyhow::Result<()> {
         let mut pings = tokio::time::interval(self.ping_interval);
         loop {
             tokio::select! {

@@ -12,6 +12,9 @@ const TICKS: u64 = 100;
 /// Counters of a process at one time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
+    /// CPU time of all threads, those that have ended included, to the nanosecond: `user` and
+    /// `system` come in ticks, of which a process at rest has few.
+    pub cpu: Duration,
     /// CPU time in the process's own code.
     pub user: Duration,
     /// CPU time in the kernel on its behalf.
@@ -29,6 +32,8 @@ pub struct Usage {
 /// What a process used between two readings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Used {
+    /// Seconds of CPU time, exactly.
+    pub cpu_s: f64,
     /// Seconds of CPU time in the process's own code.
     pub user_s: f64,
     /// Seconds of CPU time in the kernel on its behalf.
@@ -39,13 +44,6 @@ pub struct Used {
     pub involuntary_switches: u64,
 }
 
-impl Used {
-    /// Seconds of CPU time.
-    pub fn cpu_s(&self) -> f64 {
-        self.user_s + self.system_s
-    }
-}
-
 impl Usage {
     /// Reads the counters of a running process; `None` if there is none with this id.
     pub fn of(pid: u32) -> Option<Usage> {
@@ -54,6 +52,7 @@ impl Usage {
         let status = fs::read_to_string(dir.join("status")).ok()?;
         let (voluntary_switches, involuntary_switches) = switches(&dir.join("task"));
         Some(Usage {
+            cpu: cpu(pid)?,
             user,
             system,
             voluntary_switches,
@@ -67,6 +66,7 @@ impl Usage {
     pub fn since(&self, earlier: &Usage) -> Used {
         let seconds = |now: Duration, then| now.saturating_sub(then).as_secs_f64();
         Used {
+            cpu_s: seconds(self.cpu, earlier.cpu),
             user_s: seconds(self.user, earlier.user),
             system_s: seconds(self.system, earlier.system),
             voluntary_switches: self
@@ -77,6 +77,20 @@ impl Usage {
                 .saturating_sub(earlier.involuntary_switches),
         }
     }
+}
+
+/// The process's own clock, which runs while its threads do.
+#[cfg(target_os = "linux")]
+fn cpu(pid: u32) -> Option<Duration> {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).ok()?);
+    let clock = nix::time::clock_getcpuclockid(pid).ok()?;
+    Some(clock.now().ok()?.into())
+}
+
+/// There is no `/proc` to read the rest from either.
+#[cfg(not(target_os = "linux"))]
+fn cpu(_pid: u32) -> Option<Duration> {
+    None
 }
 
 /// User and system time of `/proc/PID/stat`.
@@ -175,5 +189,14 @@ mod tests {
         let usage = Usage::of(std::process::id()).unwrap();
         assert!(usage.rss_kb > 0 && usage.rss_peak_kb >= usage.rss_kb);
         assert_eq!(Usage::of(u32::MAX), None);
+    }
+
+    #[test]
+    fn work_of_less_than_a_tick_is_not_lost() {
+        let before = Usage::of(std::process::id()).unwrap();
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_millis(2) {}
+        let used = Usage::of(std::process::id()).unwrap().since(&before);
+        assert!(used.cpu_s > 0.0, "{used:?}");
     }
 }

@@ -191,7 +191,7 @@ impl Report {
             rss_before_kb: before.rss_kb,
             rss_after_kb: end.rss_kb,
         });
-        let cpu = server.map(|server| server.used.cpu_s());
+        let cpu = server.map(|server| server.used.cpu_s);
         // Without media there is nothing to divide by.
         let per_packet = cpu.filter(|_| tally.packets_out > 0);
         let per_packet = per_packet.map(|cpu| cpu * 1e6 / packets);
@@ -241,7 +241,7 @@ impl Report {
             rss_peak_kb: measured.server.map(|(_, _, end)| end.rss_peak_kb),
             rss_kb_per_participant: server.map(|server| grown(server) / people.max(1) as f64),
             machine_busy: measured.machine_busy,
-            loadgen_cores: measured.loadgen.cpu_s() / seconds,
+            loadgen_cores: measured.loadgen.cpu_s / seconds,
         }
     }
 

@@ -154,7 +154,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Report> {
 }
 
 /// The address of ours from which the server is reached.
-fn local_address(url: &Url) -> anyhow::Result<IpAddr> {
+pub(crate) fn local_address(url: &Url) -> anyhow::Result<IpAddr> {
     let addresses = url
         .socket_addrs(|| None)
         .context("cannot find the server")?;

@@ -15,7 +15,7 @@ use umbrella_loadgen::media::VideoCodec;
 use umbrella_loadgen::report::Report;
 use umbrella_loadgen::run::{Dialect, Options, run};
 use umbrella_loadgen::token::Key;
-use umbrella_loadgen::{Plan, Quality, Scenario};
+use umbrella_loadgen::{Plan, Quality, Scenario, witness};
 use umbrella_server::auth::Authority;
 use umbrella_server::config::{ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig};
 use umbrella_server::{control, metrics, signal, worker};
@@ -92,7 +92,11 @@ async fn measure_with_loss(plan: Plan, loss: Loss) -> Report {
 }
 
 async fn measure_at(address: SocketAddr, plan: Plan, loss: Loss) -> Report {
-    let options = Options {
+    run(&options(address, plan, loss)).await.unwrap()
+}
+
+fn options(address: SocketAddr, plan: Plan, loss: Loss) -> Options {
+    Options {
         dialect: Dialect::Livekit,
         url: format!("ws://{address}").parse().unwrap(),
         watch_url: None,
@@ -110,8 +114,7 @@ async fn measure_at(address: SocketAddr, plan: Plan, loss: Loss) -> Report {
         threads: 1,
         limit: false,
         loss,
-    };
-    run(&options).await.unwrap()
+    }
 }
 
 fn plan(scenario: Scenario, publishers: u32, subscribers: u32) -> Plan {
@@ -196,6 +199,23 @@ async fn whoever_comes_and_goes_is_not_let_in_again() {
     // Two who publish and watch, and one who watches, in each of two rooms.
     let full: Vec<usize> = report.full_houses.iter().map(|it| it.connections).collect();
     assert_eq!(full, [10, 10]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_witness_does_not_notice_that_it_knows_everybody() {
+    let (address, _control) = start(1).await;
+    let options = options(address, plan(Scenario::Idle, 0, 5), Loss::default());
+    let options = Options {
+        watch_url: Some(options.url.clone()),
+        ..options
+    };
+    let said = std::sync::Mutex::new(Vec::new());
+    let say = |what: &str| said.lock().unwrap().push(what.to_owned());
+    witness::run(&options, say).await.unwrap();
+    let mut said = said.into_inner().unwrap();
+    // At one server it knows them before all have settled.
+    said.sort();
+    assert_eq!(said, [witness::KNOWN, witness::THERE]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 pub(super) struct Figures {
     pub(super) publishers: u32,
     pub(super) subscribers: u32,
+    pub(super) packets_in: u64,
     pub(super) packets_out: u64,
     pub(super) duration_s: f64,
     pub(super) loss: f64,
@@ -51,6 +52,7 @@ pub(super) struct Server {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Used {
+    pub(super) cpu_s: f64,
     pub(super) user_s: f64,
     pub(super) system_s: f64,
     pub(super) voluntary_switches: u64,

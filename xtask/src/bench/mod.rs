@@ -4,6 +4,7 @@ mod figures;
 mod page;
 mod plot;
 mod runs;
+mod trunks;
 
 use crate::cmd::{Cmd, which};
 use crate::server::{self, Binaries, Profile, Server};
@@ -13,7 +14,8 @@ use figures::Figures;
 use page::{Setting, markdown};
 use plot::Line;
 use runs::{BROADCAST, Run};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use trunks::Trunks;
 
 /// Measures the server with synthetic participants on loopback, and writes docs/performance.md.
 ///
@@ -25,7 +27,8 @@ pub(crate) struct Args {
     /// Fewer and shorter runs, under two minutes; the page goes to the build directory
     #[arg(long)]
     quick: bool,
-    /// Only runs whose name contains this; the page goes to the build directory
+    /// Only runs whose name contains this; the page goes to the build directory. With `trunk` only
+    /// links between servers are measured, and the page's section of them is written anew
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Leave out other servers
@@ -34,6 +37,10 @@ pub(crate) struct Args {
     /// Measure the release binaries that are there
     #[arg(long)]
     no_build: bool,
+    /// Measures an idle link alone, writes the figures there and ends: how a bench calls itself in
+    /// a network of its own
+    #[arg(long, value_name = "FILE", hide = true)]
+    idle_trunk: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -41,29 +48,53 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let scratch = target_dir().join("bench");
     std::fs::create_dir_all(&scratch)?;
     let setting = setting(args)?;
-    let mut results = Vec::new();
-    let wanted = |run: &Run| {
+    if let Some(file) = &args.idle_trunk {
+        return trunks::idle_in_own_network(&binaries, &scratch, args.quick, file);
+    }
+    let wanted = |name: &str| {
         let only = args.only.as_deref();
-        only.is_none_or(|text| run.name.contains(text))
+        only.is_none_or(|text| name.contains(text))
     };
+    let results = forwarding(args, &binaries, &scratch, setting.cores, wanted)?;
+    let trunks = trunks::measure(&binaries, &scratch, args.quick, wanted)?;
+    let docs = root().join("docs");
+    if results.is_empty() && trunks.whole() && !args.quick {
+        return replace(&docs.join("performance.md"), &trunks.section(&setting));
+    }
+    // A page of a part of the runs does not replace the real one.
+    let whole = !args.quick && args.only.is_none();
+    let dir = if whole { docs } else { scratch };
+    write(&dir, &setting, &results, &trunks)
+}
+
+/// All that needs one server at a time.
+fn forwarding(
+    args: &Args,
+    binaries: &Binaries,
+    scratch: &Path,
+    cores: usize,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<page::Result>> {
+    let mut results = Vec::new();
+    let wanted = |run: &Run| wanted(&run.name);
     for run in runs::all(args.quick).into_iter().filter(wanted) {
-        let server = Server::umbrella(&binaries.server, &scratch)?;
-        results.push(measure(&binaries, run, "Umbrella", &server, &scratch)?);
+        let server = Server::umbrella(&binaries.server, scratch)?;
+        results.push(measure(binaries, run, "Umbrella", &server, scratch)?);
     }
     let broadcast = results.iter().find(|it| it.run.name == BROADCAST);
     if let Some(broadcast) = broadcast.filter(|_| !args.quick) {
         let of = &broadcast.figures;
-        let run = runs::half_load(of.subscribers, of.needed_share(setting.cores));
-        let server = Server::umbrella(&binaries.server, &scratch)?;
-        results.push(measure(&binaries, run, "Umbrella", &server, &scratch)?);
+        let run = runs::half_load(of.subscribers, of.needed_share(cores));
+        let server = Server::umbrella(&binaries.server, scratch)?;
+        results.push(measure(binaries, run, "Umbrella", &server, scratch)?);
     }
     match which("janus") {
         _ if args.alone => {}
         None => eprintln!("  janus is not installed and is left out: apt-get install janus"),
         Some(janus) => {
             for run in runs::forwarding(args.quick).into_iter().filter(wanted) {
-                let server = Server::janus(&janus, &scratch)?;
-                match measure(&binaries, run, "Janus", &server, &scratch) {
+                let server = Server::janus(&janus, scratch)?;
+                match measure(binaries, run, "Janus", &server, scratch) {
                     Ok(result) => results.push(result),
                     // What another server cannot do is no reason to lose the figures of ours.
                     Err(error) => eprintln!("  ✗ left out: {error:#}"),
@@ -71,13 +102,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
         }
     }
-    // A page of a part of the runs does not replace the real one.
-    let whole = !args.quick && args.only.is_none();
-    let dir = if whole { root().join("docs") } else { scratch };
-    write(&dir, &setting, &results)
+    Ok(results)
 }
 
-fn write(dir: &Path, setting: &Setting, results: &[page::Result]) -> Result<()> {
+/// Writes the section of trunks anew, and leaves the rest of the page as it is.
+fn replace(path: &Path, section: &str) -> Result<()> {
+    let page = page::with_section(&read(path)?, section)
+        .with_context(|| format!("{} has no section of trunks", path.display()))?;
+    std::fs::write(path, page).with_context(|| format!("writing {}", path.display()))?;
+    eprintln!("  ✓ {}", path.display());
+    Ok(())
+}
+
+fn write(dir: &Path, setting: &Setting, results: &[page::Result], trunks: &Trunks) -> Result<()> {
     let points = |cost: fn(&Figures) -> Option<f64>| {
         let runs = page::grown(results).into_iter();
         runs.filter_map(move |of| Some((f64::from(of.subscribers), cost(of)?)))
@@ -105,7 +142,7 @@ fn write(dir: &Path, setting: &Setting, results: &[page::Result]) -> Result<()> 
     save("performance.svg", &svg)?;
     save(
         "performance.md",
-        &markdown(setting, results, "performance.svg"),
+        &markdown(setting, results, trunks, "performance.svg"),
     )
 }
 
@@ -116,24 +153,48 @@ fn measure(
     server: &Server,
     scratch: &Path,
 ) -> Result<page::Result> {
-    let file = format!("{}-{}.json", run.name, name.to_lowercase());
-    let json = scratch.join(file);
-    let table = Cmd::new(format!("{name}: {}", run.what), &binaries.loadgen)
-        .args(&server.args)
-        .args(["--key", server::KEY, "--secret", server::SECRET])
-        .args(["--server-pid", &server.pid().to_string()])
-        .arg("--json")
-        .arg(&json)
-        .args(&run.args)
-        .quiet()?;
+    let file = format!("{}-{}", run.name, name.to_lowercase());
+    let label = format!("{name}: {}", run.what);
+    let (figures, table) = load(
+        binaries,
+        label,
+        server,
+        &server.args,
+        &run.args,
+        &file,
+        scratch,
+    )?;
     eprintln!("{table}");
-    let figures = serde_json::from_str(&read(&json)?)
-        .with_context(|| format!("reading {}", json.display()))?;
     Ok(page::Result {
         run,
         server: name.to_owned(),
         figures,
     })
+}
+
+/// What synthetic participants find out, as figures and as a table; `to` says where they join, and
+/// the process that is watched is that of `server`.
+fn load(
+    binaries: &Binaries,
+    label: String,
+    server: &Server,
+    to: &[String],
+    args: &[String],
+    file: &str,
+    scratch: &Path,
+) -> Result<(Figures, String)> {
+    let json = scratch.join(file).with_extension("json");
+    let table = Cmd::new(label, &binaries.loadgen)
+        .args(to)
+        .args(["--key", server::KEY, "--secret", server::SECRET])
+        .args(["--server-pid", &server.pid().to_string()])
+        .arg("--json")
+        .arg(&json)
+        .args(args)
+        .quiet()?;
+    let figures = serde_json::from_str(&read(&json)?)
+        .with_context(|| format!("reading {}", json.display()))?;
+    Ok((figures, table))
 }
 
 fn setting(args: &Args) -> Result<Setting> {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::figures::Figures;
 use super::runs::{BROADCAST, Part, Run};
+use super::trunks::Trunks;
 
 /// One run of one server.
 pub(super) struct Result {
@@ -28,7 +29,27 @@ pub(super) struct Setting {
 /// On a machine of our own, other programs need less than this.
 const QUIET: f64 = 0.1;
 
-pub(super) fn markdown(setting: &Setting, results: &[Result], plot: &str) -> String {
+/// Between these lines stands what `--only trunk` writes anew.
+const BEGIN: &str = "<!-- Trunks: by `cargo xtask bench --only trunk` too. -->\n";
+const END: &str = "<!-- End of trunks. -->\n";
+
+/// The page with another section of trunks; `None` if it has no place for one.
+pub(super) fn with_section(page: &str, section: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{}{after}", marked(section)))
+}
+
+fn marked(section: &str) -> String {
+    format!("{BEGIN}\n{section}\n{END}")
+}
+
+pub(super) fn markdown(
+    setting: &Setting,
+    results: &[Result],
+    trunks: &Trunks,
+    plot: &str,
+) -> String {
     let mut page = String::from(
         "# Performance\n\n\
          <!-- Written by `cargo xtask bench`. -->\n\n\
@@ -66,11 +87,13 @@ pub(super) fn markdown(setting: &Setting, results: &[Result], plot: &str) -> Str
     half_load(&mut page, results);
     joining(&mut page, results);
     memory(&mut page, results);
+    page.push_str(&marked(&trunks.section(setting)));
+    page.push('\n');
     details(&mut page, results);
     page
 }
 
-fn head(page: &mut String, setting: &Setting) {
+pub(super) fn head(page: &mut String, setting: &Setting) {
     for (name, value) in [
         ("Date", &setting.date),
         ("Commit", &setting.commit),
@@ -91,7 +114,7 @@ fn of(results: &[Result], part: Part) -> impl Iterator<Item = &Result> {
     results.iter().filter(move |it| it.run.part == part)
 }
 
-fn number(value: Option<f64>, digits: usize) -> String {
+pub(super) fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
 }
 
@@ -295,4 +318,19 @@ fn details(page: &mut String, results: &[Result]) {
         let _ = writeln!(page, "{:<18} {args}", it.run.name);
     }
     page.push_str("```\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_section_of_trunks_loses_the_rest_of_the_page() {
+        let page = format!("# Performance\n\n{}\n## All runs\n", marked("old"));
+        let page = with_section(&page, "new").unwrap();
+        assert!(page.starts_with("# Performance\n\n") && page.ends_with("\n\n## All runs\n"));
+        assert!(page.contains("new") && !page.contains("old"));
+        assert_eq!(with_section(&page, "new").as_deref(), Some(page.as_str()));
+        assert_eq!(with_section("# Performance\n", "new"), None);
+    }
 }

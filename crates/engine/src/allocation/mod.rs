@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::allotment::Allotment;
 pub(crate) use self::plan::{Offer, Share, total};
+#[cfg(test)]
+pub(crate) use self::rates::Rung;
 pub(crate) use self::rates::{Ladder, LayerRates};
 
 /// What is to be done, from an [`Allocator`].
@@ -51,6 +53,8 @@ pub(crate) struct Allocator {
     /// The last time something was taken away, and whether something was given since.
     fell: Option<Instant>,
     climbed: Option<Instant>,
+    /// That was because somebody waited for it: what comes of it says little of what lasts.
+    eagerly: bool,
     /// After a fall nothing is given for so long.
     rest: Duration,
     /// Since when nothing gets through, at every look.
@@ -73,6 +77,10 @@ const REST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(
 const FORGET: Duration = Duration::from_secs(30);
 /// What is to be given must fit into this share of the budget.
 const ROOM: (u64, u64) = (5, 6);
+/// Several pictures that are made larger at once cost this part of what is spare at most: each begins
+/// with a key frame, of many times the size of what follows. More of them make a queue, which is taken
+/// for a path that does not carry what was given, and all of it is taken away again.
+const BURST: u64 = 4;
 /// A look while something is missing, and while nothing is.
 const LOOK: Duration = Duration::from_millis(200);
 const CALM: Duration = Duration::from_secs(1);
@@ -144,13 +152,18 @@ impl Allocator {
         {
             shares[index] = Some(0);
             self.climbed = Some(now);
+            self.eagerly = false;
             self.fell = Some(now); // the next one has its turn later
             self.over = None;
         }
     }
 
     fn fall(&mut self, now: Instant) {
-        let factor = if self.climbed.is_some() { 2 } else { 1 };
+        let factor = if self.climbed.is_some() && !self.eagerly {
+            2
+        } else {
+            1
+        };
         let longer = self.rest * factor;
         self.rest = longer.clamp(REST.0, REST.1);
         self.climbed = None;
@@ -167,7 +180,8 @@ impl Allocator {
     ) {
         let (room, of) = ROOM;
         let mut more = shares.to_vec();
-        plan::fill(rate / of * room, offers, &mut more);
+        let spare = rate.saturating_sub(plan::total(offers, shares));
+        plan::fill(rate / of * room, spare / BURST, offers, &mut more);
         if more == shares {
             self.room = None;
             return;
@@ -187,6 +201,7 @@ impl Allocator {
         if eager || (lasting && (rested || missing)) {
             shares.copy_from_slice(&more);
             self.climbed = Some(now);
+            self.eagerly = eager;
             self.room = None;
         }
     }

@@ -7,7 +7,7 @@
 
 use std::cmp::Reverse;
 
-use umbrella_media::Priority;
+use umbrella_media::{Priority, Spatial};
 
 use super::rates::Ladder;
 
@@ -25,6 +25,12 @@ impl Offer {
     pub(crate) fn cost(&self, share: Share) -> u64 {
         let rung = share.and_then(|index| self.ladder.rungs().get(index));
         rung.map_or(0, |rung| rung.cost)
+    }
+
+    /// Another one begins with a key frame.
+    fn size(&self, share: Share) -> Option<Spatial> {
+        let rung = self.ladder.rungs().get(share?);
+        rung.map(|rung| rung.layer.spatial)
     }
 
     /// The highest rung; `None` while nothing of it has arrived.
@@ -45,19 +51,28 @@ pub(crate) fn total(offers: &[Offer], shares: &[Share]) -> u64 {
 }
 
 /// Goes on from `shares` as far as `budget` allows, step by step, and stops at the first one that
-/// does not fit.
-pub(crate) fn fill(budget: u64, offers: &[Offer], shares: &mut [Share]) {
+/// does not fit; or that makes one more picture larger when those that were made so cost more than
+/// `burst` with it: key frames of all of them come at once.
+pub(crate) fn fill(budget: u64, burst: u64, offers: &[Offer], shares: &mut [Share]) {
     let mut left = match budget.checked_sub(total(offers, shares)) {
         Some(left) => left,
         None => return,
     };
     let mut order: Vec<usize> = (0..offers.len()).collect();
     order.sort_by_key(|index| Reverse(offers[*index].priority));
+    let mut enlarged = vec![0; offers.len()];
     let mut climb = |index: usize, next: usize, shares: &mut [Share]| {
-        let more = offers[index].cost(Some(next)) - offers[index].cost(shares[index]);
-        match left.checked_sub(more) {
+        let offer = &offers[index];
+        let more = offer.cost(Some(next)) - offer.cost(shares[index]);
+        let others = enlarged.iter().sum::<u64>() - enlarged[index];
+        let larger = offer.size(Some(next)) > offer.size(shares[index]);
+        let at_once = !larger || others == 0 || others + offer.cost(Some(next)) <= burst;
+        match left.checked_sub(more).filter(|_| at_once) {
             Some(rest) => {
                 left = rest;
+                if larger {
+                    enlarged[index] = offer.cost(Some(next));
+                }
                 shares[index] = Some(next);
                 true
             }

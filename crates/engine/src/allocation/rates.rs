@@ -190,7 +190,7 @@ impl Ladder {
 
     /// A ladder of these rungs.
     #[cfg(test)]
-    pub(super) fn of(rungs: impl Iterator<Item = Rung>) -> Ladder {
+    pub(crate) fn of(rungs: impl Iterator<Item = Rung>) -> Ladder {
         let mut ladder = Ladder::EMPTY;
         rungs.for_each(|rung| ladder.push(rung));
         ladder

@@ -43,7 +43,7 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
 
 fn planned(budget: u64, offers: &[Offer]) -> Vec<Share> {
     let mut shares = vec![None; offers.len()];
-    fill(budget, offers, &mut shares);
+    fill(budget, u64::MAX, offers, &mut shares);
     shares
 }
 
@@ -393,4 +393,18 @@ fn picture_that_went_for_no_reason_never_comes_back() {
         house.now += 200 * MS;
     }
     assert!(back > 20, "{back}");
+}
+
+#[test]
+fn key_frames_of_all_pictures_come_at_once() {
+    let offers: Vec<Offer> = (0..4)
+        .map(|_| offer(Priority::Normal, &[100_000, 400_000]))
+        .collect();
+    let small = vec![Some(0); 4];
+    let larger = |shares: &[Share]| shares.iter().filter(|share| **share == Some(1)).count();
+    for (burst, expected) in [(0, 1), (800_000, 2), (1_600_000, 4)] {
+        let mut shares = small.clone();
+        fill(10_000_000, burst, &offers, &mut shares);
+        assert_eq!(larger(&shares), expected, "{burst}");
+    }
 }

@@ -292,3 +292,30 @@ pub(super) fn thin(table: &mut Table) {
         assert!(figures.worst_p95 < 100.0, "a thin path is flooded");
     }
 }
+
+/// Four cameras over a link between sites that is narrow and loses some, both ways: an allocator
+/// chooses their sizes, and what the estimate allows must not lie idle.
+pub(super) fn pictures(table: &mut Table) {
+    let link = Link {
+        loss: 0.01,
+        ..Link::new(&[(0.0, 2e6)])
+    };
+    let network = Network {
+        links: vec![link.clone(), link],
+        ..network(&[])
+    };
+    let cameras = Flow {
+        kind: Kind::Pictures { count: 4 },
+        back: vec![1],
+        ..flow(40)
+    };
+    let runs = runs("four cameras, 1 % lost", &network, &[cameras], 60.0);
+    let soon = runs.figures(table, "1", 0, (10.0, 20.0));
+    let figures = runs.figures(table, "1", 0, (20.0, 60.0));
+    assert!(
+        soon.arrives > 0.5 * 2e6,
+        "what failed at first is not tried again"
+    );
+    assert!(figures.least > 0.65 * 2e6, "pictures stay small");
+    assert!(figures.estimate < 1.1 * 2e6 && figures.worst_p95 < 150.0);
+}

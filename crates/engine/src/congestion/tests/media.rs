@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::network::{Cargo, Packet};
+use super::pictures::Pictures;
 use crate::congestion::{BandwidthEstimator, PacketResult};
 
 const FRAME: Duration = Duration::from_millis(33);
@@ -11,19 +12,34 @@ const FEEDBACK: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(1);
 const PACE: Duration = Duration::from_millis(5);
 const PACKET: usize = 1_200;
+/// Of pictures that an allocator chooses while not all fits, as the worker paces them: so much faster
+/// than the estimate; so many bytes at once; and what is queued leaves within a quarter of a second.
+const HASTE: f64 = 2.5;
+const AT_ONCE: f64 = 16_000.0;
+const DRAINS_PER_SECOND: f64 = 4.0;
 /// Bytes of a report, and for each packet that it covers.
 const REPORT: (usize, usize) = (80, 2);
 /// The peer's clock shows another time than ours, in µs.
 const OTHER_CLOCK: i64 = 77_000_000;
 
+/// Where bytes come from.
+enum Source {
+    /// As many as the estimate allows, up to so many bits per second.
+    Rate(u64),
+    /// What an allocator chooses.
+    Pictures(Box<Pictures>),
+}
+
 pub(super) struct Media {
     estimator: BandwidthEstimator,
-    most: u64,
+    source: Source,
     start: Instant,
     frame_at: Instant,
     /// Bytes of packets that wait to be paced.
     queue: VecDeque<usize>,
     budget: f64,
+    /// The same of a burst.
+    probed: f64,
     /// Bursts that are to be sent: number, bits per second, bytes.
     probes: VecDeque<(u32, f64, usize)>,
     next_number: u64,
@@ -41,13 +57,26 @@ pub(super) struct Media {
 
 impl Media {
     pub(super) fn new(now: Instant, most: u64, seed: u64) -> Media {
+        Media::of(now, Source::Rate(most), seed)
+    }
+
+    pub(super) fn pictures(now: Instant, count: usize, seed: u64) -> Media {
+        Media::of(
+            now,
+            Source::Pictures(Box::new(Pictures::new(now, count))),
+            seed,
+        )
+    }
+
+    fn of(now: Instant, source: Source, seed: u64) -> Media {
         Media {
             estimator: BandwidthEstimator::new(now, seed),
-            most,
+            source,
             start: now,
             frame_at: now,
             queue: VecDeque::new(),
             budget: 0.0,
+            probed: 0.0,
             probes: VecDeque::new(),
             next_number: 0,
             flying: VecDeque::new(),
@@ -116,19 +145,14 @@ impl Media {
     }
 
     fn produce(&mut self, now: Instant, active: bool) {
-        while self.frame_at <= now {
-            self.frame_at += FRAME;
-            if !active {
-                self.estimator.set_demand(now, 0);
-                continue;
+        match &mut self.source {
+            Source::Rate(most) => {
+                let most = *most;
+                self.produce_up_to(now, active, most);
             }
-            self.estimator.set_demand(now, self.most);
-            let rate = self.estimator.estimate().min(self.most);
-            let mut bytes = (rate as f64 / 8.0 * FRAME.as_secs_f64()) as usize;
-            while bytes > 0 {
-                let size = bytes.min(PACKET);
-                self.queue.push_back(size);
-                bytes -= size;
+            Source::Pictures(pictures) => {
+                let sizes = pictures.produce(now, &mut self.estimator);
+                self.queue.extend(sizes);
             }
         }
         self.estimator.handle_timeout(now);
@@ -138,28 +162,50 @@ impl Media {
         }
     }
 
+    fn produce_up_to(&mut self, now: Instant, active: bool, most: u64) {
+        while self.frame_at <= now {
+            self.frame_at += FRAME;
+            if !active {
+                self.estimator.set_demand(now, 0);
+                continue;
+            }
+            self.estimator.set_demand(now, most);
+            let rate = self.estimator.estimate().min(most);
+            let mut bytes = (rate as f64 / 8.0 * FRAME.as_secs_f64()) as usize;
+            while bytes > 0 {
+                let size = bytes.min(PACKET);
+                self.queue.push_back(size);
+                bytes -= size;
+            }
+        }
+    }
+
     /// What leaves now: a probe at its rate, else media one and a half times as fast as allowed.
     fn release(&mut self) -> Vec<(usize, Option<u32>)> {
         let tick = TICK.as_secs_f64();
         let mut out = Vec::new();
         if let Some((id, rate, left)) = self.probes.front_mut() {
-            self.budget += *rate / 8.0 * tick;
-            while self.budget > 0.0 && *left > 0 {
+            let budget = match &self.source {
+                Source::Rate(_) => &mut self.budget,
+                // What media may send at once is no part of a burst.
+                Source::Pictures(_) => &mut self.probed,
+            };
+            *budget += *rate / 8.0 * tick;
+            while *budget > 0.0 && *left > 0 {
                 // Media that waits goes with the burst, else padding.
                 let size = self.queue.pop_front().unwrap_or(1_000);
                 out.push((size, Some(*id)));
-                self.budget -= size as f64;
+                *budget -= size as f64;
                 *left = left.saturating_sub(size);
             }
             if *left == 0 {
                 self.probes.pop_front();
-                self.budget = 0.0;
+                *budget = 0.0;
             }
             return out;
         }
-        let rate = self.estimator.estimate() as f64 * 1.5;
-        let burst = rate / 8.0 * PACE.as_secs_f64();
-        self.budget = (self.budget + rate / 8.0 * tick).min(burst.max(PACKET as f64));
+        let (rate, burst) = self.pace();
+        self.budget = (self.budget + rate / 8.0 * tick).min(burst);
         while self.budget > 0.0
             && let Some(size) = self.queue.pop_front()
         {
@@ -167,6 +213,23 @@ impl Media {
             out.push((size, None));
         }
         out
+    }
+
+    /// Bits per second at which packets leave, and the bytes that may leave at once.
+    fn pace(&self) -> (f64, f64) {
+        let estimate = self.estimator.estimate() as f64;
+        match &self.source {
+            Source::Rate(_) => {
+                let rate = estimate * 1.5;
+                (rate, (rate / 8.0 * PACE.as_secs_f64()).max(PACKET as f64))
+            }
+            Source::Pictures(_) => {
+                let queued: usize = self.queue.iter().sum();
+                let drain = queued as f64 * 8.0 * DRAINS_PER_SECOND;
+                let rate = (estimate * HASTE).max(drain);
+                (rate, (rate / 8.0 * PACE.as_secs_f64()).max(AT_ONCE))
+            }
+        }
     }
 
     /// Of the receiver, regularly.

@@ -8,6 +8,7 @@
 mod cases;
 mod media;
 mod network;
+mod pictures;
 mod report;
 mod tcp;
 
@@ -47,6 +48,7 @@ cases! {
     drop_is_not_forgotten_when_it_is_lifted: lifted_drop,
     random_loss_halves_the_rate: random_loss,
     thin_path_is_flooded: thin,
+    pictures_stay_small_on_a_path_that_carries_more: pictures,
 }
 
 /// Not compared: other machines compute other last digits, and a run multiplies them.

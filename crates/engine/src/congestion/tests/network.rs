@@ -52,6 +52,8 @@ pub(super) struct Flow {
 pub(super) enum Kind {
     /// A picture; the source has so many bits per second at most.
     Media { most: u64 },
+    /// So many cameras, of which an allocator chooses the sizes.
+    Pictures { count: usize },
     /// A long transfer.
     LongTcp,
     /// Transfers of 100 kB to 1 MB, each after a pause (RFC 8867 section 4.2.3).
@@ -277,6 +279,7 @@ impl Running {
     fn new(now: Instant, kind: &Kind, seed: u64) -> Running {
         let sender = match kind {
             Kind::Media { most } => Sender::Media(Box::new(Media::new(now, *most, seed))),
+            Kind::Pictures { count } => Sender::Media(Box::new(Media::pictures(now, *count, seed))),
             Kind::LongTcp => Sender::Tcp(Tcp::long(now)),
             Kind::ShortTcp => Sender::Tcp(Tcp::short(now)),
         };
