@@ -22,6 +22,7 @@ use super::dial::{self, Backoff, GOOD, HANDSHAKE};
 use super::door;
 use super::hello::{self, Dialler, Failure, Known};
 use super::link::Introducer;
+use super::middle::OVER;
 use super::registry::{Door, Inner, Newcomer, State};
 use super::relayed;
 use super::secret::ProofKey;
@@ -162,16 +163,14 @@ impl Inner {
         via: LinkId,
         piece: Relayed,
     ) -> Result<(), String> {
-        let Some(what) = piece.what.clone() else {
-            return Ok(());
-        };
+        let is_end = !matches!(piece.what, Some(What::Frame(_)));
         let (node, channel) = (piece.node.clone(), piece.channel);
         let taken = if self.is_middle() {
             self.pass_on(via, piece).await
         } else {
             self.take_in(via, piece).await
         };
-        if !taken && what != What::Closed(true) {
+        if !taken && !is_end {
             // Nobody is there.
             self.answer(via, &node, channel);
         }
@@ -217,7 +216,7 @@ impl Inner {
 
     fn closed(&self, via: LinkId, node: &str, channel: u64) {
         let mut state = self.state();
-        if channel == u64::MAX {
+        if channel == OVER {
             state.introductions.remove(&(via, node.to_owned()));
         } else if let Some(introduced) = state.introduced(via, node)
             && introduced.channel == channel

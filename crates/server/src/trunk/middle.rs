@@ -19,6 +19,9 @@ use super::secret::JoinSecret;
 /// waits meanwhile.
 const ROOM: Duration = Duration::from_secs(1);
 
+/// The channel whose end is that of the introduction.
+pub(super) const OVER: u64 = u64::MAX;
+
 /// Which links were introduced to each other: for each, the other ones by their node.
 #[derive(Debug, Default)]
 pub(super) struct Pairs(BTreeMap<LinkId, BTreeMap<String, LinkId>>);
@@ -28,16 +31,20 @@ impl Pairs {
         self.0.get(&link)?.get(node).copied()
     }
 
-    /// Takes a link out; with whom it was in touch.
-    fn remove(&mut self, link: LinkId, node: &str) -> Vec<LinkId> {
-        let others = self.0.remove(&link).unwrap_or_default();
-        let others: Vec<LinkId> = others.into_values().collect();
-        for other in &others {
-            if let Some(theirs) = self.0.get_mut(other) {
-                theirs.retain(|name, with| name != node || *with != link);
-            }
+    /// Takes a link out: with whom it was in touch, and by which node.
+    fn remove(&mut self, link: LinkId) -> Vec<(LinkId, String)> {
+        let mut parted = Vec::new();
+        for other in self.0.remove(&link).unwrap_or_default().into_values() {
+            let theirs = self.0.entry(other).or_default();
+            theirs.retain(|node, with| {
+                let gone = *with == link;
+                if gone {
+                    parted.push((other, node.clone()));
+                }
+                !gone
+            });
         }
-        others
+        parted
     }
 
     fn insert(&mut self, link: LinkId, node: &str, with: LinkId) {
@@ -61,13 +68,11 @@ impl Inner {
     }
 
     /// A link is gone: those to whom it was introduced hear of it.
-    pub(super) fn part(&self, link: LinkId, live: &Live) {
+    pub(super) fn part(&self, link: LinkId) {
         let mut state = self.state();
-        let node = &live.peer.node;
-        for other in state.pairs.remove(link, node) {
+        for (other, node) in state.pairs.remove(link) {
             if let Some(other) = state.links.get(&other) {
-                // A channel of this number has not ended before any other.
-                let over = relayed(node, u64::MAX, What::Closed(true));
+                let over = relayed(&node, OVER, What::Closed(true));
                 let _ = other.relay.try_send(over);
             }
         }

@@ -457,10 +457,8 @@ impl Inner {
 
     /// A link that is as good as gone.
     fn forget(&self, link: LinkId) {
-        let gone = self.state().remove(link);
-        if let Some(gone) = gone {
-            self.part(link, &gone);
-        }
+        self.state().remove(link);
+        self.part(link);
     }
 
     fn admit(
@@ -562,9 +560,9 @@ impl State {
     }
 
     /// A link is gone, and with it what came by way of it.
-    fn remove(&mut self, link: LinkId) -> Option<Live> {
+    fn remove(&mut self, link: LinkId) {
         self.introductions.retain(|(via, _), _| *via != link);
-        self.links.remove(&link)
+        self.links.remove(&link);
     }
 
     /// Links to other runs of a node.

@@ -265,3 +265,33 @@ async fn piece(client: &mut Client) -> (String, u64, What) {
         }
     }
 }
+
+/// The next introduction that comes: of whom, and whether the reader dials.
+async fn introduced(client: &mut Client) -> (String, bool) {
+    loop {
+        let bytes = next(client).await.expect("an introduction");
+        if let Some(Message::Introduction(it)) = Frame::decode(&*bytes).unwrap().message {
+            return (it.node, it.dials);
+        }
+    }
+}
+
+#[tokio::test]
+async fn pieces_go_to_a_link_that_a_newer_one_has_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut middle = Site::middle(&dir).await;
+    let secret = middle.allow(None).await;
+    let (mut first, _) = join(&middle, &secret, own("ND_a", 1)).await;
+    let _up = middle.up().await;
+    let (mut c, _) = join(&middle, &middle.allow(None).await, own("ND_c", 1)).await;
+    let _up_too = middle.up().await;
+    assert_eq!(introduced(&mut first).await, ("ND_c".into(), true));
+    assert_eq!(introduced(&mut c).await, ("ND_a".into(), false));
+    let (mut second, _) = join(&middle, &secret, own("ND_a", 1)).await;
+    assert_eq!(introduced(&mut second).await, ("ND_c".into(), true));
+    assert_eq!(introduced(&mut c).await, ("ND_a".into(), false));
+    let hello = relayed("ND_a", 1, What::Frame(vec![7]));
+    send(&mut c, hello.encode_to_vec()).await;
+    let came = piece(&mut second).await;
+    assert_eq!(came, ("ND_c".into(), 1, What::Frame(vec![7])));
+}
