@@ -191,6 +191,19 @@ pub struct Person {
     pub access: Arc<Access>,
 }
 
+impl Person {
+    /// About how many bytes it takes to keep.
+    pub(super) fn size(&self) -> usize {
+        let view = &self.view;
+        let attributes = view.attributes.iter();
+        let attributes: usize = attributes.map(|(key, value)| key.len() + value.len()).sum();
+        let tracks = self.tracks.iter().map(|it| it.view.name.len());
+        let tracks: usize = tracks.map(|name| name + size_of::<PersonTrack>()).sum();
+        let texts = view.name.len() + view.metadata.len() + attributes + tracks;
+        texts + size_of::<ParticipantView>()
+    }
+}
+
 /// A track as servers know it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersonTrack {

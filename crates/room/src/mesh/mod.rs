@@ -98,6 +98,8 @@ pub struct MeshLimits {
     pub people: usize,
     /// Tracks of a participant.
     pub tracks: usize,
+    /// Bytes of what participants elsewhere in a room say of themselves.
+    pub described: usize,
 }
 
 impl Default for MeshLimits {
@@ -107,6 +109,7 @@ impl Default for MeshLimits {
             origins: 64,
             people: 5000,
             tracks: 64,
+            described: 64 * 1024 * 1024,
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Origin {
     pub(super) node: NodeId,
     pub(super) source: Source,
     pub(super) people: BTreeMap<ParticipantId, Person>,
+    /// Bytes of what they say of themselves.
+    pub(super) described: usize,
     pub(super) tracks: BTreeSet<TrackId>,
     qualities: BTreeMap<ParticipantId, QualityView>,
     /// What neighbours were told of the way to it.
@@ -83,6 +85,7 @@ impl Origin {
             node,
             source,
             people: BTreeMap::new(),
+            described: 0,
             tracks: BTreeSet::new(),
             qualities: BTreeMap::new(),
             told: BTreeMap::new(),
@@ -538,7 +541,10 @@ impl Origin {
             .filter(|it| self.tracks.insert((*it).clone()))
             .cloned()
             .collect();
-        self.people.insert(id, person);
+        self.described += person.size();
+        if let Some(before) = self.people.insert(id, person) {
+            self.described -= before.size();
+        }
         for track in new {
             self.begin_track(&track, around);
         }
@@ -561,6 +567,7 @@ impl Origin {
         let Some(person) = self.people.remove(id) else {
             return;
         };
+        self.described -= person.size();
         for track in person.tracks {
             self.end_track(&track.view.id, around);
         }

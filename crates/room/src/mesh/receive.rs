@@ -179,6 +179,10 @@ impl Mesh {
         }
         let mut person = person;
         person.tracks.truncate(limits.tracks);
+        let before = known.people.get(&person.view.id).map_or(0, Person::size);
+        if shared.described().saturating_sub(before) + person.size() > limits.described {
+            return;
+        }
         let person = self.with_own_tracks(room, origin, person);
         self.with_origin(now, room, origin, |origin, around| {
             origin.person(person, around);

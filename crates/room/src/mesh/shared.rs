@@ -63,6 +63,13 @@ impl Shared {
         away.map(|origin| origin.people.len()).sum()
     }
 
+    /// Bytes of what participants elsewhere say of themselves.
+    pub(super) fn described(&self) -> usize {
+        let away = |origin: &&Origin| matches!(origin.source, Source::Away(_));
+        let away = self.origins.values().filter(away);
+        away.map(|origin| origin.described).sum()
+    }
+
     /// The last life of an origin that it has ended itself.
     pub(super) fn ended(&self, now: Instant, origin: &NodeId) -> Option<Life> {
         let (life, until) = self.ends.get(origin)?;

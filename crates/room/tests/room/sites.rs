@@ -6,7 +6,8 @@ use std::sync::Arc;
 use umbrella_media::Spatial;
 use umbrella_room::command::{Moderation, ParticipantChange, Reliability, Remote};
 use umbrella_room::mesh::{
-    Data, LayerDemand, LinkId, Mesh, MeshConfig, Neighbour, Order, Output, Person, Rooms, Share,
+    Data, LayerDemand, LinkId, Mesh, MeshConfig, MeshLimits, Neighbour, Order, Output, Person,
+    Rooms, Share,
 };
 use umbrella_room::model::{
     Identity, LeaveReason, NodeId, ParticipantId, ParticipantView, RoomName, TrackId,
@@ -32,6 +33,10 @@ struct Sites {
 impl Sites {
     /// Sites in a line, with nobody in.
     fn line(names: &[&'static str]) -> Sites {
+        Sites::bounded(names, &MeshLimits::default())
+    }
+
+    fn bounded(names: &[&'static str], limits: &MeshLimits) -> Sites {
         let mut sites = Sites {
             sites: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -44,6 +49,7 @@ impl Sites {
             let mesh = Mesh::new(MeshConfig {
                 node: NodeId::new(*name),
                 name: format!("site {name}"),
+                limits: limits.clone(),
                 ..MeshConfig::default()
             });
             let (effects, carried) = (Vec::new(), BTreeMap::new());
@@ -732,4 +738,57 @@ fn copied_server_beyond_another_one_goes_unnoticed() {
     }
     assert_eq!(told, [(0, "Copy of the hut".to_owned())]);
     assert!(earlier.is_copied() && !later.is_copied() && !middle.is_copied());
+}
+
+#[test]
+fn neighbour_fills_the_memory_with_what_people_say_of_themselves() {
+    let limits = MeshLimits {
+        described: 10_000,
+        ..MeshLimits::default()
+    };
+    let mut sites = Sites::bounded(&["x", "y"], &limits);
+    sites.join("y", "witness");
+    for number in 0..40 {
+        let name = format!("talker{number}");
+        let metadata = "m".repeat(1000);
+        sites.at(
+            "x",
+            Command::Join(Box::new(umbrella_room::command::Join {
+                metadata,
+                ..newcomer(&name)
+            })),
+        );
+    }
+    let known = |sites: &mut Sites| {
+        let room = &sites.site("y").harness.room;
+        let known = |number| {
+            room.participant_by_id(&pa(&format!("talker{number}")))
+                .is_some()
+        };
+        (0..40).filter(|number| known(*number)).count()
+    };
+    let first = known(&mut sites);
+    assert!((3..10).contains(&first), "{first}");
+    // Room is made by those who go.
+    for number in 0..40 {
+        let participant = pa(&format!("talker{number}"));
+        let reason = LeaveReason::Asked;
+        sites.at(
+            "x",
+            Command::Leave {
+                participant,
+                reason,
+            },
+        );
+    }
+    assert_eq!(known(&mut sites), 0);
+    sites.join("x", "late");
+    assert!(
+        sites
+            .site("y")
+            .harness
+            .room
+            .participant_by_id(&pa("late"))
+            .is_some()
+    );
 }
