@@ -112,6 +112,15 @@ impl GopCache {
         from.next().filter(|packet| packet.seq == seq)
     }
 
+    /// Whether no packet of an encoding is missing.
+    pub fn is_whole(&self, encoding: Spatial) -> bool {
+        let packets = &self.groups[encoding.index()].packets;
+        match (packets.front(), packets.back()) {
+            (Some(first), Some(last)) => last.seq - first.seq + 1 == packets.len() as u64,
+            _ => false,
+        }
+    }
+
     /// Bytes of one encoding, with what its packets themselves take.
     pub fn bytes_of(&self, encoding: Spatial) -> usize {
         self.groups[encoding.index()].bytes

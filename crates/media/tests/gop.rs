@@ -73,6 +73,8 @@ fn check(cache: &GopCache) {
     assert!(cache.bytes() <= limits.bytes);
     for encoding in [Spatial::LOW, Spatial::MEDIUM, Spatial::HIGH] {
         let kept: Vec<_> = cache.from(encoding, 0).collect();
+        let holes = kept.windows(2).any(|pair| pair[1].seq != pair[0].seq + 1);
+        assert_eq!(cache.is_whole(encoding), !kept.is_empty() && !holes);
         let cost: usize = kept.iter().map(|packet| GopCache::cost(packet)).sum();
         assert_eq!(cost, cache.bytes_of(encoding));
         let (Some(first), Some(last)) = (kept.first(), kept.last()) else {
