@@ -5,7 +5,9 @@ mod drive;
 mod forward;
 mod media;
 mod mirror;
+mod replay;
 mod requests;
+mod source;
 mod statistics;
 mod trunk;
 

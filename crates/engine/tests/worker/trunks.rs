@@ -1,6 +1,6 @@
 //! Several servers, and links between them.
 
-mod mesh;
+pub(crate) mod mesh;
 
 use std::time::{Duration, SystemTime};
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use umbrella_engine::{ACTIVE_TCP_PORT, Limits, Path, Protocol};
+use umbrella_media::GopLimits;
 
 use super::super::network::{Network, Track};
 use super::*;
@@ -14,16 +15,16 @@ const TICK: Duration = Duration::from_millis(1);
 /// From one server to another.
 const LATENCY: Duration = Duration::from_millis(10);
 /// From the SSRC of a stream to that of its resends.
-pub(super) const REPAIR: u32 = 1_000_000;
+pub(crate) const REPAIR: u32 = 1_000_000;
 
 /// Two ends of a trunk: which server, and its transport.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Link {
+pub(crate) struct Link {
     ends: [(usize, TransportId); 2],
 }
 
 impl Link {
-    pub(super) fn end(&self, net: usize) -> TransportId {
+    pub(crate) fn end(&self, net: usize) -> TransportId {
         let end = self.ends.iter().find(|end| end.0 == net);
         end.expect("an end there").1
     }
@@ -36,30 +37,30 @@ struct Flying {
     data: Vec<u8>,
 }
 
-pub(super) struct Mesh {
-    pub(super) nets: Vec<Network>,
+pub(crate) struct Mesh {
+    pub(crate) nets: Vec<Network>,
     /// Share of media that is lost between servers.
-    pub(super) loss: f64,
+    pub(crate) loss: f64,
     /// From one server to another, bits per second. What waits for more than 300 ms is lost.
-    pub(super) narrow: Option<(usize, usize, u64)>,
+    pub(crate) narrow: Option<(usize, usize, u64)>,
     /// Nothing travels between servers.
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
     /// Nothing travels over UDP.
-    pub(super) no_udp: bool,
+    pub(crate) no_udp: bool,
     /// What was sent over TCP.
-    pub(super) frames: u64,
+    pub(crate) frames: u64,
     /// Datagrams and bytes from one server to another.
-    pub(super) carried: [[(u64, u64); 4]; 4],
+    pub(crate) carried: [[(u64, u64); 4]; 4],
     free_at: Instant,
     flying: VecDeque<Flying>,
     hidden: Vec<usize>,
     /// The port by which others see a server behind a NAT.
-    pub(super) outer_port: u16,
+    pub(crate) outer_port: u16,
     random: u64,
     next_transport: u64,
 }
 
-pub(super) fn stream(ssrc: u32, encoding: Spatial) -> FeedStream {
+pub(crate) fn stream(ssrc: u32, encoding: Spatial) -> FeedStream {
     FeedStream {
         encoding,
         ssrc,
@@ -72,7 +73,7 @@ fn address(net: usize) -> SocketAddr {
 }
 
 impl Mesh {
-    pub(super) fn new(seed: u64, servers: usize) -> Mesh {
+    pub(crate) fn new(seed: u64, servers: usize) -> Mesh {
         let nets =
             (0..servers).map(|net| Network::at(address(net), seed + net as u64, Limits::default()));
         let mut nets: Vec<Network> = nets.collect();
@@ -96,19 +97,19 @@ impl Mesh {
     }
 
     /// Puts a server behind a NAT.
-    pub(super) fn hide(&mut self, net: usize) {
+    pub(crate) fn hide(&mut self, net: usize) {
         self.hidden.push(net);
     }
 
-    pub(super) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.nets[0].now
     }
 
-    pub(super) fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         self.until(time, |_| false);
     }
 
-    pub(super) fn until(&mut self, limit: Duration, done: impl Fn(&Mesh) -> bool) -> bool {
+    pub(crate) fn until(&mut self, limit: Duration, done: impl Fn(&Mesh) -> bool) -> bool {
         let end = self.now() + limit;
         while !done(self) {
             if self.now() >= end {
@@ -238,7 +239,7 @@ impl Mesh {
     }
 
     /// One server dials another.
-    pub(super) fn link(&mut self, from: usize, to: usize) -> Link {
+    pub(crate) fn link(&mut self, from: usize, to: usize) -> Link {
         let ends = [(from, true), (to, false)].map(|(net, dials)| {
             self.next_transport += 1;
             let transport = TransportId(self.next_transport);
@@ -274,7 +275,7 @@ impl Mesh {
     }
 
     /// Waits until all links are up, and everybody is connected.
-    pub(super) fn connect(&mut self, links: &[Link]) {
+    pub(crate) fn connect(&mut self, links: &[Link]) {
         let up = |mesh: &Mesh| {
             let ends = links.iter().flat_map(|link| link.ends);
             let people = mesh.nets.iter().flat_map(|net| &net.peers);
@@ -284,7 +285,7 @@ impl Mesh {
         assert!(self.until(5 * SECOND, up), "somebody does not connect");
     }
 
-    pub(super) fn is_connected(&self, net: usize, of: TransportId) -> bool {
+    pub(crate) fn is_connected(&self, net: usize, of: TransportId) -> bool {
         let reports = self.nets[net].reports.iter().rev();
         let mut states = reports.filter_map(|report| match report {
             Report::Connected { transport, .. } if *transport == of => Some(true),
@@ -295,7 +296,7 @@ impl Mesh {
         states.next() == Some(true)
     }
 
-    pub(super) fn track(&mut self, net: usize, peer: usize, index: usize) -> Track {
+    pub(crate) fn track(&mut self, net: usize, peer: usize, index: usize) -> Track {
         let of = |mesh: &Mesh| {
             let mut tracks = mesh.nets[net].tracks.iter().filter(|t| t.peer == peer);
             tracks.nth(index).cloned()
@@ -304,17 +305,27 @@ impl Mesh {
         of(self).unwrap()
     }
 
-    pub(super) fn feed(&mut self, net: usize, kind: Kind) -> ProducerId {
+    pub(crate) fn feed(&mut self, net: usize, kind: Kind) -> ProducerId {
+        self.feed_with(net, kind, None)
+    }
+
+    pub(crate) fn feed_with(
+        &mut self,
+        net: usize,
+        kind: Kind,
+        cache: Option<GopLimits>,
+    ) -> ProducerId {
         let producer = ProducerId(self.nets[net].id());
         self.nets[net].request(Request::OpenFeed {
             producer,
             kind,
             stereo: false,
+            cache,
         });
         producer
     }
 
-    pub(super) fn connect_feed(
+    pub(crate) fn connect_feed(
         &mut self,
         net: usize,
         producer: ProducerId,
@@ -324,7 +335,7 @@ impl Mesh {
         self.nets[net].request(Request::ConnectFeed { producer, source });
     }
 
-    pub(super) fn branch(
+    pub(crate) fn branch(
         &mut self,
         net: usize,
         transport: TransportId,
@@ -336,7 +347,7 @@ impl Mesh {
     }
 
     /// A branch of a producer that may live on another worker.
-    pub(super) fn branch_of(
+    pub(crate) fn branch_of(
         &mut self,
         (net, transport): (usize, TransportId),
         (producer, home): (ProducerId, Option<usize>),
@@ -359,12 +370,12 @@ impl Mesh {
     }
 
     /// Shows a producer to somebody on its server.
-    pub(super) fn consume(&mut self, net: usize, peer: usize, producer: ProducerId) -> ConsumerId {
+    pub(crate) fn consume(&mut self, net: usize, peer: usize, producer: ProducerId) -> ConsumerId {
         self.consume_from(net, peer, (producer, None))
     }
 
     /// Shows a producer to somebody who may be on another worker.
-    pub(super) fn consume_from(
+    pub(crate) fn consume_from(
         &mut self,
         net: usize,
         peer: usize,
