@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use umbrella_media::{Codec, Delivery, Kind, Layer, Spatial};
+use umbrella_media::{Codec, Delivery, GopLimits, Kind, Layer, Spatial};
 
+use crate::source::{SourceOptions, SourcePacket};
 use crate::totals::Totals;
 use crate::worker::Relay;
 
@@ -293,6 +294,35 @@ pub enum Request {
         kind: Kind,
         /// Its Opus has two channels.
         stereo: bool,
+        /// For pictures whose key frames are rare and come when they like, as those of cameras: who
+        /// begins to watch is sent what has come since the last one.
+        cache: Option<GopLimits>,
+    },
+    /// Makes a producer whose packets its owner hands in. It is announced by
+    /// [`Report::ProducerCodec`] at once.
+    OpenSource {
+        /// Its name from now on.
+        producer: ProducerId,
+        /// What it is.
+        options: SourceOptions,
+    },
+    /// Media of a source, in the order of their sending. Packets that cannot be used (no payload,
+    /// more than [`SourcePacket::LARGEST`], an encoding that was not announced) are left out and
+    /// counted, [`ProducerStatistics::refused`].
+    SourcePackets {
+        /// Of which source.
+        producer: ProducerId,
+        /// An access unit, or a few. One that is cut is forwarded as it comes.
+        packets: Vec<SourcePacket>,
+    },
+    /// What comes next of one encoding of a source does not go on where it was: the camera has
+    /// connected anew, or its picture is another one. Its subscribers wait for a key frame, and
+    /// their numbers and times go on.
+    SourceRestart {
+        /// Which source.
+        producer: ProducerId,
+        /// Which encoding.
+        encoding: Spatial,
     },
     /// Connects a feed, changes its streams, moves it to another trunk, or takes its source away.
     /// Streams that stay as they are go on undisturbed. What its consumers see of a move is what
@@ -522,6 +552,14 @@ pub enum Report {
         /// What it sends.
         codec: Codec,
     },
+    /// Somebody waits for a key frame of a source, or has lost the picture. Who can have its
+    /// encoder make one may do so; cameras usually cannot be asked, and then nothing is lost.
+    KeyFrameWanted {
+        /// Of which source.
+        producer: ProducerId,
+        /// Of which encoding.
+        encoding: Spatial,
+    },
     /// A consumer's first packet is on its way.
     ConsumerStarted {
         /// Which consumer.
@@ -691,11 +729,15 @@ impl Traffic {
 pub struct ProducerStatistics {
     /// Which one.
     pub producer: ProducerId,
-    /// From which peer connection; `None` for one that has just ended, and for a feed without a
-    /// source.
+    /// From which peer connection; `None` for one that has just ended, for a feed that is not
+    /// connected, and for a source.
     pub transport: Option<TransportId>,
     /// Audio or video.
     pub kind: Kind,
+    /// Bytes that its GOP cache holds, with what packets themselves take; 0 without one.
+    pub cached: usize,
+    /// Packets of a source that could not be used.
+    pub refused: u64,
     /// Whether what arrives is dropped: a muted track.
     pub paused: bool,
     /// What it sends, once known.

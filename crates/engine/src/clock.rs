@@ -18,6 +18,9 @@ const STEP: i64 = 2 << 32;
 const DRIFT_SHIFT: u32 = 6;
 
 impl PublisherClock {
+    /// The clock of what happens here.
+    pub(crate) const OURS: PublisherClock = PublisherClock { offset: Some(0) };
+
     /// A sender report that says `theirs` came in at `ours`; both NTP, 32.32 bits.
     ///
     /// A report is late by its time on the way, never early. So the smallest difference is

@@ -1,12 +1,12 @@
 //! One track on its way to one subscriber.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::media::Mid;
 use umbrella_media::{
-    Codec, Delivery, Kind, Layer, Layers, Outgoing, Packet, Reports, Rewriter, Selector,
-    SequenceMap, Spatial, Verdict,
+    Codec, Delivery, Edge, GopCache, Kind, Layer, Layers, Outgoing, Packet, Reports, Rewriter,
+    Selector, SequenceMap, Spatial, Verdict,
 };
 
 use crate::api::{BranchStream, ConsumerId, Label};
@@ -14,10 +14,14 @@ use crate::arena::Key;
 use crate::egress::{Format, Opened, StreamId};
 use crate::producer::Producer;
 use crate::transport::Transport;
+use crate::transport::replays::Extent;
 
 /// Sent packets that can be sent again: as many as the history has, or fewer.
 const SENT_VIDEO: usize = 1024;
 const SENT_AUDIO: usize = 64;
+/// The same pictures are not sent anew before this time, the next time twice of it, and so on: a
+/// decoder that cannot make anything of them asks for ever.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// One track on its way to one subscriber.
 #[derive(Debug)]
@@ -34,6 +38,34 @@ pub(crate) struct Consumer {
     eager: Option<Instant>,
     selector: Selector,
     state: State,
+    /// What it gets waited in a cache, and it has not come up to what is live.
+    replay: Option<Replay>,
+    /// The last of these that has ended.
+    replayed: Option<Replayed>,
+}
+
+/// A place in the cache of a producer.
+#[derive(Debug, Clone, Copy)]
+struct Replay {
+    encoding: Spatial,
+    extent: Extent,
+    /// The number of the first packet of its group of pictures.
+    group: u64,
+    /// The number from which on nothing was sent yet.
+    next: u64,
+    /// Of this group, by [`GopCache::cost`].
+    sent: usize,
+    began: Instant,
+}
+
+/// A group of pictures that was sent anew.
+#[derive(Debug, Clone, Copy)]
+struct Replayed {
+    encoding: Spatial,
+    group: u64,
+    ended: Instant,
+    /// How often it came up to what is live; 0 if it was too much.
+    times: u32,
 }
 
 /// How much of what is wanted the subscriber's path carries.
@@ -141,6 +173,8 @@ impl Consumer {
             eager: None,
             selector,
             state: State::Waiting,
+            replay: None,
+            replayed: None,
         }
     }
 
@@ -158,6 +192,7 @@ impl Consumer {
             Kind::Video => SENT_VIDEO,
         };
         self.selector.restart();
+        (self.replay, self.replayed) = (None, None);
         self.state = State::Bound(Box::new(Bound {
             mid,
             stream: opened.stream,
@@ -170,6 +205,7 @@ impl Consumer {
 
     /// It has lost its section; gives the stream that is to be closed.
     pub(crate) fn unbind(&mut self) -> Option<StreamId> {
+        self.replay = None;
         match std::mem::replace(&mut self.state, State::Waiting) {
             State::Bound(bound) => Some(bound.stream),
             State::Waiting => None,
@@ -281,11 +317,13 @@ impl Consumer {
     /// What comes next from the publisher does not go on where it was.
     pub(crate) fn restart(&mut self) {
         self.selector.restart();
+        self.replay = None;
     }
 
     /// As [`Consumer::restart`], of one encoding.
     pub(crate) fn restart_encoding(&mut self, encoding: Spatial) {
         self.selector.restart_encoding(encoding);
+        self.replay = self.replay.filter(|replay| replay.encoding != encoding);
     }
 
     /// The encoding whose key frame it waits for.
@@ -323,6 +361,36 @@ impl Consumer {
 
     /// Decides about one packet.
     pub(crate) fn admit(&mut self, packet: &Arc<Packet>, reports: &Reports) -> Decision {
+        if self.is_replaying(packet.encoding) {
+            return Decision::Skip { needs: None }; // it will come to it
+        }
+        let decision = self.decide(packet, reports, None);
+        if let Decision::Send(Forward { begins: true, .. }) = &decision {
+            self.replay = None; // another encoding was quicker
+        }
+        decision
+    }
+
+    /// Decides about one packet of a cache.
+    pub(crate) fn admit_again(
+        &mut self,
+        packet: &Arc<Packet>,
+        reports: &Reports,
+        edge: Edge<'_>,
+    ) -> Decision {
+        if let Some(replay) = &mut self.replay {
+            replay.next = packet.seq + 1;
+            replay.sent += GopCache::cost(packet);
+        }
+        self.decide(packet, reports, Some(edge))
+    }
+
+    fn decide(
+        &mut self,
+        packet: &Arc<Packet>,
+        reports: &Reports,
+        edge: Option<Edge<'_>>,
+    ) -> Decision {
         let State::Bound(bound) = &mut self.state else {
             return Decision::Skip { needs: None };
         };
@@ -333,7 +401,10 @@ impl Consumer {
             return Decision::FormatUnknown;
         };
         let verdict = self.selector.admit(packet);
-        let outgoing = bound.rewriter.rewrite(packet, verdict, reports);
+        let outgoing = match edge {
+            None => bound.rewriter.rewrite(packet, verdict, reports),
+            Some(edge) => bound.rewriter.replay(packet, verdict, reports, edge),
+        };
         let Some(outgoing) = outgoing else {
             let needs = match verdict {
                 Verdict::Drop => self.selector.needs_key_frame(),
@@ -341,7 +412,8 @@ impl Consumer {
             };
             return Decision::Skip { needs };
         };
-        bound.sent.insert(packet, &outgoing);
+        let now = edge.map_or(packet.received, |edge| edge.now);
+        bound.sent.insert_at(packet, &outgoing, now);
         let first = !std::mem::replace(&mut bound.started, true);
         Decision::Send(Forward {
             stream: bound.stream,
@@ -364,5 +436,116 @@ impl Consumer {
             sent.outgoing,
             bound.formats?.format,
         ))
+    }
+}
+
+/// What waited in a cache.
+impl Consumer {
+    /// Whether it has not come up to what is live of an encoding.
+    pub(crate) fn is_replaying(&self, encoding: Spatial) -> bool {
+        self.replay
+            .is_some_and(|replay| replay.encoding == encoding)
+    }
+
+    /// Whether it may be sent a group of pictures. What was too much for its path once is not tried
+    /// again, and what has come to it is repeated now and then only: if it is lost nevertheless.
+    pub(crate) fn may_replay(&self, now: Instant, encoding: Spatial, group: u64) -> bool {
+        let same = |it: &Replayed| (it.encoding, it.group) == (encoding, group);
+        self.replayed.filter(same).is_none_or(|replayed| {
+            let passed = now.saturating_duration_since(replayed.ended);
+            let rest = AGAIN.saturating_mul(1 << replayed.times.saturating_sub(1).min(16));
+            replayed.times > 0 && passed >= rest
+        })
+    }
+
+    /// Whether it has been told how a codec is announced.
+    pub(crate) fn knows(&self, codec: Codec) -> bool {
+        match &self.state {
+            State::Bound(bound) => bound.formats.is_some_and(|it| it.codec == codec),
+            State::Waiting => false,
+        }
+    }
+
+    /// It is to be sent a group of pictures from its first packet on.
+    pub(crate) fn begin_replay(
+        &mut self,
+        now: Instant,
+        encoding: Spatial,
+        group: u64,
+        extent: Extent,
+    ) {
+        self.selector.restart_encoding(encoding);
+        self.replay = Some(Replay {
+            encoding,
+            extent,
+            group,
+            next: group,
+            sent: 0,
+            began: now,
+        });
+    }
+
+    /// Whether it has been sent a picture, or needs none.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.replay.is_none_or(|replay| replay.sent > 0)
+    }
+
+    /// What it is sent, and how many bytes of that it has been sent.
+    pub(crate) fn replayed(&self) -> Option<(Spatial, usize)> {
+        self.replay.map(|replay| (replay.encoding, replay.sent))
+    }
+
+    pub(crate) fn replays_since(&self, now: Instant, time: Duration) -> bool {
+        let passed = |replay: Replay| now.saturating_duration_since(replay.began);
+        self.replay.is_some_and(|replay| passed(replay) >= time)
+    }
+
+    /// What it is to be sent next: the encoding, and the number of the packet. Where another group
+    /// of pictures has begun meanwhile, it goes on with that.
+    pub(crate) fn next_of_replay(
+        &mut self,
+        cache: Option<&GopCache>,
+    ) -> Option<(Spatial, u64, Extent)> {
+        let replay = self.replay?;
+        let first = cache?.first(replay.encoding)?;
+        if first.seq > replay.group && replay.next <= first.seq {
+            self.begin_replay(replay.began, replay.encoding, first.seq, replay.extent);
+        }
+        let replay = self.replay?;
+        Some((replay.encoding, replay.next, replay.extent))
+    }
+
+    /// It has come up to what is live.
+    pub(crate) fn end_replay(&mut self, now: Instant) {
+        self.leave_replay(now, true);
+    }
+
+    /// It is as if it had never begun.
+    pub(crate) fn cancel_replay(&mut self) {
+        self.replay = None;
+    }
+
+    /// It gets nothing more of it, and waits for the next key frame.
+    pub(crate) fn abandon_replay(&mut self, now: Instant) {
+        if self.replay.is_some() {
+            self.selector.stop();
+        }
+        self.leave_replay(now, false);
+    }
+
+    fn leave_replay(&mut self, now: Instant, whole: bool) {
+        if let Some(replay) = self.replay.take() {
+            let Replay {
+                encoding, group, ..
+            } = replay;
+            let same = |it: &Replayed| (it.encoding, it.group) == (encoding, group);
+            let before = self.replayed.filter(same).map_or(0, |it| it.times);
+            self.replayed = Some(Replayed {
+                encoding,
+                group,
+                ended: now,
+                times: if whole { before + 1 } else { 0 },
+            });
+        }
     }
 }

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use umbrella_media::{Delivery, Kind, Layer, Spatial};
+use umbrella_media::{Codec, Delivery, GopLimits, Kind, Layer, Spatial};
 
 use crate::api::*;
 use crate::demux::requested_ufrag;
 use crate::reflect::{Answer, Asked, TransactionId, read_answer};
 use crate::secure::DatagramKind;
+use crate::source::{SourceOptions, SourcePacket};
 use crate::worker::{Identity, Worker, WorkerConfig};
 
 pub use crate::egress::fuzzing::{feedback, header};
@@ -99,7 +100,7 @@ struct Rig {
     /// Peer connections that the worker should know, with their user name.
     open: HashMap<TransportId, String>,
     sections: Vec<(TransportId, String)>,
-    /// Producers that outlive their transports.
+    /// Producers that have no transport, or outlive it.
     feeds: HashSet<ProducerId>,
     statistics: Option<Box<Statistics>>,
     /// The last question to a reflector.
@@ -143,6 +144,10 @@ impl Rig {
         if step >= TRUNKS {
             self.next += 1;
             self.of_trunks(step - TRUNKS, whom, transport, body);
+            return;
+        }
+        if step >= SOURCES {
+            self.of_sources(step - SOURCES, whom, body);
             return;
         }
         let text = || String::from_utf8_lossy(body).into_owned();
@@ -236,6 +241,70 @@ impl Rig {
         self.request(request);
     }
 
+    /// What an owner asks for on behalf of a camera, which may say anything.
+    fn of_sources(&mut self, step: u8, whom: u64, body: &[u8]) {
+        const CODECS: [Codec; 6] = [
+            Codec::H264,
+            Codec::H265,
+            Codec::Vp8,
+            Codec::Opus,
+            Codec::Pcma,
+            Codec::Red,
+        ];
+        let producer = ProducerId(whom % 16);
+        let request = match step {
+            0 | 1 => {
+                self.feeds.insert(producer);
+                Request::OpenSource {
+                    producer,
+                    options: SourceOptions {
+                        codec: CODECS[whom as usize / 16 % CODECS.len()],
+                        encodings: body.first().copied().unwrap_or(2).into(),
+                        stereo: step == 1,
+                        cache: GopLimits {
+                            bytes: body.len() * 64,
+                            age: Duration::from_millis(whom * 20),
+                        },
+                    },
+                }
+            }
+            2 => Request::SourceRestart {
+                producer,
+                encoding: Spatial::new(whom as u8 / 16 % 3).unwrap_or_default(),
+            },
+            _ => Request::SourcePackets {
+                producer,
+                packets: self.handed(body),
+            },
+        };
+        self.request(request);
+    }
+
+    /// Packets of four bytes that say what they are, and a payload up to the next.
+    fn handed(&self, body: &[u8]) -> Vec<SourcePacket> {
+        let mut packets = Vec::new();
+        let mut rest = body;
+        while let [what, timestamp, capture, length, tail @ ..] = rest {
+            let (payload, tail) = tail.split_at(usize::from(*length).min(tail.len()));
+            rest = tail;
+            let capture = Duration::from_secs(u64::from(*capture) * 1000);
+            packets.push(SourcePacket {
+                encoding: Spatial::new(what % 3).unwrap_or_default(),
+                timestamp: u32::from(*timestamp) << 24,
+                capture: match what & 64 {
+                    0 => self.now + capture,
+                    _ => self.now.checked_sub(capture).unwrap_or(self.now),
+                },
+                marker: what & 128 != 0,
+                payload: match *length {
+                    255 => vec![*what; SourcePacket::LARGEST + 1].into(),
+                    _ => payload.into(),
+                },
+            });
+        }
+        packets
+    }
+
     /// What an owner asks for on behalf of another server.
     fn of_trunks(&mut self, step: u8, whom: u64, transport: TransportId, body: &[u8]) {
         let text = String::from_utf8_lossy(body).into_owned();
@@ -268,6 +337,7 @@ impl Rig {
                     producer,
                     kind: if step == 5 { Kind::Video } else { Kind::Audio },
                     stereo: whom & 16 != 0,
+                    cache: (whom & 32 != 0).then(GopLimits::default),
                 }
             }
             7..=9 => Request::ConnectFeed {
@@ -392,6 +462,7 @@ impl Rig {
             | Report::SectionsWanted { .. }
             | Report::Interrupted { .. }
             | Report::ProducerCodec { .. }
+            | Report::KeyFrameWanted { .. }
             | Report::ConsumerStarted { .. }
             | Report::ConsumerStarved { .. }
             | Report::ConsumerFailed { .. }
@@ -449,7 +520,9 @@ impl Rig {
     }
 }
 
-/// Steps from this one on are about trunks.
+/// Steps from this one on are about cameras, …
+const SOURCES: u8 = 232;
+/// … and from this one on about trunks.
 const TRUNKS: u8 = 240;
 
 /// What another server says of itself: a line each, or candidates alone.
@@ -564,6 +637,37 @@ mod tests {
                 let length = next() % 12;
                 data.extend([step, next(), 0, length]);
                 data.extend((0..length).map(|_| next() % 8));
+            }
+            worker(Instant::now(), &data);
+        }
+    }
+
+    #[test]
+    fn a_camera_breaks_a_worker_by_what_it_sends() {
+        for seed in 1..60u64 {
+            let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let mut next = || {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                (random >> 33) as u8
+            };
+            let mut data = Vec::new();
+            for _ in 0..150 {
+                let step = match next() {
+                    0..=180 => SOURCES + next() % 8,
+                    181..=220 => TRUNKS + next() % 16,
+                    other => other % 16,
+                };
+                let length = next() % 120;
+                data.extend([step, next() % 64, 0, length]);
+                // First bytes of key frames and of others, as often as anything else.
+                data.extend((0..length).map(|_| match next() {
+                    byte @ 0..128 => {
+                        [0x67, 0x65, 0x41, 0x88, 24, 0x7c, 1, 2][usize::from(byte % 8)]
+                    }
+                    byte => byte % 32,
+                }));
             }
             worker(Instant::now(), &data);
         }

@@ -19,10 +19,12 @@ mod meter;
 mod producer;
 mod reflect;
 pub mod secure;
+mod source;
 mod totals;
 mod transport;
 mod worker;
 
 pub use api::*;
+pub use source::{SourceOptions, SourcePacket};
 pub use totals::{Asked, BANDS, ByKind, Paths, Present, Received, Sent, Totals};
 pub use worker::{Identity, Relay, Transmits, Worker, WorkerConfig};

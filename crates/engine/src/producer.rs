@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use str0m::media::{Mid, Rid};
 use umbrella_media::{
-    Codec, History, Kind, Layers, LevelMeter, Liveness, Packet, Parser, Reports, SenderReport,
-    Spatial,
+    Codec, GopCache, GopLimits, History, Kind, Layers, LevelMeter, Liveness, Packet, Parser,
+    Reports, SenderReport, Spatial,
 };
 
 use crate::allocation::LayerRates;
@@ -14,6 +14,7 @@ use crate::api::{EncodingStatistics, FeedStream, ProducerId, ProducerStatistics,
 use crate::arena::Key;
 use crate::consumer::Consumer;
 use crate::meter::Meter;
+use crate::source::Local;
 use crate::totals::Received;
 use crate::transport::Transport;
 use crate::worker::Mirror;
@@ -50,6 +51,8 @@ pub(crate) struct Producer {
     pub(crate) heard: bool,
     /// What its layers cost.
     pub(crate) rates: LayerRates,
+    /// What has come since the last key frames, for those who begin to watch.
+    pub(crate) cache: Option<GopCache>,
     rids: Vec<Rid>,
     encodings: [Option<Encoding>; Spatial::COUNT],
     /// What encodings have counted that were replaced.
@@ -71,6 +74,8 @@ pub(crate) enum Origin {
     Mirror(Mirror),
     /// From another server, over the trunk that it is connected to now.
     Feed(Option<Source>),
+    /// From the owner.
+    Local(Local),
 }
 
 /// Where the media of a feed come from.
@@ -148,12 +153,20 @@ impl Producer {
             meter: LevelMeter::new(),
             heard: false,
             rates: LayerRates::new(),
+            cache: None,
             rids: rids.iter().map(|rid| rid.as_str().into()).collect(),
             encodings: [None, None, None],
             past: Received::default(),
             liveness: Liveness::new(),
             check_liveness_at: None,
         }
+    }
+
+    /// It keeps its pictures since the last key frames.
+    pub(crate) fn keep(mut self, limits: Option<GopLimits>) -> Self {
+        let limits = limits.filter(|_| self.kind == Kind::Video);
+        self.cache = limits.map(GopCache::new);
+        self
     }
 
     /// The place of an encoding by its name; `None` for one that was not announced.
@@ -199,12 +212,13 @@ impl Producer {
         &mut known.parser
     }
 
-    /// The peer that sends it; `None` for a mirror, and for a feed without a source.
+    /// The peer that sends it; `None` for a mirror, for what the owner hands in, and for a feed
+    /// without a source.
     pub(crate) fn transport(&self) -> Option<Key<Transport>> {
         match &self.origin {
             Origin::Peer { transport, .. } => Some(*transport),
             Origin::Feed(source) => source.as_ref().map(|source| source.transport),
-            Origin::Mirror(_) => None,
+            Origin::Mirror(_) | Origin::Local(_) => None,
         }
     }
 
@@ -212,7 +226,7 @@ impl Producer {
     pub(crate) fn is_mirror(&self) -> bool {
         match &self.origin {
             Origin::Mirror(_) => true,
-            Origin::Peer { .. } | Origin::Feed(_) => false,
+            Origin::Peer { .. } | Origin::Feed(_) | Origin::Local(_) => false,
         }
     }
 
@@ -240,6 +254,9 @@ impl Producer {
             self.past += replaced.received();
         }
         self.reports[encoding.index()] = None;
+        if let Some(cache) = &mut self.cache {
+            cache.forget(encoding);
+        }
     }
 
     /// Whether an encoding was replaced: its SSRC or codec is another than that of `ssrc`.
@@ -253,6 +270,9 @@ impl Producer {
         let encoding = self.encodings[packet.encoding.index()].as_mut()?;
         if !encoding.history.insert(packet.clone()) {
             return None;
+        }
+        if let Some(cache) = &mut self.cache {
+            cache.insert(packet);
         }
         let bytes = packet.payload.len();
         if encoding.packets == 0 {
@@ -288,7 +308,7 @@ impl Producer {
         let seen = self.liveness.live(ENCODING_TIMEOUT);
         match &self.origin {
             Origin::Mirror(mirror) if seen.is_empty() => mirror.live,
-            Origin::Mirror(_) | Origin::Peer { .. } | Origin::Feed(_) => seen,
+            Origin::Mirror(_) | Origin::Peer { .. } | Origin::Feed(_) | Origin::Local(_) => seen,
         }
     }
 
@@ -299,7 +319,9 @@ impl Producer {
 
     /// A packet for a resend.
     pub(crate) fn packet(&self, encoding: Spatial, seq: u64) -> Option<&Arc<Packet>> {
-        self.encodings[encoding.index()].as_ref()?.history.get(seq)
+        let known = self.encodings[encoding.index()].as_ref();
+        let cached = || self.cache.as_ref()?.get(encoding, seq);
+        known.and_then(|it| it.history.get(seq)).or_else(cached)
     }
 
     /// The newest packets of an encoding after `seq`.
@@ -398,10 +420,16 @@ impl Producer {
                 },
                 None => EncodingStatistics::default(),
             });
+        let refused = match &self.origin {
+            Origin::Local(local) => local.refused,
+            Origin::Peer { .. } | Origin::Mirror(_) | Origin::Feed(_) => 0,
+        };
         ProducerStatistics {
             producer: self.id,
             transport,
             kind: self.kind,
+            cached: self.cache.as_ref().map_or(0, GopCache::bytes),
+            refused,
             paused: self.paused,
             codec: self.codec,
             encodings: encodings.collect(),

@@ -7,6 +7,7 @@
 pub mod codec;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod gop;
 pub mod history;
 pub mod layer;
 pub mod levels;
@@ -15,9 +16,10 @@ pub mod rewrite;
 pub mod select;
 
 pub use codec::{Codec, Descriptor, Detail, Kind, Parser};
+pub use gop::{GopCache, GopLimits};
 pub use history::History;
 pub use layer::{Delivery, Layer, Priority, Spatial, Temporal};
 pub use levels::{Level, LevelMeter};
 pub use packet::{AudioLevel, Packet};
-pub use rewrite::{Outgoing, Patch, Reports, Rewriter, SenderReport, Sent, SequenceMap};
+pub use rewrite::{Edge, Outgoing, Patch, Reports, Rewriter, SenderReport, Sent, SequenceMap};
 pub use select::{Layers, Liveness, Selector, Verdict};

@@ -16,6 +16,7 @@ pub(crate) struct Allotment {
     /// Bits per second of what is sent, sound included.
     total: u64,
     satisfied: bool,
+    held_back: bool,
     looked: Option<Instant>,
     next: Option<Instant>,
 }
@@ -35,6 +36,7 @@ impl Default for Allotment {
             allocator: Allocator::default(),
             total: 0,
             satisfied: true,
+            held_back: false,
             looked: None,
             next: None,
         }
@@ -80,6 +82,11 @@ impl Allotment {
         self.satisfied
     }
 
+    /// Somebody has less than there is, because of the path.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.held_back
+    }
+
     /// What pictures may cost, besides sound of `audio` bits per second.
     pub(crate) fn budget(
         &self,
@@ -103,6 +110,7 @@ impl Allotment {
     pub(crate) fn decided(&mut self, now: Instant, outcome: Outcome, total: u64) {
         self.total = total;
         self.satisfied = outcome.satisfied;
+        self.held_back = outcome.held_back;
         self.looked = Some(now);
         let idle = self.video.is_empty();
         self.next = (!idle).then(|| now + outcome.next_look());

@@ -26,6 +26,8 @@ pub(crate) struct Outcome {
     pub(crate) demand: u64,
     /// Everybody has all that there is.
     pub(crate) satisfied: bool,
+    /// Somebody has less than there is.
+    pub(crate) held_back: bool,
 }
 
 /// What the path of a subscriber carries.
@@ -127,7 +129,8 @@ impl Allocator {
                 self.climb(now, rate, eager, offers, shares);
             }
         }
-        let satisfied = !unknown && *shares == tops[..];
+        let held_back = *shares != tops[..];
+        let satisfied = !unknown && !held_back;
         self.try_again(now, offers, shares);
         // With the margin that the last step needs, or the prober would rest just below it.
         let (room, of) = ROOM;
@@ -135,7 +138,11 @@ impl Allocator {
             true => everything,
             false => everything * of / room,
         };
-        Outcome { demand, satisfied }
+        Outcome {
+            demand,
+            satisfied,
+            held_back,
+        }
     }
 
     /// A picture that has gone has nothing to lose: when all gets through again it is tried, the

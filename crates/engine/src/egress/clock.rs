@@ -24,12 +24,22 @@ impl NtpClock {
         }
     }
 
+    /// The time of day, since the Unix epoch.
+    pub fn since_unix(&self, at: Instant) -> Duration {
+        self.since_ntp(at)
+            .saturating_sub(Duration::from_secs(NTP_TO_UNIX))
+    }
+
+    fn since_ntp(&self, at: Instant) -> Duration {
+        match at.checked_duration_since(self.instant) {
+            Some(later) => self.wall.saturating_add(later),
+            None => self.wall.saturating_sub(self.instant.duration_since(at)),
+        }
+    }
+
     /// NTP time, 32.32 bits of seconds (RFC 5905 section 6).
     pub fn ntp(&self, at: Instant) -> u64 {
-        let wall = match at.checked_duration_since(self.instant) {
-            Some(later) => self.wall + later,
-            None => self.wall.saturating_sub(self.instant.duration_since(at)),
-        };
+        let wall = self.since_ntp(at);
         let fraction = (u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000;
         wall.as_secs() << 32 | fraction
     }

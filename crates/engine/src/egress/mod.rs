@@ -330,6 +330,11 @@ impl Egress {
         &self.bandwidth
     }
 
+    /// Bytes of video that were written and have not left.
+    pub fn waiting(&self) -> usize {
+        self.queue.video_bytes()
+    }
+
     /// How fast video and resends leave.
     pub fn set_pacing(&mut self, pacing: Pacing) {
         self.pacer.set(pacing);

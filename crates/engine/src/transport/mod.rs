@@ -2,9 +2,11 @@
 
 pub(crate) mod channels;
 pub(crate) mod config;
+pub(crate) mod local;
 pub(crate) mod negotiation;
 pub(crate) mod offering;
 mod options;
+pub(crate) mod replays;
 pub(crate) mod sdp;
 pub(crate) mod section;
 pub(crate) mod trunk;
@@ -34,6 +36,7 @@ use crate::secure::{BuildError, Connection, Crypto};
 use self::channels::Channels;
 use self::negotiation::{Negotiation, Role};
 use self::offering::Offerer;
+use self::replays::Replays;
 use self::sdp::write::{CNAME, candidate_lines};
 use self::trunk::Trunk;
 
@@ -53,6 +56,8 @@ pub(crate) struct Transport {
     pub(crate) sources: HashMap<u32, Source>,
     /// What it can be sent of the pictures that it wants.
     pub(crate) allotment: Allotment,
+    /// Who is sent what waited in a cache.
+    pub(crate) replays: Replays,
     /// Whose streams the egress has.
     pub(crate) streams: HashMap<StreamId, Key<Consumer>>,
     /// Consumers that may send as soon as the connection is up.
@@ -178,6 +183,7 @@ impl Transport {
             clock: PublisherClock::default(),
             sources: HashMap::new(),
             allotment: Allotment::default(),
+            replays: Replays::default(),
             streams: HashMap::new(),
             ready: Vec::new(),
             engine_at: now,

@@ -247,7 +247,7 @@ pub(super) fn rtc_config(certificate: &DtlsCert, dials: bool, introduced: bool) 
     config
 }
 
-fn add_video(codecs: &mut CodecConfig) {
+pub(super) fn add_video(codecs: &mut CodecConfig) {
     let mut add = |(pt, rtx): (u8, u8), codec, format| {
         let rate = Frequency::NINETY_KHZ;
         codecs.add_config(pt.into(), Some(rtx.into()), codec, rate, None, format);

@@ -55,7 +55,8 @@ impl Worker {
         let video = allocation::total(offers, shares);
         allotment.decided(now, outcome, video + situation.audio);
         let egress = &mut transport.egress;
-        egress.set_demand(now, outcome.demand + situation.audio);
+        let replays = transport.replays.demand();
+        egress.set_demand(now, outcome.demand + situation.audio + replays);
         egress.set_pacing(match informed && !outcome.satisfied {
             true => Pacing::UpTo(estimate * 5 / 2),
             false => Pacing::Automatic,

@@ -64,6 +64,7 @@ impl Worker {
         if touched == Touched::ToSend && transport.engine_at > now {
             self.take_feedback(now, key);
             self.allocate(now, key);
+            self.replay(now, key);
             self.flush(now, key);
             self.schedule(now, key);
             return;
@@ -90,6 +91,7 @@ impl Worker {
             self.pump(now, key);
         }
         self.allocate(now, key);
+        self.replay(now, key);
         self.flush(now, key);
         self.schedule(now, key);
     }
@@ -220,6 +222,7 @@ impl Worker {
         let egress_at = transport.egress.next_timeout().filter(|_| has_keys);
         let at = [
             Some(transport.engine_at),
+            transport.replays.next_tick().filter(|_| has_keys),
             egress_at,
             transport.next_deadline(),
             transport.allotment.next_look().filter(|_| has_keys),

@@ -14,7 +14,7 @@ use crate::clock::{PublisherClock, to_ntp};
 use crate::consumer::{Consumer, Decision, Forward};
 use crate::egress::{ClockPoint, StreamId};
 use crate::producer::{KeyFrameRequest, Origin, Producer};
-use crate::transport::{Touched, Transport};
+use crate::transport::{Touched, Transport, local};
 
 use super::{Worker, touch};
 
@@ -41,6 +41,8 @@ struct Passage<'a> {
     reports: &'a mut VecDeque<Report>,
     /// Encodings of which a consumer misses a key frame.
     needs: [bool; Spatial::COUNT],
+    /// Those who miss a key frame of a producer that keeps its last one.
+    wishes: Vec<(Key<Consumer>, Spatial)>,
 }
 
 /// Where a consumer got stuck.
@@ -109,7 +111,7 @@ impl Worker {
             let Some(transport) = self.transports.get_mut(key) else {
                 continue;
             };
-            match passage.pass(consumer, transport) {
+            match passage.pass(*route, consumer, transport) {
                 Passed::All { sent: false } => continue,
                 Passed::All { sent: true } => {}
                 Passed::Stranger { at } => strangers.push((*route, at)),
@@ -117,8 +119,9 @@ impl Worker {
             let (transports, touched) = (&mut self.transports, &mut self.touched);
             touch(transports, touched, key, Touched::ToSend);
         }
-        let needs = passage.needs;
+        let (needs, wishes) = (passage.needs, passage.wishes);
         self.want_key_frames(now, key, needs);
+        self.need_all(now, wishes);
         for (consumer, at) in strangers {
             self.forward_to_stranger(now, key, consumer, &burst[at..]);
         }
@@ -146,9 +149,10 @@ impl Worker {
             return;
         };
         let mut passage = Passage::new(now, producer, clock, burst, &mut self.reports);
-        let passed = passage.pass(consumer, transport);
-        let needs = passage.needs;
+        let passed = passage.pass(consumer_key, consumer, transport);
+        let (needs, wishes) = (passage.needs, passage.wishes);
         self.want_key_frames(now, key, needs);
+        self.need_all(now, wishes);
         self.touch_to_send(to);
         if let Passed::Stranger { at } = passed
             && at > 0
@@ -163,21 +167,15 @@ impl Worker {
         let Some(producer) = self.producers.get_mut(key) else {
             return;
         };
-        let interval = self.config.limits.key_frame_interval;
+        let mut needs = Vec::new();
         for route in &producer.routes {
             if let Some(consumer) = self.consumers.get_mut(*route) {
                 consumer.set_live(live);
+                let needed = consumer.needs_key_frame();
+                needs.extend(needed.map(|encoding| (*route, encoding)));
             }
         }
-        let needs = producer
-            .routes
-            .iter()
-            .filter_map(|route| self.consumers.get(*route));
-        let needs: Vec<Spatial> = needs.filter_map(Consumer::needs_key_frame).collect();
-        for encoding in needs {
-            producer.want_key_frame(now, encoding, interval);
-        }
-        self.schedule_requests(key);
+        self.need_all(now, needs);
     }
 
     /// Asks for what a consumer is missing.
@@ -185,20 +183,20 @@ impl Worker {
         if let Some(consumer) = self.consumers.get(key)
             && let Some(encoding) = consumer.needs_key_frame()
         {
-            self.want_key_frame(now, consumer.producer, encoding);
+            self.need(now, key, encoding);
         }
     }
 
     /// A subscriber has lost the picture.
     pub(super) fn on_picture_loss(&mut self, now: Instant, key: Key<Transport>, stream: StreamId) {
-        let consumer = self
-            .transports
-            .get(key)
-            .and_then(|t| t.streams.get(&stream));
-        if let Some(consumer) = consumer.and_then(|key| self.consumers.get(*key))
+        let streams = self.transports.get(key).map(|it| &it.streams);
+        let Some(key) = streams.and_then(|streams| streams.get(&stream)).copied() else {
+            return;
+        };
+        if let Some(consumer) = self.consumers.get(key)
             && let Some(encoding) = consumer.encoding().or_else(|| consumer.needs_key_frame())
         {
-            self.want_key_frame(now, consumer.producer, encoding);
+            self.need(now, key, encoding);
         }
     }
 
@@ -235,11 +233,13 @@ impl Worker {
         let Some(producer) = self.producers.get_mut(key) else {
             return;
         };
+        let id = producer.id;
         let due: Vec<_> = producer.due_requests(now, interval).collect();
         match producer.origin {
-            Origin::Peer { .. } | Origin::Feed(_) if producer.paused => {}
+            Origin::Peer { .. } | Origin::Feed(_) | Origin::Local(_) if producer.paused => {}
             Origin::Peer { transport, mid } => self.ask_peer(now, transport, mid, &due),
             Origin::Feed(_) => self.ask_source(now, key, &due),
+            Origin::Local(_) => self.ask_owner(id, &due),
             Origin::Mirror(_) => {
                 let due: Vec<Spatial> = due.iter().map(|request| request.encoding).collect();
                 self.tell_home(key, &due);
@@ -280,7 +280,7 @@ impl Worker {
         self.touch(key);
     }
 
-    fn clock_of(&self, producer: &Producer) -> PublisherClock {
+    pub(super) fn clock_of(&self, producer: &Producer) -> PublisherClock {
         match &producer.origin {
             Origin::Peer { .. } | Origin::Feed(_) => {
                 let transport = producer
@@ -289,6 +289,7 @@ impl Worker {
                 transport.map_or_else(PublisherClock::default, |t| t.clock)
             }
             Origin::Mirror(mirror) => mirror.clock,
+            Origin::Local(_) => PublisherClock::OURS,
         }
     }
 
@@ -322,12 +323,18 @@ impl Worker {
 
     /// Tells a consumer how the codec of its publisher is announced to its subscriber. False if
     /// it cannot be, which ends the consumer.
-    fn introduce(&mut self, key: Key<Producer>, consumer_key: Key<Consumer>, codec: Codec) -> bool {
+    pub(super) fn introduce(
+        &mut self,
+        key: Key<Producer>,
+        consumer_key: Key<Consumer>,
+        codec: Codec,
+    ) -> bool {
         let Some(producer) = self.producers.get(key) else {
             return false;
         };
         let params = match &producer.origin {
             Origin::Mirror(mirror) => mirror.params(codec),
+            Origin::Local(_) => local::params(codec),
             Origin::Peer { .. } | Origin::Feed(_) => {
                 let publisher = producer.transport();
                 let publisher = publisher.and_then(|key| self.transports.get_mut(key));
@@ -373,11 +380,17 @@ impl<'a> Passage<'a> {
             plain: Vec::new(),
             reports,
             needs: [false; Spatial::COUNT],
+            wishes: Vec::new(),
         }
     }
 
     /// Takes the burst to one consumer.
-    fn pass(&mut self, consumer: &mut Consumer, transport: &mut Transport) -> Passed {
+    fn pass(
+        &mut self,
+        key: Key<Consumer>,
+        consumer: &mut Consumer,
+        transport: &mut Transport,
+    ) -> Passed {
         let mut any = false;
         for (at, packet) in self.burst.iter().enumerate() {
             match consumer.admit(packet, &self.producer.reports) {
@@ -388,6 +401,13 @@ impl<'a> Passage<'a> {
                         let egress = &mut transport.egress;
                         egress.forget_before(forward.stream, forward.outgoing.seq);
                         self.begin(consumer, transport, at);
+                    }
+                }
+                Decision::Skip {
+                    needs: Some(needed),
+                } if self.producer.cache.is_some() => {
+                    if self.wishes.last().is_none_or(|(last, _)| *last != key) {
+                        self.wishes.push((key, needed));
                     }
                 }
                 Decision::Skip { needs } => self.need(needs),
@@ -454,14 +474,19 @@ impl<'a> Passage<'a> {
     }
 }
 
-fn write(now: Instant, transport: &mut Transport, forward: &Forward, packet: &Arc<Packet>) {
+pub(super) fn write(
+    now: Instant,
+    transport: &mut Transport,
+    forward: &Forward,
+    packet: &Arc<Packet>,
+) {
     let (outgoing, format) = (forward.outgoing, forward.formats.format);
     let egress = &mut transport.egress;
     egress.write(now, forward.stream, packet, outgoing, format);
 }
 
 /// Tells a consumer's egress how the media time of its producer relates to the time of day.
-fn set_clock(
+pub(super) fn set_clock(
     consumer: &Consumer,
     producer: &Producer,
     publisher: PublisherClock,

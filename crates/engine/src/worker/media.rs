@@ -65,30 +65,45 @@ impl Worker {
             dependency,
             payload: rtp.payload,
         });
+        self.arrive(now, source.producer, packet, replaced);
+    }
+
+    /// A packet of a producer that lives here. `replaced` says that it does not go on where its
+    /// encoding was.
+    pub(super) fn arrive(
+        &mut self,
+        now: Instant,
+        key: Key<Producer>,
+        packet: Arc<Packet>,
+        replaced: bool,
+    ) {
+        let Some(producer) = self.producers.get_mut(key) else {
+            return;
+        };
         let Some(arrival) = producer.receive(now, &packet) else {
             return;
         };
         let (id, quiet) = (producer.id, producer.quiet);
         let audible = packet.audio_level.is_some() && producer.kind == Kind::Audio;
         if audible && !std::mem::replace(&mut producer.heard, true) {
-            self.note_heard(now, source.producer);
+            self.note_heard(now, key);
         }
         if let Some(codec) = arrival.codec {
             let producer = id;
             self.reports
                 .push_back(Report::ProducerCodec { producer, codec });
-            self.relay_state(source.producer);
+            self.relay_state(key);
         }
         if replaced {
-            self.restart_routes(source.producer);
-            self.relay_restart(source.producer, Some(source.encoding));
+            self.restart_routes(key);
+            self.relay_restart(key, Some(packet.encoding));
         }
         if let Some(live) = arrival.live {
-            self.forward_burst(now, source.producer);
-            self.set_live(now, source.producer, live);
+            self.forward_burst(now, key);
+            self.set_live(now, key, live);
         }
         if !quiet {
-            self.enqueue(now, source.producer, packet);
+            self.enqueue(now, key, packet);
         }
     }
 

@@ -11,14 +11,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::format::PayloadParams;
-use umbrella_media::{Codec, Delivery, Kind, Layers, Packet, Reports, Spatial};
+use umbrella_media::{
+    Codec, Delivery, GopCache, GopLimits, Kind, Layers, Packet, Reports, Spatial,
+};
 
 use crate::api::{ConsumerId, ProducerId, TransportId};
 use crate::arena::Key;
 use crate::clock::PublisherClock;
 use crate::consumer::Outlet;
 use crate::producer::{Origin, Producer};
-use crate::transport::{Source, Transport};
+use crate::transport::{Source, Transport, local};
 
 use super::Worker;
 
@@ -50,6 +52,8 @@ enum Message {
     Restarted(Option<Spatial>),
     /// To mirrors: packets that arrived together.
     Packets(Arc<[Arc<Packet>]>),
+    /// To a mirror: what has come since the last key frames, for its cache.
+    Cached(Arc<[Arc<Packet>]>),
     /// To mirrors: the producer has ended.
     Closed,
 }
@@ -65,6 +69,7 @@ struct State {
     formats: Vec<(Codec, PayloadParams)>,
     reports: Reports,
     clock: PublisherClock,
+    cache: Option<GopLimits>,
 }
 
 /// A producer's life as a mirror.
@@ -99,7 +104,7 @@ impl Relay {
     /// packets on the way are.
     pub fn is_media(&self) -> bool {
         match self.message {
-            Message::Packets(_) => true,
+            Message::Packets(_) | Message::Cached(_) => true,
             Message::Wanted
             | Message::Unwanted
             | Message::KeyFrameWanted(_)
@@ -141,17 +146,20 @@ impl Worker {
         let key = self.producer_keys.get(&producer).copied();
         match (message, key) {
             (Message::State(state), key) => self.on_state(now, producer, from, key, &state),
-            (Message::Wanted, Some(key)) => self.add_mirror(key, from),
+            (Message::Wanted, Some(key)) => self.add_mirror(now, key, from),
             (Message::Unwanted, Some(key)) => {
                 if let Some(producer) = self.producers.get_mut(key) {
                     producer.mirrors.retain(|mirror| *mirror != from);
                 }
             }
             (Message::KeyFrameWanted(encoding), Some(key)) => {
+                self.forward_burst(now, key);
+                self.send_cached(key, from, |packet| packet.encoding == encoding);
                 self.want_key_frame(now, key, encoding);
             }
             (Message::Restarted(encoding), Some(key)) => self.on_restarted(now, key, encoding),
             (Message::Packets(packets), Some(key)) => self.on_mirrored(now, key, &packets),
+            (Message::Cached(packets), Some(key)) => self.on_cached(now, key, &packets),
             (Message::Closed, Some(key)) => self.close_producer(key),
             // It has ended here meanwhile, or is not known yet: then the mirror asks again.
             (
@@ -160,6 +168,7 @@ impl Worker {
                 | Message::KeyFrameWanted(_)
                 | Message::Restarted(_)
                 | Message::Packets(_)
+                | Message::Cached(_)
                 | Message::Closed,
                 None,
             ) => {}
@@ -278,18 +287,36 @@ impl Worker {
         }
     }
 
-    fn add_mirror(&mut self, key: Key<Producer>, to: usize) {
+    fn add_mirror(&mut self, now: Instant, key: Key<Producer>, to: usize) {
+        // What has come so far is in the cache, and must not come there a second time.
+        self.forward_burst(now, key);
         let Some(state) = self.state_of(key) else {
             return;
         };
         let Some(producer) = self.producers.get_mut(key) else {
             return;
         };
-        if !producer.mirrors.contains(&to) {
+        let new = !producer.mirrors.contains(&to);
+        if new {
             producer.mirrors.push(to);
         }
         let id = producer.id;
         self.tell(to, id, Message::State(Box::new(state)));
+        if new {
+            self.send_cached(key, to, |_| true);
+        }
+    }
+
+    /// Sends a mirror what it has not, or has lost: a queue between workers may be full.
+    fn send_cached(&mut self, key: Key<Producer>, to: usize, wanted: impl Fn(&Packet) -> bool) {
+        let Some(producer) = self.producers.get(key) else {
+            return;
+        };
+        let cached = producer.cache.iter().flat_map(GopCache::packets);
+        let cached: Vec<Arc<Packet>> = cached.filter(|it| wanted(it)).cloned().collect();
+        if !cached.is_empty() {
+            self.tell(to, producer.id, Message::Cached(cached.into()));
+        }
     }
 
     /// `None` for what is a mirror itself.
@@ -301,9 +328,13 @@ impl Worker {
         // A feed may have no source yet.
         let transport = producer.transport();
         let transport = transport.and_then(|key| self.transports.get_mut(key));
-        let (formats, clock) = match transport {
-            Some(transport) => (sent_by(transport, key), transport.clock),
-            None => Default::default(),
+        let (formats, clock) = match (transport, &producer.origin) {
+            (Some(transport), _) => (sent_by(transport, key), transport.clock),
+            (None, Origin::Local(local)) => {
+                let params = local::params(local.codec).map(|params| (local.codec, params));
+                (params.into_iter().collect(), PublisherClock::OURS)
+            }
+            (None, Origin::Peer { .. } | Origin::Mirror(_) | Origin::Feed(_)) => Default::default(),
         };
         Some(State {
             kind: producer.kind,
@@ -313,6 +344,7 @@ impl Worker {
             formats,
             reports: producer.reports,
             clock,
+            cache: producer.cache.as_ref().map(GopCache::limits),
         })
     }
 
@@ -337,7 +369,8 @@ impl Worker {
                     formats: Vec::new(),
                 };
                 let origin = Origin::Mirror(mirror);
-                let mut producer = Producer::new(id, origin, state.kind, &[], state.stereo);
+                let producer = Producer::new(id, origin, state.kind, &[], state.stereo);
+                let mut producer = producer.keep(state.cache);
                 producer.codec = state.codec;
                 let key = self.producers.insert(producer);
                 self.producer_keys.insert(id, key);
@@ -377,7 +410,28 @@ impl Worker {
                 producer.forget(encoding);
                 self.restart_encoding(key, encoding);
             }
-            None => self.restart_routes(key),
+            None => {
+                if let Some(cache) = &mut producer.cache {
+                    cache.clear();
+                }
+                self.restart_routes(key);
+            }
+        }
+    }
+
+    /// What a mirror would have, had it been there before and lost nothing. Nobody is sent it but as
+    /// [`super::replay`] does.
+    fn on_cached(&mut self, now: Instant, key: Key<Producer>, packets: &[Arc<Packet>]) {
+        let Some(producer) = self.producers.get_mut(key) else {
+            return;
+        };
+        if let Some(cache) = &mut producer.cache
+            && matches!(producer.origin, Origin::Mirror(_))
+        {
+            packets.iter().for_each(|packet| cache.insert(packet));
+        }
+        for consumer in producer.routes.clone() {
+            self.want_for(now, consumer);
         }
     }
 

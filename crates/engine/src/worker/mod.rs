@@ -6,7 +6,9 @@ mod forward;
 mod media;
 mod mirror;
 mod reflect;
+mod replay;
 mod requests;
+mod source;
 mod statistics;
 mod trunk;
 

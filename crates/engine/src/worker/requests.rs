@@ -77,6 +77,9 @@ impl Worker {
             Request::Totals => self.report_totals(),
             other @ (Request::OpenProducer { .. }
             | Request::OpenFeed { .. }
+            | Request::OpenSource { .. }
+            | Request::SourcePackets { .. }
+            | Request::SourceRestart { .. }
             | Request::ConnectFeed { .. }
             | Request::CloseProducer { .. }
             | Request::PauseProducer { .. }
@@ -101,7 +104,15 @@ impl Worker {
                 producer,
                 kind,
                 stereo,
-            } => self.open_feed(producer, kind, stereo),
+                cache,
+            } => self.open_feed(producer, kind, stereo, cache),
+            Request::OpenSource { producer, options } => self.open_source(producer, &options),
+            Request::SourcePackets { producer, packets } => {
+                self.source_packets(now, producer, packets);
+            }
+            Request::SourceRestart { producer, encoding } => {
+                self.restart_source(now, producer, encoding);
+            }
             Request::ConnectFeed { producer, source } => self.connect_feed(now, producer, source),
             Request::CloseProducer { producer } => {
                 if let Some(key) = self.producer_keys.get(&producer) {
@@ -175,6 +186,9 @@ impl Worker {
             | Request::Totals
             | Request::OpenProducer { .. }
             | Request::OpenFeed { .. }
+            | Request::OpenSource { .. }
+            | Request::SourcePackets { .. }
+            | Request::SourceRestart { .. }
             | Request::ConnectFeed { .. }
             | Request::CloseProducer { .. }
             | Request::PauseProducer { .. }
@@ -540,6 +554,10 @@ impl Worker {
         };
         if !change(producer) {
             return;
+        }
+        // Who watches after a pause must not see what was before it.
+        if let Some(cache) = &mut producer.cache {
+            cache.clear();
         }
         for consumer in producer.routes.clone() {
             if let Some(consumer) = self.consumers.get_mut(consumer) {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use umbrella_media::{Kind, Spatial};
+use umbrella_media::{GopLimits, Kind, Spatial};
 
 use crate::api::{
     BranchStream, ConsumerError, FeedSource, FeedStream, ProducerId, Report, TransportId,
@@ -55,11 +55,17 @@ impl Worker {
 
 /// What comes.
 impl Worker {
-    pub(super) fn open_feed(&mut self, id: ProducerId, kind: Kind, stereo: bool) {
+    pub(super) fn open_feed(
+        &mut self,
+        id: ProducerId,
+        kind: Kind,
+        stereo: bool,
+        cache: Option<GopLimits>,
+    ) {
         if self.producer_keys.contains_key(&id) {
             return;
         }
-        let producer = Producer::new(id, Origin::Feed(None), kind, &[], stereo);
+        let producer = Producer::new(id, Origin::Feed(None), kind, &[], stereo).keep(cache);
         let key = self.producers.insert(producer);
         self.producer_keys.insert(id, key);
     }

@@ -8,6 +8,7 @@
 )]
 
 mod allocation;
+mod cameras;
 mod connections;
 mod faults;
 mod mirrors;

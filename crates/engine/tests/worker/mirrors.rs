@@ -13,14 +13,14 @@ use super::{SECOND, assert_seamless, connect, since, started, track};
 const TICK: Duration = Duration::from_millis(1);
 
 /// Two workers, and what goes from one to the other.
-struct House {
-    nets: [Network; 2],
+pub(crate) struct House {
+    pub(crate) nets: [Network; 2],
     /// Media relays from worker to worker so far.
     media: usize,
 }
 
 impl House {
-    fn new(seed: u64) -> House {
+    pub(crate) fn new(seed: u64) -> House {
         let mut first = Network::new(seed);
         let second = Network::beside(&mut first, seed + 1);
         House {
@@ -29,11 +29,11 @@ impl House {
         }
     }
 
-    fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         self.until(time, |_| false);
     }
 
-    fn until(&mut self, limit: Duration, done: impl Fn(&House) -> bool) -> bool {
+    pub(crate) fn until(&mut self, limit: Duration, done: impl Fn(&House) -> bool) -> bool {
         let end = self.nets[0].now + limit;
         while !done(self) {
             if self.nets[0].now >= end {
@@ -57,7 +57,7 @@ impl House {
         since(&self.nets[1].peers[peer], at)
     }
 
-    fn now(&self) -> std::time::Instant {
+    pub(crate) fn now(&self) -> std::time::Instant {
         self.nets[0].now
     }
 }

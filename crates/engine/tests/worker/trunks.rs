@@ -1,7 +1,7 @@
 //! Several servers, and links between them.
 
 mod introduced;
-mod mesh;
+pub(crate) mod mesh;
 
 use std::time::{Duration, SystemTime};
 

@@ -106,6 +106,22 @@ impl Clock {
         timestamp
     }
 
+    /// The first packet that comes by itself after others were sent anew ([`super::replay`]): it
+    /// leaves after them, though it may have been quicker on its way to us than the newest of them.
+    pub(super) fn go_on(&mut self, packet: &Packet) {
+        let least = self.highest.wrapping_add(1);
+        let behind = least.wrapping_sub(packet.timestamp.wrapping_add(self.offset));
+        if behind as i32 > 0 {
+            self.offset = self.offset.wrapping_add(behind);
+        }
+    }
+
+    /// A packet leaves at `now` with a timestamp that is not its own.
+    pub(super) fn note(&mut self, timestamp: u32, now: Instant) {
+        self.highest = timestamp;
+        self.received = now;
+    }
+
     pub(super) fn highest(&self) -> u32 {
         self.highest
     }
@@ -126,7 +142,7 @@ fn between(
     Some(reports + since(to, second) - since(from, first))
 }
 
-fn ticks(time: Duration, rate: u32) -> i64 {
+pub(super) fn ticks(time: Duration, rate: u32) -> i64 {
     let ticks = (time.as_nanos() * u128::from(rate) + 500_000_000) / 1_000_000_000;
     // Beyond a quarter of the timestamps' range, later and earlier cannot be told apart.
     ticks.min(1 << 30) as i64

@@ -4,6 +4,7 @@
 mod clock;
 mod pictures;
 mod ranges;
+mod replay;
 mod sent;
 mod window;
 
@@ -15,8 +16,10 @@ use crate::{Detail, Packet, Spatial};
 use clock::Clock;
 use pictures::Pictures;
 use ranges::{Place, Ranges};
+use replay::Replay;
 use window::Window;
 
+pub use replay::Edge;
 pub use sent::{Sent, SequenceMap};
 
 /// What a publisher's sender report says of one encoding.
@@ -113,6 +116,8 @@ pub struct Rewriter {
 struct Source {
     seqs: Ranges,
     clock: Clock,
+    /// Its first packets were sent anew.
+    replay: Option<Box<Replay>>,
 }
 
 impl Rewriter {
@@ -155,6 +160,39 @@ impl Rewriter {
         }
     }
 
+    /// As [`Rewriter::rewrite`], of a packet that waited in a [`crate::GopCache`]: it gets a
+    /// timestamp as if it had just come. All packets from [`Verdict::Start`] on come here up to
+    /// the newest, and what comes after goes to [`Rewriter::rewrite`].
+    pub fn replay(
+        &mut self,
+        packet: &Packet,
+        verdict: Verdict,
+        reports: &Reports,
+        edge: Edge<'_>,
+    ) -> Option<Outgoing> {
+        let marker = match verdict {
+            Verdict::Drop => {
+                self.skip(packet);
+                return None;
+            }
+            Verdict::Start { marker } => {
+                let clock = match &self.source {
+                    Some(source) => source.clock.switch(edge.newest, reports),
+                    None => Clock::new(edge.newest, self.next_timestamp),
+                };
+                let replay = Replay::new(edge.newest, &clock);
+                self.change(packet, clock, Some(Box::new(replay)));
+                marker
+            }
+            Verdict::Forward { marker } => marker,
+        };
+        let source = self.source_of(packet)?;
+        if let Some(replay) = &mut source.replay {
+            replay.pace(packet, edge.now, &mut source.clock);
+        }
+        self.forward(packet, marker)
+    }
+
     /// Sequence number and timestamp with which another consumer of the same SSRC may go on.
     pub fn next(&self) -> (u64, u32) {
         let timestamp = self
@@ -177,9 +215,15 @@ impl Rewriter {
             Some(source) => source.clock.switch(packet, reports),
             None => Clock::new(packet, self.next_timestamp),
         };
+        self.change(packet, clock, None);
+    }
+
+    /// Another source begins with a packet, or the same one again.
+    fn change(&mut self, packet: &Packet, clock: Clock, replay: Option<Box<Replay>>) {
         self.source = Some(Source {
             seqs: Ranges::new(packet.seq, self.next_seq),
             clock,
+            replay,
         });
         match &packet.descriptor.detail {
             Detail::Vp8(ids) => self.pictures.begin(ids),
@@ -221,7 +265,7 @@ impl Rewriter {
             return None;
         }
         self.next_seq = self.next_seq.max(seq + 1);
-        let timestamp = self.source_of(packet)?.clock.stamp(packet);
+        let timestamp = self.source_of(packet)?.stamp(packet)?;
         let frame_number = match &packet.descriptor.detail {
             Detail::Dependency(targets) => self.frames.place(targets.frame_number),
             Detail::Vp8(_) | Detail::None => None,
@@ -258,6 +302,27 @@ impl Rewriter {
     fn source_of(&mut self, packet: &Packet) -> Option<&mut Source> {
         let source = self.source.as_mut();
         source.filter(|source| source.clock.encoding == packet.encoding)
+    }
+}
+
+impl Source {
+    /// The timestamp with which a packet leaves; `None` if its picture was sent too long ago.
+    fn stamp(&mut self, packet: &Packet) -> Option<u32> {
+        if let Some(replay) = &mut self.replay {
+            if let Some(timestamp) = replay.stamp(packet) {
+                return Some(timestamp);
+            }
+            if replay.is_before_end(packet) {
+                return None;
+            }
+            if replay.ends_before(packet) {
+                self.clock.go_on(packet);
+            }
+            if replay.is_forgotten_at(packet) {
+                self.replay = None;
+            }
+        }
+        Some(self.clock.stamp(packet))
     }
 }
 

@@ -72,8 +72,13 @@ impl SequenceMap {
 
     /// Notes a packet that is being sent.
     pub fn insert(&mut self, packet: &Packet, outgoing: &Outgoing) {
+        self.insert_at(packet, outgoing, packet.received);
+    }
+
+    /// The same of a packet that arrived long before it is sent, at `now`.
+    pub fn insert_at(&mut self, packet: &Packet, outgoing: &Outgoing, now: Instant) {
         self.sources[packet.encoding.index()] = packet.seq;
-        self.grow_if_short(outgoing.seq, packet.received);
+        self.grow_if_short(outgoing.seq, now);
         let slot = &mut self.ring[outgoing.seq as usize & (self.ring.len() - 1)];
         let newer =
             slot.flags & USED != 0 && (slot.seq.wrapping_sub(outgoing.seq as u32) as i32) > 0;

@@ -541,6 +541,8 @@ impl Control {
             } => self.connected(now, transport, protocol),
             Report::Interrupted { transport } => self.interrupted(now, transport),
             Report::ProducerCodec { producer, codec } => self.producer_codec(producer, codec),
+            // A camera makes its key frames when it likes.
+            Report::KeyFrameWanted { .. } => {}
             Report::ConsumerStarted { consumer } => {
                 self.consumer_report(consumer, SubscriptionReport::Started);
             }

@@ -472,7 +472,10 @@ impl State {
 
     fn keep(&mut self, report: Report) {
         let stale_soon = match &report {
-            Report::AudioLevels(_) | Report::Statistics(_) | Report::Totals(_) => true,
+            Report::AudioLevels(_)
+            | Report::Statistics(_)
+            | Report::Totals(_)
+            | Report::KeyFrameWanted { .. } => true,
             Report::Data { channel, .. } => {
                 *channel != Channel::Reliable || self.backlog.len() >= REPORT_BACKLOG
             }

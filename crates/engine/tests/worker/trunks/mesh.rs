@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use umbrella_engine::{ACTIVE_TCP_PORT, Limits, Path, Protocol};
+use umbrella_media::GopLimits;
 
 use super::super::network::{Network, Track};
 use super::*;
@@ -14,25 +15,25 @@ const TICK: Duration = Duration::from_millis(1);
 /// From one server to another.
 const LATENCY: Duration = Duration::from_millis(10);
 /// From the SSRC of a stream to that of its resends.
-pub(super) const REPAIR: u32 = 1_000_000;
+pub(crate) const REPAIR: u32 = 1_000_000;
 
 /// What a server has sent over UDP, wherever to.
 #[derive(Debug, Clone)]
-pub(super) struct Sent {
-    pub(super) from: usize,
-    pub(super) to: SocketAddr,
+pub(crate) struct Sent {
+    pub(crate) from: usize,
+    pub(crate) to: SocketAddr,
     /// The whole of it, if it is STUN.
-    pub(super) stun: Vec<u8>,
+    pub(crate) stun: Vec<u8>,
 }
 
 /// Two ends of a trunk: which server, and its transport.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Link {
+pub(crate) struct Link {
     ends: [(usize, TransportId); 2],
 }
 
 impl Link {
-    pub(super) fn end(&self, net: usize) -> TransportId {
+    pub(crate) fn end(&self, net: usize) -> TransportId {
         let end = self.ends.iter().find(|end| end.0 == net);
         end.expect("an end there").1
     }
@@ -45,20 +46,20 @@ struct Flying {
     data: Vec<u8>,
 }
 
-pub(super) struct Mesh {
-    pub(super) nets: Vec<Network>,
+pub(crate) struct Mesh {
+    pub(crate) nets: Vec<Network>,
     /// Share of media that is lost between servers.
-    pub(super) loss: f64,
+    pub(crate) loss: f64,
     /// From one server to another, bits per second. What waits for more than 300 ms is lost.
-    pub(super) narrow: Option<(usize, usize, u64)>,
+    pub(crate) narrow: Option<(usize, usize, u64)>,
     /// Nothing travels between servers.
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
     /// Nothing travels over UDP.
-    pub(super) no_udp: bool,
+    pub(crate) no_udp: bool,
     /// What was sent over TCP.
-    pub(super) frames: u64,
+    pub(crate) frames: u64,
     /// Datagrams and bytes from one server to another.
-    pub(super) carried: [[(u64, u64); 4]; 4],
+    pub(crate) carried: [[(u64, u64); 4]; 4],
     free_at: Instant,
     flying: VecDeque<Flying>,
     hidden: Vec<usize>,
@@ -68,10 +69,10 @@ pub(super) struct Mesh {
     /// Outer addresses, and who may send there.
     holes: HashSet<(SocketAddr, SocketAddr)>,
     /// The ports by which others see servers behind NATs, whomever these send to.
-    pub(super) outer_ports: [u16; 4],
+    pub(crate) outer_ports: [u16; 4],
     /// Two servers between which nothing travels.
-    pub(super) parted: Option<(usize, usize)>,
-    pub(super) sent: Vec<Sent>,
+    pub(crate) parted: Option<(usize, usize)>,
+    pub(crate) sent: Vec<Sent>,
     /// Links for which a third server carries messages.
     introduced: Vec<Link>,
     /// Reports that it has looked at.
@@ -80,7 +81,7 @@ pub(super) struct Mesh {
     next_transport: u64,
 }
 
-pub(super) fn stream(ssrc: u32, encoding: Spatial) -> FeedStream {
+pub(crate) fn stream(ssrc: u32, encoding: Spatial) -> FeedStream {
     FeedStream {
         encoding,
         ssrc,
@@ -88,7 +89,7 @@ pub(super) fn stream(ssrc: u32, encoding: Spatial) -> FeedStream {
     }
 }
 
-pub(super) fn address(net: usize) -> SocketAddr {
+pub(crate) fn address(net: usize) -> SocketAddr {
     SocketAddr::from(([10, 1, 0, net as u8 + 1], 40_000))
 }
 
@@ -98,12 +99,12 @@ fn second_address(net: usize) -> SocketAddr {
 }
 
 impl Mesh {
-    pub(super) fn new(seed: u64, servers: usize) -> Mesh {
+    pub(crate) fn new(seed: u64, servers: usize) -> Mesh {
         Mesh::with_addresses(seed, servers, |net| vec![address(net)])
     }
 
     /// Servers with an IPv4 and an IPv6 address.
-    pub(super) fn dual(seed: u64, servers: usize) -> Mesh {
+    pub(crate) fn dual(seed: u64, servers: usize) -> Mesh {
         let both = |net| vec![address(net), second_address(net)];
         Mesh::with_addresses(seed, servers, both)
     }
@@ -141,25 +142,25 @@ impl Mesh {
     }
 
     /// Puts a server behind a NAT.
-    pub(super) fn hide(&mut self, net: usize) {
+    pub(crate) fn hide(&mut self, net: usize) {
         self.hidden.push(net);
     }
 
     /// Puts a server behind a NAT that lets nobody in who was not sent to.
-    pub(super) fn guard(&mut self, net: usize) {
+    pub(crate) fn guard(&mut self, net: usize) {
         self.hide(net);
         self.guarded.push(net);
     }
 
-    pub(super) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.nets[0].now
     }
 
-    pub(super) fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         self.until(time, |_| false);
     }
 
-    pub(super) fn until(&mut self, limit: Duration, done: impl Fn(&Mesh) -> bool) -> bool {
+    pub(crate) fn until(&mut self, limit: Duration, done: impl Fn(&Mesh) -> bool) -> bool {
         let end = self.now() + limit;
         while !done(self) {
             if self.now() >= end {
@@ -296,7 +297,7 @@ impl Mesh {
     }
 
     /// What others see of a server behind a NAT.
-    pub(super) fn outer(&self, net: usize) -> SocketAddr {
+    pub(crate) fn outer(&self, net: usize) -> SocketAddr {
         SocketAddr::from(([198, 51, 100, net as u8 + 1], self.outer_ports[net]))
     }
 
@@ -323,24 +324,24 @@ impl Mesh {
     }
 
     /// One server dials another.
-    pub(super) fn link(&mut self, from: usize, to: usize) -> Link {
+    pub(crate) fn link(&mut self, from: usize, to: usize) -> Link {
         self.link_as((from, to), false, Duration::ZERO)
     }
 
     /// Two servers are brought together by a third one.
-    pub(super) fn introduce(&mut self, from: usize, to: usize) -> Link {
+    pub(crate) fn introduce(&mut self, from: usize, to: usize) -> Link {
         self.introduce_slowly(from, to, Duration::ZERO)
     }
 
     /// Each message takes so long.
-    pub(super) fn introduce_slowly(&mut self, from: usize, to: usize, by: Duration) -> Link {
+    pub(crate) fn introduce_slowly(&mut self, from: usize, to: usize, by: Duration) -> Link {
         let link = self.link_as((from, to), true, by);
         self.introduced.push(link);
         link
     }
 
     /// Both ends of a link ask a server how it sees them.
-    pub(super) fn reflect(&mut self, link: Link, by: usize) {
+    pub(crate) fn reflect(&mut self, link: Link, by: usize) {
         for (net, transport) in link.ends {
             self.nets[net].request(Request::Reflect {
                 transport,
@@ -412,7 +413,7 @@ impl Mesh {
     }
 
     /// Waits until all links are up, and everybody is connected.
-    pub(super) fn connect(&mut self, links: &[Link]) {
+    pub(crate) fn connect(&mut self, links: &[Link]) {
         let up = |mesh: &Mesh| {
             let ends = links.iter().flat_map(|link| link.ends);
             let people = mesh.nets.iter().flat_map(|net| &net.peers);
@@ -422,7 +423,7 @@ impl Mesh {
         assert!(self.until(5 * SECOND, up), "somebody does not connect");
     }
 
-    pub(super) fn is_connected(&self, net: usize, of: TransportId) -> bool {
+    pub(crate) fn is_connected(&self, net: usize, of: TransportId) -> bool {
         let reports = self.nets[net].reports.iter().rev();
         let mut states = reports.filter_map(|report| match report {
             Report::Connected { transport, .. } if *transport == of => Some(true),
@@ -433,7 +434,7 @@ impl Mesh {
         states.next() == Some(true)
     }
 
-    pub(super) fn track(&mut self, net: usize, peer: usize, index: usize) -> Track {
+    pub(crate) fn track(&mut self, net: usize, peer: usize, index: usize) -> Track {
         let of = |mesh: &Mesh| {
             let mut tracks = mesh.nets[net].tracks.iter().filter(|t| t.peer == peer);
             tracks.nth(index).cloned()
@@ -442,17 +443,27 @@ impl Mesh {
         of(self).unwrap()
     }
 
-    pub(super) fn feed(&mut self, net: usize, kind: Kind) -> ProducerId {
+    pub(crate) fn feed(&mut self, net: usize, kind: Kind) -> ProducerId {
+        self.feed_with(net, kind, None)
+    }
+
+    pub(crate) fn feed_with(
+        &mut self,
+        net: usize,
+        kind: Kind,
+        cache: Option<GopLimits>,
+    ) -> ProducerId {
         let producer = ProducerId(self.nets[net].id());
         self.nets[net].request(Request::OpenFeed {
             producer,
             kind,
             stereo: false,
+            cache,
         });
         producer
     }
 
-    pub(super) fn connect_feed(
+    pub(crate) fn connect_feed(
         &mut self,
         net: usize,
         producer: ProducerId,
@@ -462,7 +473,7 @@ impl Mesh {
         self.nets[net].request(Request::ConnectFeed { producer, source });
     }
 
-    pub(super) fn branch(
+    pub(crate) fn branch(
         &mut self,
         net: usize,
         transport: TransportId,
@@ -474,7 +485,7 @@ impl Mesh {
     }
 
     /// A branch of a producer that may live on another worker.
-    pub(super) fn branch_of(
+    pub(crate) fn branch_of(
         &mut self,
         (net, transport): (usize, TransportId),
         (producer, home): (ProducerId, Option<usize>),
@@ -497,12 +508,12 @@ impl Mesh {
     }
 
     /// Shows a producer to somebody on its server.
-    pub(super) fn consume(&mut self, net: usize, peer: usize, producer: ProducerId) -> ConsumerId {
+    pub(crate) fn consume(&mut self, net: usize, peer: usize, producer: ProducerId) -> ConsumerId {
         self.consume_from(net, peer, (producer, None))
     }
 
     /// Shows a producer to somebody who may be on another worker.
-    pub(super) fn consume_from(
+    pub(crate) fn consume_from(
         &mut self,
         net: usize,
         peer: usize,

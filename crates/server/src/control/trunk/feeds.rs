@@ -87,6 +87,7 @@ impl Control {
                 producer,
                 kind,
                 stereo,
+                cache: None,
             },
         );
         Some(producer)
