@@ -10,6 +10,7 @@ pub mod fuzzing;
 pub mod history;
 pub mod layer;
 pub mod levels;
+pub mod nal;
 pub mod packet;
 pub mod rewrite;
 pub mod select;
