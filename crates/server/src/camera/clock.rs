@@ -46,16 +46,20 @@ pub(super) struct Track {
     /// When tick 0 was, in microseconds since the epoch.
     zero: i64,
     reported: bool,
+    /// The last timestamp of the connection before this one.
+    after: Option<u32>,
 }
 
 impl Track {
-    pub(super) fn new(rate: u32) -> Track {
+    /// `after` is the last timestamp of the connection before this one.
+    pub(super) fn new(rate: u32, after: Option<u32>) -> Track {
         Track {
             rate: i64::from(rate.max(1)),
             last: None,
             ticks: 0,
             zero: 0,
             reported: false,
+            after,
         }
     }
 
@@ -63,7 +67,10 @@ impl Track {
     pub(super) fn place(&mut self, raw: i64, arrived: i64, wall: &mut Wall) -> Placed {
         match self.last {
             // So timestamps go on from one connection to the next.
-            None => self.ticks = self.ticks_in(arrived),
+            None => {
+                self.ticks = self.begin(arrived);
+                self.zero = arrived - self.captured(self.ticks);
+            }
             Some((before, then)) => {
                 let step = raw.saturating_sub(before);
                 let jumps = step > JUMP * self.rate || step < -BACK * self.rate;
@@ -87,6 +94,17 @@ impl Track {
             timestamp: self.ticks as u32,
             captured: self.captured(self.ticks),
         }
+    }
+
+    /// Where timestamps begin: with time, but after what somebody has got already. Cameras that
+    /// send what they have kept are ahead of time.
+    fn begin(&self, arrived: i64) -> i64 {
+        let ticks = self.ticks_in(arrived);
+        let Some(after) = self.after else {
+            return ticks;
+        };
+        let ahead = (ticks as u32).wrapping_sub(after).cast_signed();
+        ticks + (1 + self.rate / 25 - i64::from(ahead)).max(0)
     }
 
     /// The camera says when, by its own clock (in microseconds since any time), it had which
@@ -138,7 +156,7 @@ mod tests {
 
     #[test]
     fn timestamps_that_jump_stop_the_picture_for_hours() {
-        let (mut track, mut wall) = (Track::new(90_000), Wall::default());
+        let (mut track, mut wall) = (Track::new(90_000, None), Wall::default());
         let mut raw = 1_000_000_000;
         let mut before = track.place(raw, 0, &mut wall);
         for picture in 1..200i64 {
@@ -157,15 +175,20 @@ mod tests {
     #[test]
     fn timestamps_go_back_when_the_camera_comes_back() {
         let mut wall = Wall::default();
-        let first = Track::new(90_000).place(77, 1_000_000, &mut wall);
-        let second = Track::new(90_000).place(5, 3_000_000, &mut wall);
+        let first = Track::new(90_000, None).place(77, 1_000_000, &mut wall);
+        let after = Some(first.timestamp);
+        let second = Track::new(90_000, after).place(5, 3_000_000, &mut wall);
         assert_eq!(second.timestamp - first.timestamp, 180_000);
+        let ahead = Some(second.timestamp + 1_000_000);
+        let third = Track::new(90_000, ahead).place(5, 4_000_000, &mut wall);
+        assert_eq!(third.timestamp, second.timestamp + 1_003_601);
+        assert_eq!(third.captured, 4_000_000);
     }
 
     #[test]
     fn lips_move_before_the_sound() {
         let mut wall = Wall::default();
-        let (mut video, mut audio) = (Track::new(90_000), Track::new(16_000));
+        let (mut video, mut audio) = (Track::new(90_000, None), Track::new(16_000, None));
         // Pictures take 300 ms longer than sound to arrive.
         video.place(0, 300_000, &mut wall);
         audio.place(500, 0, &mut wall);
@@ -178,7 +201,7 @@ mod tests {
 
     #[test]
     fn clock_of_a_camera_runs_away() {
-        let (mut track, mut wall) = (Track::new(90_000), Wall::default());
+        let (mut track, mut wall) = (Track::new(90_000, None), Wall::default());
         // 200 ppm too slow and too fast, for ten hours.
         for ppm in [-200i64, 200] {
             let mut placed = track.place(0, 0, &mut wall);
@@ -188,14 +211,14 @@ mod tests {
             }
             let late = 35_999 * 1_000_000 - placed.captured;
             assert!((0..300_000).contains(&late), "{late}");
-            track = Track::new(90_000);
+            track = Track::new(90_000, None);
         }
     }
 
     #[test]
     fn camera_that_sets_its_clock_moves_the_sound_by_years() {
         let mut wall = Wall::default();
-        let mut track = Track::new(8_000);
+        let mut track = Track::new(8_000, None);
         track.place(0, 0, &mut wall);
         track.report(0, 0, &mut wall);
         track.report(0, 1_700_000_000 * SECOND, &mut wall);

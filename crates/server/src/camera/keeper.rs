@@ -9,7 +9,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::audio::AudioFormat;
 use super::reason::Reason;
-use super::session::{Event, Note, Options, Session, VideoFormat};
+use super::session::{After, Event, Note, Options, Session, VideoFormat};
 
 /// When a camera is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -132,6 +132,7 @@ impl Keeper {
             events,
             pace,
             backoff: pace.shortest,
+            after: After::default(),
         };
         Keeper {
             wish,
@@ -184,6 +185,8 @@ struct Keeping {
     events: mpsc::Sender<Event>,
     pace: Pace,
     backoff: Duration,
+    /// The last timestamps that were sent.
+    after: After,
 }
 
 /// How a connection has ended.
@@ -236,7 +239,9 @@ impl Keeping {
     /// One connection, to its end.
     async fn connection(&mut self, wish: Wish) -> End {
         let start = Instant::now();
-        let mut session = Session::open(wish.setup.options.clone());
+        let mut options = wish.setup.options.clone();
+        options.after = self.after;
+        let mut session = Session::open(options);
         let mut unwanted = None;
         let mut lived = false;
         loop {
@@ -295,7 +300,7 @@ impl Keeping {
     }
 
     /// Tells how things stand after an event. Gives the reason if it was the last one.
-    fn state_after(&self, event: &Event, lived: &mut bool) -> Option<Reason> {
+    fn state_after(&mut self, event: &Event, lived: &mut bool) -> Option<Reason> {
         match event {
             Event::Connected {
                 video,
@@ -318,7 +323,14 @@ impl Keeping {
                 });
                 None
             }
-            Event::Video(_) | Event::Audio(_) => None,
+            Event::Video(picture) => {
+                self.after.video = Some(picture.timestamp);
+                None
+            }
+            Event::Audio(sound) => {
+                self.after.audio = Some(sound.timestamp);
+                None
+            }
             Event::Ended(why) => Some(why.clone()),
         }
     }

@@ -31,7 +31,7 @@ pub use keeper::{Keeper, Mode, Pace, Setup, State};
 pub use layers::{Camera, Streams};
 pub use probe::{Findings, probe};
 pub use reason::{Reason, Step};
-pub use session::{Event, Limits, Note, Options, Picture, Session, Transport, VideoFormat};
+pub use session::{After, Event, Limits, Note, Options, Picture, Session, Transport, VideoFormat};
 
 /// MiB of a picture at most.
 const MAX_PICTURE_MIB: usize = umbrella_media::nal::MAX_PICTURE >> 20;

@@ -89,6 +89,17 @@ pub struct Options {
     pub max_payload: usize,
     /// How long to wait for what.
     pub limits: Limits,
+    /// Where another connection has ended.
+    pub after: After,
+}
+
+/// The last timestamps of a connection, so that the next one goes on after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct After {
+    /// Of pictures.
+    pub video: Option<u32>,
+    /// Of sound.
+    pub audio: Option<u32>,
 }
 
 impl Options {
@@ -103,6 +114,7 @@ impl Options {
             epoch: Instant::now(),
             max_payload: DEFAULT_PAYLOAD,
             limits: Limits::default(),
+            after: After::default(),
         }
     }
 }
@@ -236,7 +248,7 @@ async fn run(options: Options, events: mpsc::Sender<Event>) -> Reason {
     } = started;
     let (audio_format, audio) = match audio {
         Some((stream, format, way)) => {
-            let hearing = Hearing::new(stream, &format, way, options.max_payload);
+            let hearing = Hearing::new(stream, &format, way, &options);
             (Some(format), Some(hearing))
         }
         None => (None, None),
@@ -246,7 +258,7 @@ async fn run(options: Options, events: mpsc::Sender<Event>) -> Reason {
         limits: options.limits,
         events,
         wall: Wall::default(),
-        seeing: Seeing::new(video, coding, packetizer),
+        seeing: Seeing::new(video, coding, packetizer, options.after.video),
         hearing: audio,
         announced: Some((audio_format, notes)),
     };
@@ -410,13 +422,13 @@ struct Seeing {
 }
 
 impl Seeing {
-    fn new(stream: usize, coding: Coding, packetizer: Packetizer) -> Seeing {
+    fn new(stream: usize, coding: Coding, packetizer: Packetizer, after: Option<u32>) -> Seeing {
         Seeing {
             stream,
             coding,
             depacketizer: Depacketizer::new(coding),
             packetizer,
-            track: Track::new(coding.codec().clock_rate()),
+            track: Track::new(coding.codec().clock_rate(), after),
             format: None,
             b_frames: 0,
         }
@@ -488,19 +500,23 @@ struct Hearing {
 }
 
 impl Hearing {
-    fn new(stream: usize, format: &AudioFormat, way: Way, max_payload: usize) -> Hearing {
-        let rate = match &way {
-            Way::Pass => format.codec.clock_rate(),
-            Way::Transcode(transcoder) => transcoder.rate(),
+    fn new(stream: usize, format: &AudioFormat, mut way: Way, options: &Options) -> Hearing {
+        let after = options.after.audio;
+        let track = match (&mut way, after) {
+            (Way::Pass, after) => Track::new(format.codec.clock_rate(), after),
+            (Way::Transcode(transcoder), after) => {
+                after.into_iter().for_each(|after| transcoder.resume(after));
+                Track::new(transcoder.rate(), None)
+            }
         };
         Hearing {
             stream,
             codec: format.codec,
             way,
             units: AccessUnits::default(),
-            track: Track::new(rate),
+            track,
             begins: true,
-            max_payload,
+            max_payload: options.max_payload,
         }
     }
 

@@ -255,6 +255,9 @@ pub(super) fn failed(address: &Address, gate: &Gate, step: Step, error: &retina:
             if !gate.has_spoken() {
                 return Reason::NotRtsp;
             }
+            if text.contains("No parseable streams") {
+                return Reason::NoVideo;
+            }
             Reason::Protocol {
                 step,
                 what: words(&text),

@@ -41,6 +41,8 @@ pub struct Transcoder {
     /// When the first waiting sample was captured, in microseconds since the epoch.
     next: Option<i64>,
     timestamp: u32,
+    /// Whether `timestamp` is one that somebody has got.
+    heard: bool,
 }
 
 impl std::fmt::Debug for Transcoder {
@@ -89,7 +91,14 @@ impl Transcoder {
             waiting: vec![Vec::new(); channels],
             next: None,
             timestamp: 0,
+            heard: false,
         })
+    }
+
+    /// Goes on after this timestamp of another connection.
+    pub(crate) fn resume(&mut self, after: u32) {
+        self.timestamp = after.wrapping_add(PACKET as u32);
+        self.heard = true;
     }
 
     /// Samples per second of what comes in, 8000 to 48000.
@@ -144,7 +153,7 @@ impl Transcoder {
                 self.resamplers = vec![Resampler::new(self.rate); self.channels];
                 let timestamp = (i128::from(captured) * 48 / 1000) as u32;
                 // Never back: somebody has heard it.
-                if self.next.is_none() || timestamp.wrapping_sub(self.timestamp) < 1 << 31 {
+                if !self.heard || timestamp.wrapping_sub(self.timestamp) < 1 << 31 {
                     self.timestamp = timestamp;
                 }
                 self.next = Some(captured);
@@ -167,6 +176,7 @@ impl Transcoder {
                 .for_each(|channel| drop(channel.drain(..PACKET)));
             let captured = self.next.unwrap_or_default() - LOOK_AHEAD;
             // Its length is never wrong, so it never fails; a packet less would be a click.
+            self.heard = true;
             if let Ok(length) = self.encoder.encode(&frame, PACKET, &mut bytes) {
                 packets.push(Sound {
                     payload: Bytes::copy_from_slice(&bytes[..length]),

