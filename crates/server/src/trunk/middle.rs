@@ -126,7 +126,7 @@ impl State {
                 key: secret.key(),
                 secret: secret.proof_key().bytes().to_vec(),
                 dials,
-                rooms: live.rooms.lists.iter().map(patterns).collect(),
+                rooms: live.rooms.lists.iter().map(|list| patterns(list)).collect(),
                 moderates: live.may_moderate,
                 reflectors: reflectors.to_vec(),
             }))
@@ -149,8 +149,8 @@ impl State {
     }
 }
 
-fn patterns(list: &Vec<String>) -> Patterns {
+fn patterns(list: &[String]) -> Patterns {
     Patterns {
-        rooms: list.clone(),
+        rooms: list.to_vec(),
     }
 }
