@@ -134,7 +134,7 @@ pub fn nal(data: &[u8]) {
         0 => Coding::H264,
         _ => Coding::H265,
     };
-    drop(SequenceParameters::parse(coding, rest));
+    let _ = SequenceParameters::parse(coding, rest);
     let max = 64 + 8 * usize::from(choice >> 1);
     let mut packetizer = Packetizer::new(coding, max);
     let mut depacketizer = Depacketizer::new(coding);

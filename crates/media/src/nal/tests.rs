@@ -107,7 +107,7 @@ fn camera_without_b_frames_is_accused_of_them() {
     let bidirectional = slice(0x01, 0b010_0000, 40);
     assert!(!has_bidirectional_slices(
         Coding::H264,
-        &[predicted.clone()]
+        std::slice::from_ref(&predicted)
     ));
     assert!(has_bidirectional_slices(
         Coding::H264,

@@ -299,6 +299,7 @@ fn video(streams: &[Stream]) -> Result<(usize, Coding), Reason> {
 fn packetizer(stream: &Stream, coding: Coding, max: usize) -> Packetizer {
     let mut packetizer = Packetizer::new(coding, max);
     if let Some(ParametersRef::Video(parameters)) = stream.parameters() {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "retina's enum, which grows")]
         match parameters.codec_params() {
             VideoParametersCodec::H264 { sps, pps } => {
                 packetizer.learn(sps);

@@ -331,32 +331,29 @@ impl Cam {
                 say("200 OK", &head) + &description
             }
             "SETUP" => {
-                let transport = header("Transport").unwrap();
-                let extra = match transport.split_once("client_port=") {
-                    Some((_, ports)) => {
-                        let client: u16 = ports.split('-').next().unwrap().parse().unwrap();
-                        let (socket, reports) = udp_pair().await;
-                        let own = socket.local_addr().unwrap().port();
-                        self.reports.push(reports);
-                        self.udp.push((socket, client));
-                        // Packets must come from the camera, whatever it says.
-                        format!(
-                            "{transport};source=192.0.2.99;server_port={own}-{}",
-                            own.wrapping_add(1).max(1)
-                        )
-                    }
-                    None => transport,
-                };
-                say(
-                    "200 OK",
-                    &format!("Session: 12;timeout=60\r\nTransport: {extra}\r\n"),
-                )
+                let transport = self.transport(header("Transport").unwrap()).await;
+                let rest = format!("Session: 12;timeout=60\r\nTransport: {transport}\r\n");
+                say("200 OK", &rest)
             }
             _ => say(
                 "200 OK",
                 "Session: 12\r\nRTP-Info: url=rubbish;seq=1;rtptime=77\r\n",
             ),
         }
+    }
+
+    /// What is answered to a wanted transport.
+    async fn transport(&mut self, wanted: String) -> String {
+        let Some((_, ports)) = wanted.split_once("client_port=") else {
+            return wanted;
+        };
+        let client: u16 = ports.split('-').next().unwrap().parse().unwrap();
+        let (socket, reports) = udp_pair().await;
+        let own = socket.local_addr().unwrap().port();
+        self.reports.push(reports);
+        self.udp.push((socket, client));
+        // Packets must come from the camera, whatever it says.
+        format!("{wanted};source=192.0.2.99;server_port={own}-{}", own + 1)
     }
 
     fn description(&self) -> String {
@@ -469,7 +466,7 @@ impl Cam {
             unit.resize(len, 0x55);
             Bytes::from(unit)
         };
-        let key = index % 10 == 0 && self.script.quirk != Quirk::NoKeyFrames;
+        let key = index.is_multiple_of(10) && self.script.quirk != Quirk::NoKeyFrames;
         if self.script.quirk == Quirk::Oversized && index == 1 {
             return vec![slice(&[0x41], 0xc0, 9 << 20)];
         }

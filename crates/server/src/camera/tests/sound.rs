@@ -140,9 +140,9 @@ fn rubbish_instead_of_sound_breaks_the_decoder() {
     let units = adts(file);
     for round in 0..200u32 {
         let mut unit = units[round as usize % units.len()].to_vec();
-        for at in 0..unit.len() {
+        for (at, byte) in unit.iter_mut().enumerate() {
             if (at as u32).wrapping_mul(2_654_435_761) >> 27 == round % 32 {
-                unit[at] ^= round as u8;
+                *byte ^= round as u8;
             }
         }
         unit.truncate(unit.len() - (round as usize % 40));
