@@ -4,8 +4,11 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::codec::dependency::Reader;
 use crate::codec::{av1, h264, h265, opus, red, vp8, vp9};
+use crate::nal::{AccessUnit, Coding, Depacketizer, Packetizer, SequenceParameters};
 use crate::{Codec, Delivery, Kind, Layer, Packet, Parser, Rewriter, Selector, Spatial, Temporal};
 
 const CODECS: [Codec; 5] = [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::H265, Codec::Av1];
@@ -117,6 +120,62 @@ pub fn forwarding(now: Instant, data: &[u8]) {
     }
 }
 
+/// Takes what a camera sends apart, and puts it together again. The first byte chooses the codec
+/// and the size of packets; then for each payload: two bytes of length (the upper bits are the
+/// marker, a loss and a new timestamp), and so many bytes.
+///
+/// # Panics
+/// If packets are too large, not understood by the forwarder, or hold something else than before.
+pub fn nal(data: &[u8]) {
+    let Some((&choice, mut rest)) = data.split_first() else {
+        return;
+    };
+    let coding = match choice & 1 {
+        0 => Coding::H264,
+        _ => Coding::H265,
+    };
+    let _ = SequenceParameters::parse(coding, rest);
+    let max = 64 + 8 * usize::from(choice >> 1);
+    let mut packetizer = Packetizer::new(coding, max);
+    let mut depacketizer = Depacketizer::new(coding);
+    let mut timestamp = 0;
+    while let [flags, low, tail @ ..] = rest {
+        let len = usize::from(u16::from_be_bytes([flags & 0x0f, *low]));
+        let (payload, tail) = tail.split_at(len.min(tail.len()));
+        rest = tail;
+        timestamp += i64::from(flags & 0x20 != 0) * 3000;
+        let payload = Bytes::copy_from_slice(payload);
+        let pushed = depacketizer.push(payload, timestamp, flags & 0x80 != 0, flags & 0x40 != 0);
+        for picture in pushed.into_iter().flatten() {
+            repacketize(coding, max, &mut packetizer, &picture);
+        }
+    }
+}
+
+fn repacketize(coding: Coding, max: usize, packetizer: &mut Packetizer, picture: &AccessUnit) {
+    let complete = packetizer.complete(&picture.units);
+    let payloads = packetizer.packetize(&picture.units);
+    let mut again = Depacketizer::new(coding);
+    let mut units = Vec::new();
+    for (index, payload) in payloads.iter().enumerate() {
+        assert!(payload.len() <= max && !payload.is_empty());
+        let understood = match coding {
+            Coding::H264 => h264::parse(payload, false).is_some(),
+            Coding::H265 => h265::parse(payload, false).is_some(),
+        };
+        assert!(understood, "{payload:?}");
+        let marker = index + 1 == payloads.len();
+        let pushed = again.push(payload.clone(), 0, marker, false);
+        units.extend(
+            pushed
+                .into_iter()
+                .flatten()
+                .flat_map(|picture| picture.units),
+        );
+    }
+    assert_eq!(units, complete);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +195,7 @@ mod tests {
     fn packets_that_once_broke_something() {
         replay("payload", payload);
         replay("dependency", dependency);
+        replay("nal", nal);
         replay("forwarding", |data| forwarding(Instant::now(), data));
     }
 }

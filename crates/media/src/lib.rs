@@ -11,6 +11,7 @@ pub mod gop;
 pub mod history;
 pub mod layer;
 pub mod levels;
+pub mod nal;
 pub mod packet;
 pub mod rewrite;
 pub mod select;

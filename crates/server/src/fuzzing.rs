@@ -1,6 +1,7 @@
 //! What holds for all bytes that strangers send. Fuzz targets look for bytes for which it does
 //! not, tests repeat what they have found.
 
+pub use crate::camera::fuzzing::camera;
 pub use crate::control::data::fuzzing::stamping;
 pub use crate::signal::livekit::fuzzing::{greeting, signalling};
 pub use crate::trunk::fuzzing::{handshake, trunk_frame};
@@ -40,6 +41,11 @@ mod tests {
     #[test]
     fn servers_that_once_broke_something() {
         replay("handshake", handshake);
+    }
+
+    #[test]
+    fn cameras_that_once_broke_something() {
+        replay("camera", camera);
     }
 
     #[test]

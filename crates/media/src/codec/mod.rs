@@ -1,7 +1,7 @@
 //! Codecs, and what a forwarder must know of a payload without decoding it.
 
 pub mod av1;
-mod bits;
+pub(crate) mod bits;
 pub mod dependency;
 mod descriptor;
 pub mod h264;

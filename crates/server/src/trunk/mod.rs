@@ -42,4 +42,6 @@ pub use operator::TrunkError;
 pub use registry::Trunks;
 pub use secret::{BadSecret, JoinSecret, Pin, ProofKey};
 pub use settings::{Entry, Permit, check_name, check_rooms};
+pub use trust::Trust;
+pub(crate) use trust::{Stranger, found};
 pub use umbrella_room::mesh::{LinkId, Rooms};

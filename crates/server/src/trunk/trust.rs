@@ -21,14 +21,14 @@ use crate::tls::is_local_authority;
 
 /// Whom the system trusts. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Trust {
+pub struct Trust {
     system: Arc<WebPkiServerVerifier>,
     provider: Arc<CryptoProvider>,
 }
 
 /// What was found wrong with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stranger {
+pub(crate) enum Stranger {
     /// Nobody vouches for this authority, and nobody has been asked.
     Unknown(Pin),
     /// It is not the one that was vouched for.
@@ -36,11 +36,15 @@ pub(super) enum Stranger {
 }
 
 /// What [`Judge`] has found, after a connection has failed.
-pub(super) type Finding = Arc<Mutex<Option<Stranger>>>;
+pub(crate) type Finding = Arc<Mutex<Option<Stranger>>>;
 
 impl Trust {
     /// By these authorities.
-    pub(super) fn new(roots: RootCertStore) -> anyhow::Result<Trust> {
+    ///
+    /// # Errors
+    ///
+    /// If there are none.
+    pub fn new(roots: RootCertStore) -> anyhow::Result<Trust> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let system =
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
@@ -49,7 +53,7 @@ impl Trust {
     }
 
     /// For one connection to a server that one of these pins vouches for, if there are any.
-    pub(super) fn client(&self, pins: Vec<Pin>) -> anyhow::Result<(Arc<ClientConfig>, Finding)> {
+    pub(crate) fn client(&self, pins: Vec<Pin>) -> anyhow::Result<(Arc<ClientConfig>, Finding)> {
         let finding = Finding::default();
         let judge = Judge {
             trust: self.clone(),
@@ -67,7 +71,7 @@ impl Trust {
 }
 
 /// Takes and empties a finding.
-pub(super) fn found(finding: &Finding) -> Option<Stranger> {
+pub(crate) fn found(finding: &Finding) -> Option<Stranger> {
     let mut finding = finding.lock().unwrap_or_else(PoisonError::into_inner);
     finding.take()
 }
