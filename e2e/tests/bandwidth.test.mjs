@@ -115,7 +115,8 @@ describe('nine pictures behind a link for some of them', { skip: missing('chromi
     const { concealedSamples, silentConcealedSamples, totalSamplesReceived } = await heard;
     const after = await look();
     const moves = after.map(({ frames }, index) => frames > before[index].frames + 5);
-    const paused = after.map((track, index) => track.paused && before[index].paused);
+    // One that is tried again meanwhile, or given up, is neither all the time.
+    const paused = after.map((track, index) => track.paused || before[index].paused);
     const madeUp = (concealedSamples - silentConcealedSamples) / totalSamplesReceived;
     const count = (list) => list.filter(Boolean).length;
     t.diagnostic(`${count(moves)} move, ${count(paused)} are paused, ${(madeUp * 100).toFixed(1)} % of the sound made up`);

@@ -541,11 +541,8 @@ impl Control {
             } => self.connected(now, transport, protocol),
             Report::Interrupted { transport } => self.interrupted(now, transport),
             Report::ProducerCodec { producer, codec } => self.producer_codec(producer, codec),
-            // A camera makes its key frames when it likes.
-            Report::KeyFrameWanted { .. } => {}
-            Report::ConsumerStarted { consumer } => {
-                self.consumer_report(consumer, SubscriptionReport::Started);
-            }
+            Report::KeyFrameWanted { .. } => {} // a camera makes them when it likes
+            Report::ConsumerStarted { consumer: id } => self.consumer_started(id),
             Report::ConsumerStarved { consumer, starved } => {
                 self.consumer_starved(consumer, starved);
             }
@@ -560,6 +557,10 @@ impl Control {
             Report::Statistics(statistics) => self.measured(now, worker, *statistics),
             Report::Totals(totals) => self.gathered(now, worker, *totals),
         }
+    }
+
+    fn consumer_started(&mut self, consumer: ConsumerId) {
+        self.consumer_report(consumer, SubscriptionReport::Started);
     }
 
     fn consumer_starved(&mut self, consumer: ConsumerId, starved: bool) {
