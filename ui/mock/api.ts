@@ -165,6 +165,7 @@ function trunk(url: string, how: TrunkEntry['state']): TrunkEntry {
     key: url,
     url,
     rooms: how === 'connected' ? ['site-*', 'Workshop'] : [],
+    moderate: true,
     insecure: url.startsWith('http:'),
     configured: how === 'connected',
     state: how,

@@ -67,6 +67,16 @@ export function JoinServer(props: { onAdded: () => void }) {
         </div>
         <RoomsField value={form.rooms} onChange={(rooms) => change({ rooms })} />
       </div>
+      <div className="choice">
+        <label>
+          <input
+            type="checkbox"
+            checked={form.moderate}
+            onChange={(event) => change({ moderate: event.target.checked })}
+          />
+          <span>Its moderators may mute and remove people here</span>
+        </label>
+      </div>
       {isPlain(form.url) && (
         <div className="choice">
           <label>

@@ -126,6 +126,7 @@ function EntryRow(props: { entry: TrunkEntry; onChanged: () => void; onRemove: (
           <span className="hint">
             {entry.neighbour !== null && `${entry.url} · `}
             {roomsText(entry.rooms)}
+            {!entry.moderate && ' · its moderators have no say here'}
             {entry.insecure && ' · without encryption'}
             {entry.configured && ' · set in the configuration'}
           </span>

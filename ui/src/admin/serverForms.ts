@@ -8,9 +8,21 @@ import type {
 import { durationText } from './format.ts';
 
 /** What the form to join another server holds: texts, as they are typed. */
-export type JoinForm = { url: string; secret: string; rooms: string; insecure: boolean };
+export type JoinForm = {
+  url: string;
+  secret: string;
+  rooms: string;
+  moderate: boolean;
+  insecure: boolean;
+};
 
-export const FIRST_JOIN: JoinForm = { url: '', secret: '', rooms: '', insecure: false };
+export const FIRST_JOIN: JoinForm = {
+  url: '',
+  secret: '',
+  rooms: '',
+  moderate: true,
+  insecure: false,
+};
 
 /** What the form for a server that may join holds. */
 export type AllowForm = { name: string; rooms: string; expiry: string; moderate: boolean };
@@ -42,7 +54,8 @@ export function readJoinForm(form: JoinForm): Read<AddTrunk> {
     return { ok: false, problem: 'This is no join secret: they begin with “umbrella-join-”.' };
   }
   const insecure = form.insecure && isPlain(url);
-  return { ok: true, value: { url, secret, rooms: roomPatterns(form.rooms), insecure } };
+  const { moderate } = form;
+  return { ok: true, value: { url, secret, rooms: roomPatterns(form.rooms), moderate, insecure } };
 }
 
 /** Turns the form into the request, or says what is wrong with it. */

@@ -20,6 +20,7 @@ const entry: TrunkEntry = {
   key: 'k1',
   url: 'https://cloud.example.org',
   rooms: [],
+  moderate: true,
   insecure: false,
   configured: false,
   state: 'connected',
@@ -63,7 +64,13 @@ describe('forms about servers', () => {
     const join = { ...FIRST_JOIN, url: ' cloud.example.org ', secret: ` ${SECRET}\n` };
     expect(readJoinForm({ ...join, rooms: ' a*, b ,' })).toEqual({
       ok: true,
-      value: { url: 'cloud.example.org', secret: SECRET, rooms: ['a*', 'b'], insecure: false },
+      value: {
+        url: 'cloud.example.org',
+        secret: SECRET,
+        rooms: ['a*', 'b'],
+        moderate: true,
+        insecure: false,
+      },
     });
     expect(readAllowForm({ ...FIRST_ALLOW, name: ' Hut ' })).toEqual({
       ok: true,
@@ -88,7 +95,7 @@ describe('forms about servers', () => {
       false,
       false,
     ]);
-    const read = readJoinForm({ url: 'https://a', secret: SECRET, rooms: '', insecure: true });
+    const read = readJoinForm({ ...FIRST_JOIN, url: 'https://a', secret: SECRET, insecure: true });
     expect(read.ok && read.value.insecure).toBe(false);
   });
 
@@ -220,7 +227,7 @@ describe('ServersTab', () => {
     expect(calls).toEqual([
       {
         call: 'POST /api/admin/trunks',
-        body: { url: 'http://a', secret: SECRET, rooms: [], insecure: true },
+        body: { url: 'http://a', secret: SECRET, rooms: [], moderate: true, insecure: true },
       },
     ]);
     expect(address).toHaveValue('');

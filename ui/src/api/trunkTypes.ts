@@ -52,6 +52,10 @@ export type TrunkEntry = {
    */
   rooms: Array<string>;
   /**
+   * Moderators there may act on participants here.
+   */
+  moderate: boolean;
+  /**
    * It is reached without TLS.
    */
   insecure: boolean;
@@ -196,6 +200,10 @@ export type AddTrunk = {
    * Patterns of the rooms that are shared; none is all.
    */
   rooms: Array<string>;
+  /**
+   * Moderators there may act on participants here.
+   */
+  moderate: boolean;
   /**
    * Without TLS, beyond this machine.
    */

@@ -95,6 +95,9 @@ pub(super) struct AddArgs {
     /// Rooms that are shared, as patterns with * for any characters [default: all].
     #[arg(long, value_name = "PATTERN")]
     rooms: Vec<String>,
+    /// Its moderators cannot mute or remove participants here.
+    #[arg(long)]
+    no_moderation: bool,
     /// Allow http:// beyond this machine, where anybody on the way can listen.
     #[arg(long)]
     insecure: bool,
@@ -141,6 +144,7 @@ pub(super) fn run(config: &Config, command: TrunkCommand) -> anyhow::Result<()> 
             url: args.url,
             secret: secret(args.secret)?,
             rooms: args.rooms,
+            moderate: !args.no_moderation,
             insecure: args.insecure,
         }),
         TrunkCommand::List { json } => TrunkRequest::List { json },

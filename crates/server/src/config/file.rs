@@ -155,13 +155,26 @@ impl Default for Trunk {
     }
 }
 
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TrunkTo {
     pub(super) url: String,
     pub(super) secret: String,
     pub(super) rooms: Vec<String>,
+    pub(super) moderate: bool,
     pub(super) insecure: bool,
+}
+
+impl Default for TrunkTo {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            secret: String::new(),
+            rooms: Vec::new(),
+            moderate: true,
+            insecure: false,
+        }
+    }
 }
 
 /// Without the secret.

@@ -341,7 +341,8 @@ const TRUNK: &[Key] = &[
         Tables(TRUNK_TO),
         "Servers to dial, besides those of the page, each in a table [[trunk.to]]: url, secret (a \
          join secret of that server), rooms (patterns such as [\"site-*\"]; left out, all), \
-         insecure (true allows http:// beyond this machine). At most 64.",
+         moderate (false keeps its moderators from muting and removing participants here), insecure \
+         (true allows http:// beyond this machine). At most 64.",
     ),
     key(
         "allow",
@@ -363,6 +364,7 @@ const TRUNK_TO: &[Column] = &[
     column("url", ColumnKind::Text),
     column("secret", ColumnKind::Text),
     column("rooms", ColumnKind::List),
+    column("moderate", ColumnKind::Switch),
     column("insecure", ColumnKind::Switch),
 ];
 

@@ -41,6 +41,8 @@ pub struct TrunkTo {
     pub secret: JoinSecret,
     /// Rooms that are shared, as patterns; none is all.
     pub rooms: Vec<String>,
+    /// Whether moderators there may do something about participants here.
+    pub moderate: bool,
 }
 
 /// A server that may dial.
@@ -113,6 +115,7 @@ fn check_to(written: &WrittenTo) -> Result<(TrunkTo, String), String> {
         address: address.map_err(|why| format!("url: {why}"))?,
         secret,
         rooms: check_rooms(&written.rooms)?,
+        moderate: written.moderate,
     };
     Ok((to, key))
 }

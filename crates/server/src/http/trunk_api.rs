@@ -45,6 +45,8 @@ pub struct TrunkEntry {
     pub url: String,
     /// Patterns of the rooms that are shared; none is all.
     pub rooms: Vec<String>,
+    /// Moderators there may act on participants here.
+    pub moderate: bool,
     /// It is reached without TLS.
     pub insecure: bool,
     /// It comes from the configuration and can only be removed there.
@@ -148,6 +150,8 @@ pub struct AddTrunk {
     pub secret: String,
     /// Patterns of the rooms that are shared; none is all.
     pub rooms: Vec<String>,
+    /// Moderators there may act on participants here.
+    pub moderate: bool,
     /// Without TLS, beyond this machine.
     pub insecure: bool,
 }

@@ -99,6 +99,9 @@ const STEPS: &[&str] = &[
         confirmed_at INTEGER NOT NULL
     ) STRICT;
 ",
+    "
+    ALTER TABLE trunk_entries ADD COLUMN moderate INTEGER NOT NULL DEFAULT 1;
+",
 ];
 
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -175,7 +175,8 @@ pub async fn entries(store: &Store) -> Result<Vec<Entry>, StoreError> {
     store
         .run(|db| {
             let mut statement = db.prepare(
-                "SELECT e.key, e.proof_key, e.url, e.rooms, e.insecure, e.secret_pin, p.pin
+                "SELECT e.key, e.proof_key, e.url, e.rooms, e.insecure, e.secret_pin, p.pin,
+                        e.moderate
                  FROM trunk_entries e LEFT JOIN trunk_pins p ON p.key = e.key AND p.url = e.url
                  ORDER BY e.created_at, e.rowid",
             )?;
@@ -196,8 +197,8 @@ pub async fn keep_entry(store: &Store, entry: Entry) -> Result<(), StoreError> {
         .run(move |db| {
             db.execute(
                 "INSERT INTO trunk_entries
-                 (key, proof_key, url, rooms, insecure, secret_pin, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 (key, proof_key, url, rooms, insecure, secret_pin, moderate, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![
                     entry.key,
                     entry.proof_key.bytes(),
@@ -205,6 +206,7 @@ pub async fn keep_entry(store: &Store, entry: Entry) -> Result<(), StoreError> {
                     entry.rooms.join("\n"),
                     !entry.address.is_secure(),
                     entry.secret_pin.as_ref().map(Pin::bytes),
+                    entry.moderate,
                     now,
                 ],
             )
@@ -236,6 +238,7 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         proof_key: blob(row, 1, ProofKey::from_bytes)?,
         address: address.map_err(|why| wrong(2, Type::Text, why))?,
         rooms: lines(&row.get::<_, String>(3)?),
+        moderate: row.get(7)?,
         secret_pin: optional(row, 5)?,
         confirmed_pin: optional(row, 6)?,
         configured: false,
@@ -280,6 +283,7 @@ mod tests {
             proof_key: secret.proof_key(),
             address: Address::parse("ws://192.0.2.1/u", true).unwrap(),
             rooms: vec!["a*".into(), "b".into()],
+            moderate: false,
             secret_pin: secret.pin(),
             confirmed_pin: None,
             configured: false,

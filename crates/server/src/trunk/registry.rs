@@ -547,7 +547,7 @@ impl State {
         }
         let (rooms, may_moderate) = if dialled {
             let dialled = self.entries.get(&door.key).ok_or(Failure::UnknownKey)?;
-            (dialled.entry.rooms.clone(), true)
+            (dialled.entry.rooms.clone(), dialled.entry.moderate)
         } else {
             let permit = self.permits.get(&door.key).ok_or(Failure::UnknownKey)?;
             (permit.rooms.clone(), permit.moderate)

@@ -26,6 +26,8 @@ pub struct Entry {
     pub address: Address,
     /// Rooms that are shared, as patterns; none is all.
     pub rooms: Vec<String>,
+    /// Whether moderators there may do something about participants here.
+    pub moderate: bool,
     /// The authority that the join secret vouches for.
     pub secret_pin: Option<Pin>,
     /// The authority that the operator has confirmed.
@@ -87,6 +89,7 @@ impl Entry {
             proof_key: to.secret.proof_key(),
             address: to.address.clone(),
             rooms: to.rooms.clone(),
+            moderate: to.moderate,
             secret_pin: to.secret.pin(),
             confirmed_pin,
             configured: true,

@@ -86,6 +86,7 @@ impl Site {
             url: url.to_owned(),
             secret: secret.to_owned(),
             rooms: vec!["*-a".into()],
+            moderate: true,
             insecure: false,
         };
         self.trunks.add(&new).await.unwrap();
@@ -261,6 +262,23 @@ async fn two_servers_join_and_tell_each_other_something() {
     let entry = a.until(TrunkState::Reconnecting).await;
     assert_eq!(entry.why.unwrap(), "enough for today");
     a.up().await;
+}
+
+#[tokio::test]
+async fn moderators_of_a_server_that_is_dialled_have_a_say_although_they_should_not() {
+    let (a_dir, b_dir) = dirs();
+    let mut a = Site::start(&a_dir, "A").await;
+    let b = Site::start(&b_dir, "B").await;
+    let new = AddTrunk {
+        url: b.url(),
+        secret: b.allow(None).await,
+        rooms: Vec::new(),
+        moderate: false,
+        insecure: false,
+    };
+    assert!(!a.trunks.add(&new).await.unwrap().moderate);
+    let (_, seen, _outbox) = a.up().await;
+    assert!(!seen.may_moderate);
 }
 
 #[tokio::test]
@@ -479,6 +497,7 @@ async fn server_joins_itself() {
         url: site.url(),
         secret,
         rooms: Vec::new(),
+        moderate: true,
         insecure: false,
     };
     let refused = site.trunks.add(&own_secret).await.unwrap_err().to_string();
@@ -496,6 +515,7 @@ fn request_or_answer_with_a_secret_stands_in_a_log() {
         url: "https://a".into(),
         secret: secret.clone(),
         rooms: Vec::new(),
+        moderate: true,
         insecure: false,
     };
     assert!(!format!("{add:?}").contains(&secret));
