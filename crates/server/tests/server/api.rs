@@ -426,7 +426,7 @@ fn operator_does_not_see_which_servers_are_linked_and_how() {
     let made = admins[1].call("POST", "/api/admin/trunks/allowed");
     let made = made.json(&allow).send().json(200);
     let url = format!("http://{}", servers[1].address);
-    let add = json!({ "url": url, "secret": made["secret"], "rooms": [], "insecure": false });
+    let add = json!({ "url": url, "secret": made["secret"], "rooms": [], "moderate": true, "insecure": false });
     let added = admins[0]
         .call("POST", "/api/admin/trunks")
         .json(&add)
@@ -471,7 +471,7 @@ fn trunks_are_made_and_removed_on_the_page() {
     assert!(!made["urls"][0].as_str().unwrap().contains("/sfu"));
     // A join secret of this very server leads nowhere.
     let add = json!({
-        "url": "https://192.0.2.1", "secret": made["secret"], "rooms": [], "insecure": false
+        "url": "https://192.0.2.1", "secret": made["secret"], "rooms": [], "moderate": true, "insecure": false
     });
     let reply = admin.call("POST", "/api/admin/trunks").json(&add).send();
     assert!(
@@ -481,7 +481,7 @@ fn trunks_are_made_and_removed_on_the_page() {
             .contains("made by this server")
     );
     let secret = umbrella_server::trunk::JoinSecret::random(None).text();
-    let add = json!({ "url": "192.0.2.1", "secret": secret, "rooms": ["a*"], "insecure": false });
+    let add = json!({ "url": "192.0.2.1", "secret": secret, "rooms": ["a*"], "moderate": true, "insecure": false });
     let entry = admin
         .call("POST", "/api/admin/trunks")
         .json(&add)
