@@ -87,16 +87,7 @@ function AllowForm(props: { onMade: (made: AllowedNow) => void; onCancel: () => 
           ))}
         </select>
       </div>
-      <div className="choice">
-        <label>
-          <input
-            type="checkbox"
-            checked={form.moderate}
-            onChange={(event) => change({ moderate: event.target.checked })}
-          />
-          <span>Its moderators may mute and remove people here</span>
-        </label>
-      </div>
+      <ModeratorsField value={form.moderate} onChange={(moderate) => change({ moderate })} />
       {(problem ?? error) !== null && <ErrorNote>{problem ?? error}</ErrorNote>}
       <div className="row row-end">
         <Button onClick={props.onCancel}>Cancel</Button>
@@ -162,5 +153,21 @@ function Secret({ made, onDone }: { made: AllowedNow; onDone: () => void }) {
         </Button>
       </div>
     </>
+  );
+}
+
+/** Whether moderators of the other server have a say here. */
+export function ModeratorsField(props: { value: boolean; onChange: (value: boolean) => void }) {
+  return (
+    <div className="choice">
+      <label>
+        <input
+          type="checkbox"
+          checked={props.value}
+          onChange={(event) => props.onChange(event.target.checked)}
+        />
+        <span>Its moderators may mute and remove people here</span>
+      </label>
+    </div>
   );
 }

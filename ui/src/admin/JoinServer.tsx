@@ -2,7 +2,7 @@ import { type FormEvent, useId, useState } from 'react';
 import { api } from '../api/client.ts';
 import { Button } from '../ui/Button.tsx';
 import { ErrorNote, InfoNote } from '../ui/Notes.tsx';
-import { RoomsField } from './AllowServer.tsx';
+import { ModeratorsField, RoomsField } from './AllowServer.tsx';
 import { FIRST_JOIN, isPlain, readJoinForm } from './serverForms.ts';
 import { useAction } from './useData.ts';
 
@@ -67,16 +67,7 @@ export function JoinServer(props: { onAdded: () => void }) {
         </div>
         <RoomsField value={form.rooms} onChange={(rooms) => change({ rooms })} />
       </div>
-      <div className="choice">
-        <label>
-          <input
-            type="checkbox"
-            checked={form.moderate}
-            onChange={(event) => change({ moderate: event.target.checked })}
-          />
-          <span>Its moderators may mute and remove people here</span>
-        </label>
-      </div>
+      <ModeratorsField value={form.moderate} onChange={(moderate) => change({ moderate })} />
       {isPlain(form.url) && (
         <div className="choice">
           <label>
