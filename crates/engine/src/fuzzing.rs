@@ -618,16 +618,21 @@ mod tests {
         replay("header", |data| header(Instant::now(), data));
     }
 
+    /// Bytes without end, the same for a seed (xorshift).
+    fn noise(seed: u64) -> impl FnMut() -> u8 {
+        let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        move || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 33) as u8
+        }
+    }
+
     #[test]
     fn another_server_breaks_this_one_by_what_it_says() {
         for seed in 1..60u64 {
-            let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let mut next = || {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                (random >> 33) as u8
-            };
+            let mut next = noise(seed);
             let mut data = Vec::new();
             for _ in 0..150 {
                 let step = match next() {
@@ -645,13 +650,7 @@ mod tests {
     #[test]
     fn a_camera_breaks_a_worker_by_what_it_sends() {
         for seed in 1..60u64 {
-            let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let mut next = || {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                (random >> 33) as u8
-            };
+            let mut next = noise(seed);
             let mut data = Vec::new();
             for _ in 0..150 {
                 let step = match next() {
