@@ -79,19 +79,24 @@ fn fragment(body: &[u8], skip: usize, found: &mut Descriptor) -> Option<()> {
     Some(())
 }
 
+/// Whether sequence parameter sets of a profile say how chroma is sampled (section 7.3.2.1.1).
+pub(crate) const fn has_chroma(profile: u8) -> bool {
+    matches!(
+        profile,
+        100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
+    )
+}
+
 /// The picture size in a sequence parameter set (H.264 sections 7.3.2.1.1 and 7.4.2.1.1), less
 /// the cropping. `None` if it is cut off or uses what a browser never sends.
 fn sequence_size(sps: &[u8]) -> Option<Size> {
     let mut buffer = [0u8; 64];
     let mut bits = Bits::new(unescape(sps, &mut buffer));
-    let profile = bits.take(8)?;
+    let profile = bits.take(8)? as u8;
     bits.skip(16)?;
     bits.exp_golomb()?;
     let mut chroma = 1;
-    if matches!(
-        profile,
-        100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
-    ) {
+    if has_chroma(profile) {
         chroma = bits.exp_golomb()?;
         if chroma == 3 {
             bits.skip(1)?;

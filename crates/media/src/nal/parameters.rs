@@ -151,6 +151,30 @@ pub(super) fn slice_kind(unit: &[u8]) -> Option<SliceKind> {
     }
 }
 
+/// Skips what both codecs say first of a picture's usability, and alike: the shape of its pixels, its
+/// colours, and where its chroma samples lie (H.264 and H.265, section E.2.1).
+pub(super) fn skip_appearance(bits: &mut Bits<'_>) -> Option<()> {
+    /// `aspect_ratio_idc` that has its ratio behind it.
+    const EXTENDED_RATIO: u32 = 255;
+    if bits.bit()? && bits.take(8)? == EXTENDED_RATIO {
+        bits.skip(32)?;
+    }
+    if bits.bit()? {
+        bits.skip(1)?;
+    }
+    if bits.bit()? {
+        bits.skip(4)?;
+        if bits.bit()? {
+            bits.skip(24)?;
+        }
+    }
+    if bits.bit()? {
+        bits.exp_golomb()?;
+        bits.exp_golomb()?;
+    }
+    Some(())
+}
+
 /// The size less the cropping. `None` for what no picture has.
 pub(super) fn cropped(
     (width, height): (u32, u32),

@@ -1,10 +1,8 @@
 //! The sequence parameter set of H.264, section 7.3.2.1.1 and annex E.
 
-use super::parameters::{FrameRate, Reordering, SequenceParameters, cropped};
+use super::parameters::{FrameRate, Reordering, SequenceParameters, cropped, skip_appearance};
 use crate::codec::bits::Bits;
-
-/// `aspect_ratio_idc` that has its ratio behind it.
-const EXTENDED_RATIO: u32 = 255;
+use crate::codec::h264::has_chroma;
 
 const BASELINE: u8 = 66;
 
@@ -58,13 +56,6 @@ pub(super) fn parse(mut bits: Bits<'_>) -> Option<SequenceParameters> {
         frame_rate: usability.frame_rate,
         reordering,
     })
-}
-
-const fn has_chroma(profile: u8) -> bool {
-    matches!(
-        profile,
-        100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135
-    )
 }
 
 /// Length in pixels of a number of macroblocks less one.
@@ -144,22 +135,7 @@ fn usability(bits: &mut Bits<'_>) -> Option<Usability> {
     if !bits.bit()? {
         return Some(found);
     }
-    if bits.bit()? && bits.take(8)? == EXTENDED_RATIO {
-        bits.skip(32)?;
-    }
-    if bits.bit()? {
-        bits.skip(1)?;
-    }
-    if bits.bit()? {
-        bits.skip(4)?;
-        if bits.bit()? {
-            bits.skip(24)?;
-        }
-    }
-    if bits.bit()? {
-        bits.exp_golomb()?;
-        bits.exp_golomb()?;
-    }
+    skip_appearance(bits)?;
     if bits.bit()? {
         let (units, scale) = (bits.take(32)?, bits.take(32)?);
         bits.skip(1)?;

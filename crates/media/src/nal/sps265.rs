@@ -1,9 +1,7 @@
 //! The sequence parameter set of H.265, section 7.3.2.2 and annex E.
 
-use super::parameters::{FrameRate, Reordering, SequenceParameters, cropped};
+use super::parameters::{FrameRate, Reordering, SequenceParameters, cropped, skip_appearance};
 use crate::codec::bits::Bits;
-
-const EXTENDED_RATIO: u32 = 255;
 
 /// Section 7.4.3.2.1: `num_short_term_ref_pic_sets` is not more.
 const MAX_SETS: u32 = 64;
@@ -186,22 +184,7 @@ fn reference_sets(bits: &mut Bits<'_>) -> Option<()> {
 
 /// Section E.2.1, as far as the clock.
 fn usability(bits: &mut Bits<'_>) -> Option<FrameRate> {
-    if bits.bit()? && bits.take(8)? == EXTENDED_RATIO {
-        bits.skip(32)?;
-    }
-    if bits.bit()? {
-        bits.skip(1)?;
-    }
-    if bits.bit()? {
-        bits.skip(4)?;
-        if bits.bit()? {
-            bits.skip(24)?;
-        }
-    }
-    if bits.bit()? {
-        bits.exp_golomb()?;
-        bits.exp_golomb()?;
-    }
+    skip_appearance(bits)?;
     bits.skip(3)?;
     if bits.bit()? {
         for _ in 0..4 {
