@@ -135,13 +135,7 @@ fn introduced_servers_whose_network_blocks_udp_cannot_be_linked() {
     let mut mesh = Mesh::new(304, 2);
     mesh.no_udp = true;
     let link = mesh.introduce(0, 1);
-    let up = |mesh: &Mesh| {
-        let ends = [0, 1].map(|net| protocol(mesh, net, link.end(net)));
-        ends == [Some(Protocol::Tcp); 2]
-    };
-    assert!(mesh.until(10 * SECOND, up), "no link over TCP");
-    mesh.run(60 * SECOND);
-    assert!(mesh.is_connected(0, link.end(0)) && mesh.is_connected(1, link.end(1)));
+    stays_up_over_tcp(&mut mesh, link, 60 * SECOND);
 }
 
 #[test]
