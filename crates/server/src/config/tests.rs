@@ -42,11 +42,9 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     let table = toml::Table::try_from(FileConfig::default()).unwrap();
     let written: std::collections::BTreeSet<String> = table
         .iter()
-        .flat_map(|(s, v)| {
-            v.as_table()
-                .unwrap()
-                .keys()
-                .map(move |k| format!("{s}.{k}"))
+        .flat_map(|(s, v)| match v.as_table() {
+            Some(table) => table.keys().map(|k| format!("{s}.{k}")).collect(),
+            None => vec![format!("{s}.")],
         })
         .collect();
     let documented: std::collections::BTreeSet<String> = SECTIONS
