@@ -11,6 +11,7 @@ import { ConnectionQuality, type Participant, Track } from 'livekit-client';
 import { useEffect, useState } from 'react';
 import { Icon } from '../ui/Icon.tsx';
 import { Spinner } from '../ui/Spinner.tsx';
+import { CameraState, useCameraState } from './CameraState.tsx';
 import { hueOf, initials } from './initials.ts';
 import { Site, useSite } from './Site.tsx';
 import { tileKey } from './tiles.ts';
@@ -36,6 +37,7 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
   const speaking = useIsSpeaking(participant);
   const isScreen = source === Track.Source.ScreenShare;
   const label = useLabel(participant, isScreen);
+  const camera = useCameraState(participant);
   const { quality } = useConnectionQualityIndicator({ participant });
   const lost = quality === ConnectionQuality.Lost && !participant.isLocal;
 
@@ -65,7 +67,11 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
           onLoadedData={() => setShown(track.publication.trackSid)}
         />
       )}
-      <Cover participant={participant} picture={picture} isScreen={isScreen} />
+      {camera === null ? (
+        <Cover participant={participant} picture={picture} isScreen={isScreen} />
+      ) : (
+        <CameraState state={camera} />
+      )}
       {lost && (
         <p className="tile-note">
           <Icon name="quality" /> Connection lost
