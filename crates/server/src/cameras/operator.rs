@@ -79,7 +79,8 @@ impl Cameras {
         self.keep(settings).await
     }
 
-    async fn keep(&self, settings: Settings) -> Result<CameraEntry, CameraError> {
+    /// The same of settings that make sense.
+    pub(super) async fn keep(&self, settings: Settings) -> Result<CameraEntry, CameraError> {
         let mut entries = self.0.entries.lock().await;
         if is_taken(&entries, &settings, None) {
             return Err(CameraError::Exists);

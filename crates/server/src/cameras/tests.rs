@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::camera::{Address, Mode, Transport};
-use crate::http::api::{CameraSettings, CameraStream, CameraTransport, TestCamera};
+use crate::http::api::{CameraSettings, CameraStream, CameraTransport, ImportCameras, TestCamera};
 use crate::store::{DataDir, Store};
 use crate::trunk::{Pin, Trust};
 
@@ -352,4 +352,22 @@ fn address_without_its_user_is_another_one() {
     let address = Address::parse("rtsps://a:b@[fe80::1]:8554/x?y=1").unwrap();
     let again = Address::parse(&address.without_credentials()).unwrap();
     assert_eq!(again, address.with_credentials(None));
+}
+
+#[tokio::test]
+async fn import_sets_cameras_twice_or_into_no_room() {
+    let bench = Bench::new().await;
+    let mut what = ImportCameras {
+        room: "Yard".into(),
+        text: "streams:\n  a: rtsp://u:hunter2@cam/1\n  b: exec:x\n".into(),
+    };
+    let imported = bench.cameras.import(&what).await.unwrap();
+    assert_eq!((imported.added.len(), imported.skipped.len()), (1, 1));
+    assert_eq!(bench.who(), known("u"));
+    let again = bench.cameras.import(&what).await.unwrap();
+    assert!(again.added.is_empty() && again.skipped[0].why.contains("already"));
+    assert!(!format!("{what:?} {again:?}").contains(SECRET));
+    what.room = "a/b".into();
+    let refused = bench.cameras.import(&what).await.unwrap_err();
+    assert!(matches!(refused, CameraError::Invalid(_)), "{refused}");
 }
