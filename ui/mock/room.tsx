@@ -75,7 +75,7 @@ if (camera !== undefined && query.get('camera') !== null) {
     'umbrella.camera.retry': String(Math.floor(Date.now() / 1000) + 17),
   };
   // @ts-expect-error: no server says it here, so reach into the SDK
-  camera.setAttributes(attributes);
+  camera._setAttributes(attributes);
   camera.emit(ParticipantEvent.AttributesChanged, attributes);
 }
 const speaker = [...room.remoteParticipants.values()][0];

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'react';
 import type { CameraStill, CameraTested } from '../api/cameraTypes.ts';
 import { Button } from '../ui/Button.tsx';
 import { ErrorNote, InfoNote } from '../ui/Notes.tsx';
+import { sentence } from '../ui/sentence.ts';
 import { findingsText } from './cameraForms.ts';
 import { drawStill } from './still.ts';
 
@@ -15,7 +16,7 @@ export function CameraTestResult(props: {
   return (
     <section className="stack" aria-label="Result of the test">
       {found === null ? (
-        <ErrorNote>No picture: {why ?? 'nobody knows why'}.</ErrorNote>
+        <ErrorNote>No picture. {sentence(why ?? 'nobody knows why')}</ErrorNote>
       ) : (
         <>
           <InfoNote>There is a picture.</InfoNote>
@@ -30,10 +31,10 @@ export function CameraTestResult(props: {
           </dl>
           {found.notes.map((note) => (
             <p className="reason" key={note}>
-              {note}
+              {sentence(note)}
             </p>
           ))}
-          {why !== null && <ErrorNote>It ended early: {why}.</ErrorNote>}
+          {why !== null && <ErrorNote>It ended early. {sentence(why)}</ErrorNote>}
         </>
       )}
       {fingerprint !== null && (

@@ -6,6 +6,7 @@ import { Confirm } from '../ui/Confirm.tsx';
 import { Dialog } from '../ui/Dialog.tsx';
 import { Loading } from '../ui/Loading.tsx';
 import { ErrorNote, InfoNote } from '../ui/Notes.tsx';
+import { sentence } from '../ui/sentence.ts';
 import { CameraForm } from './CameraForm.tsx';
 import { TrustCertificate } from './CameraTest.tsx';
 import { bitrateText, cameraStateText, soundText, videoText } from './cameraForms.ts';
@@ -157,11 +158,11 @@ function CameraRow(props: {
             {entry.configured && ' · set in the configuration'}
           </span>
           {entry.why !== null && fingerprint === null && (
-            <span className="reason">{entry.why}</span>
+            <span className="reason">{sentence(entry.why)}</span>
           )}
           {entry.notes.map((note) => (
             <span className="reason" key={note}>
-              {note}
+              {sentence(note)}
             </span>
           ))}
         </div>

@@ -2,6 +2,7 @@ import { useParticipantAttributes } from '@livekit/components-react';
 import type { Participant } from 'livekit-client';
 import { useEffect, useState } from 'react';
 import { Icon } from '../ui/Icon.tsx';
+import { sentence } from '../ui/sentence.ts';
 
 /** How a security camera stands that has no picture at the moment. */
 export type CameraTrouble = {
@@ -45,11 +46,16 @@ export function cameraText(trouble: CameraTrouble, nowS: number): string {
 export function CameraState({ state }: { state: CameraTrouble }) {
   const nowS = useSeconds(state.retry !== null);
   return (
-    <div className="tile-note tile-camera" data-testid="camera-state" data-state={state.state}>
+    <div
+      className="tile-note tile-camera"
+      data-testid="camera-state"
+      data-state={state.state}
+      title={state.why}
+    >
       <p>
         <Icon name="slow" /> {cameraText(state, nowS)}
       </p>
-      {state.why !== '' && <p className="tile-why">{state.why}</p>}
+      {state.why !== '' && <p className="tile-why">{sentence(state.why)}</p>}
     </div>
   );
 }
