@@ -5,6 +5,7 @@
 //! the engine's requests, the engine's reports become a room's commands.
 
 mod admin;
+mod camera;
 mod chronicle;
 pub(crate) mod data;
 mod handle;
@@ -208,6 +209,7 @@ impl Control {
             Message::Admin(request) => self.admin(now, request),
             Message::Metrics(reply) => self.scrape(now, reply),
             Message::Link(event) => self.link(now, event),
+            Message::Camera(message) => self.camera(message),
             Message::Service(room, request) => self.serve(now, &room, request),
             Message::Shutdown(reply) => {
                 self.shut_down(now, reply);
