@@ -1,8 +1,8 @@
 //! The owner's end of the queues to a worker thread.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use umbrella_engine::{Channel, Request};
@@ -23,7 +23,7 @@ const DATA_BACKLOG: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct Link {
     /// `None` once the worker is to end.
-    requests: Option<SyncSender<Request>>,
+    requests: Option<Arc<SyncSender<Request>>>,
     backlog: VecDeque<Request>,
     waker: Arc<mio::Waker>,
     load: Arc<Load>,
@@ -32,6 +32,29 @@ pub(crate) struct Link {
     /// Data messages that found no room.
     dropped: u64,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A way to a worker beside its [`Link`], for what comes often and may be lost: media of cameras.
+/// It does not keep the worker at work.
+#[derive(Debug, Clone)]
+pub(crate) struct Intake {
+    requests: Weak<SyncSender<Request>>,
+    waker: Arc<mio::Waker>,
+}
+
+impl Intake {
+    /// Hands a request over. Whether it was taken: the worker may have too much to do, or be gone.
+    pub(crate) fn send(&self, request: Request) -> bool {
+        let taken = match self.requests.upgrade() {
+            Some(requests) => requests.try_send(request).is_ok(),
+            None => false,
+        };
+        // By now the queue is let go again: if its owner has done so meanwhile, the worker sees it.
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "cannot wake a worker");
+        }
+        taken
+    }
 }
 
 impl Link {
@@ -43,7 +66,7 @@ impl Link {
         thread: JoinHandle<()>,
     ) -> Link {
         Link {
-            requests: Some(requests),
+            requests: Some(Arc::new(requests)),
             backlog: VecDeque::new(),
             waker,
             load,
@@ -93,6 +116,15 @@ impl Link {
         }
         if handed_over && let Err(error) = self.waker.wake() {
             tracing::error!(%error, "cannot wake a worker");
+        }
+    }
+
+    /// A way beside this one. What was pushed here and is not flushed yet comes later.
+    pub(crate) fn intake(&self) -> Intake {
+        let requests = self.requests.as_ref();
+        Intake {
+            requests: requests.map(Arc::downgrade).unwrap_or_default(),
+            waker: Arc::clone(&self.waker),
         }
     }
 
