@@ -7,8 +7,6 @@
 mod feeder;
 mod member;
 mod publish;
-#[cfg(test)]
-mod tests;
 mod watcher;
 
 use std::collections::BTreeMap;
