@@ -55,6 +55,26 @@ impl Intake {
         }
         taken
     }
+
+    /// One that leads nowhere, with room for so many requests: the worker's two ends of it.
+    #[cfg(test)]
+    pub(crate) fn fake(
+        room: usize,
+    ) -> (
+        Intake,
+        Arc<SyncSender<Request>>,
+        std::sync::mpsc::Receiver<Request>,
+    ) {
+        let (sender, requests) = std::sync::mpsc::sync_channel(room);
+        let sender = Arc::new(sender);
+        let poll = mio::Poll::new().unwrap();
+        let waker = mio::Waker::new(poll.registry(), mio::Token(0)).unwrap();
+        let intake = Intake {
+            requests: Arc::downgrade(&sender),
+            waker: Arc::new(waker),
+        };
+        (intake, sender, requests)
+    }
 }
 
 impl Link {

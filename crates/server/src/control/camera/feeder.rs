@@ -256,3 +256,244 @@ impl Layer {
         std::mem::take(&mut self.held)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::Receiver;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use umbrella_media::codec::Size;
+    use umbrella_media::nal::{Reordering, SequenceParameters};
+
+    use super::*;
+    use crate::camera::{AudioFormat, Reason, VideoFormat};
+
+    const LOW: Spatial = Spatial::LOW;
+    const MEDIUM: Spatial = Spatial::MEDIUM;
+    const VIDEO: ProducerId = ProducerId(1);
+    const AUDIO: ProducerId = ProducerId(2);
+
+    /// A feeder with a worker that keeps what it is asked.
+    struct Rig {
+        feeder: Feeder,
+        intake: Intake,
+        requests: Receiver<Request>,
+        _worker: Arc<std::sync::mpsc::SyncSender<Request>>,
+    }
+
+    fn rig(room: usize) -> Rig {
+        let (intake, worker, requests) = Intake::fake(room);
+        let (_, events) = mpsc::channel(1);
+        let (_, outlets) = watch::channel(Outlet::default());
+        Rig {
+            feeder: Feeder::new(events, outlets, Instant::now()),
+            intake,
+            requests,
+            _worker: worker,
+        }
+    }
+
+    fn sink(producer: ProducerId, codec: Codec, layers: &[Spatial]) -> Sink {
+        Sink {
+            producer,
+            codec,
+            layers: layers.to_vec(),
+        }
+    }
+
+    impl Rig {
+        fn place(&mut self, layers: &[Spatial]) {
+            self.feeder.outlet = Outlet {
+                intake: Some(self.intake.clone()),
+                video: Some(sink(VIDEO, Codec::H264, layers)),
+                audio: Some(sink(AUDIO, Codec::Opus, layers)),
+            };
+            self.feeder.release();
+        }
+
+        fn connect(&mut self, layer: Spatial, codec: Codec) {
+            let connected = Event::Connected {
+                video: format(codec),
+                audio: Some(AudioFormat {
+                    codec: Codec::Opus,
+                    channels: 1,
+                    source: String::new(),
+                }),
+                notes: Vec::new(),
+            };
+            self.feeder.take(layer, connected);
+        }
+
+        fn picture(&mut self, layer: Spatial, number: u32, key_frame: bool, after_loss: bool) {
+            let picture = Picture {
+                payloads: vec![Bytes::from_static(&[1; 100]); 2],
+                units: Vec::new(),
+                timestamp: number,
+                captured: Duration::from_millis(u64::from(number)),
+                key_frame,
+                after_loss,
+            };
+            self.feeder.take(layer, Event::Video(picture));
+        }
+
+        fn sound(&mut self, layer: Spatial, timestamp: u32) {
+            let sound = Sound {
+                payload: Bytes::from_static(&[1; 10]),
+                timestamp,
+                captured: Duration::ZERO,
+                begins: false,
+            };
+            self.feeder.take(layer, Event::Audio(sound));
+        }
+
+        /// What the worker was asked since.
+        fn asked(&self) -> Vec<String> {
+            let all = self.requests.try_iter();
+            all.map(|request| match request {
+                Request::SourcePackets { producer, packets } => {
+                    let last = packets.last().unwrap();
+                    let of = (producer.0, last.encoding.index(), last.timestamp);
+                    format!("{} {of:?}", packets.len())
+                }
+                Request::SourceRestart { producer, encoding } => {
+                    format!("restart {} {}", producer.0, encoding.index())
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect()
+        }
+    }
+
+    fn format(codec: Codec) -> VideoFormat {
+        let size = Size {
+            width: 640,
+            height: 360,
+        };
+        VideoFormat {
+            codec,
+            size,
+            profile: "Main",
+            parameters: SequenceParameters {
+                size,
+                profile: 77,
+                constraints: 0,
+                level: 31,
+                frame_rate: None,
+                reordering: Reordering::Never,
+            },
+        }
+    }
+
+    #[test]
+    fn first_picture_is_lost_while_the_camera_is_published() {
+        let mut rig = rig(100);
+        rig.connect(LOW, Codec::H264);
+        for number in 0..3 {
+            rig.picture(LOW, number, number == 0, false);
+        }
+        assert_eq!(rig.asked(), Vec::<String>::new());
+        rig.place(&[LOW]);
+        let all = ["2 (1, 0, 0)", "2 (1, 0, 1)", "2 (1, 0, 2)"];
+        assert_eq!(rig.asked(), all);
+        rig.picture(LOW, 3, false, false);
+        assert_eq!(rig.asked(), ["2 (1, 0, 3)"]);
+    }
+
+    #[test]
+    fn pictures_wait_without_end() {
+        let mut rig = rig(10);
+        rig.connect(LOW, Codec::H264);
+        for number in 0..100_000 {
+            rig.picture(LOW, number, number == 0, false);
+        }
+        let held = rig.feeder.layers[&LOW].held_bytes;
+        assert!(held <= HELD, "{held}");
+        // What is left over would begin in the middle.
+        rig.place(&[LOW]);
+        rig.picture(LOW, 100_000, false, false);
+        assert_eq!(rig.asked(), Vec::<String>::new());
+        rig.picture(LOW, 100_001, true, false);
+        assert_eq!(rig.asked(), ["2 (1, 0, 100001)"]);
+    }
+
+    #[test]
+    fn picture_of_an_hour_ago_is_shown_to_whoever_comes() {
+        let mut rig = rig(100);
+        rig.place(&[LOW]);
+        rig.connect(LOW, Codec::H264);
+        rig.picture(LOW, 0, true, false);
+        rig.feeder.take(LOW, Event::Ended(Reason::Closed));
+        assert_eq!(rig.asked(), ["restart 1 0", "2 (1, 0, 0)", "restart 1 0"]);
+    }
+
+    #[test]
+    fn torn_picture_is_shown_for_seconds() {
+        let mut rig = rig(100);
+        rig.place(&[LOW]);
+        rig.connect(LOW, Codec::H264);
+        rig.picture(LOW, 0, true, false);
+        rig.picture(LOW, 2, false, true);
+        rig.picture(LOW, 3, false, false);
+        rig.picture(LOW, 4, true, false);
+        let asked = ["restart 1 0", "2 (1, 0, 0)", "restart 1 0", "2 (1, 0, 4)"];
+        assert_eq!(rig.asked(), asked);
+    }
+
+    #[test]
+    fn worker_that_is_behind_gets_pictures_without_their_beginning() {
+        let mut rig = rig(2);
+        rig.place(&[LOW]);
+        rig.connect(LOW, Codec::H264);
+        for number in 0..3 {
+            rig.picture(LOW, number, number == 0, false);
+        }
+        assert_eq!(rig.asked(), ["restart 1 0", "2 (1, 0, 0)"]);
+        rig.picture(LOW, 3, false, false);
+        assert_eq!(rig.asked(), Vec::<String>::new());
+        rig.picture(LOW, 4, true, false);
+        assert_eq!(rig.asked(), ["2 (1, 0, 4)"]);
+    }
+
+    #[test]
+    fn sound_comes_twice_or_ends_with_one_of_two_streams() {
+        let mut rig = rig(100);
+        rig.place(&[LOW, MEDIUM]);
+        rig.connect(LOW, Codec::H264);
+        rig.connect(MEDIUM, Codec::H264);
+        rig.asked();
+        rig.sound(MEDIUM, 1);
+        rig.sound(LOW, 2);
+        rig.sound(MEDIUM, 3);
+        assert_eq!(rig.asked(), ["restart 2 0", "1 (2, 0, 2)"]);
+        rig.feeder.take(LOW, Event::Ended(Reason::Closed));
+        rig.sound(MEDIUM, 4);
+        assert_eq!(rig.asked(), ["restart 1 0", "restart 2 0", "1 (2, 0, 4)"]);
+        // Back again: it stays where it is.
+        rig.connect(LOW, Codec::H264);
+        rig.sound(LOW, 5);
+        rig.sound(MEDIUM, 6);
+        assert_eq!(rig.asked(), ["restart 1 0", "1 (2, 0, 6)"]);
+    }
+
+    #[test]
+    fn camera_with_another_codec_now_garbles_the_picture() {
+        let mut rig = rig(100);
+        rig.place(&[LOW]);
+        rig.connect(LOW, Codec::H265);
+        rig.picture(LOW, 0, true, false);
+        assert_eq!(rig.asked(), Vec::<String>::new());
+        rig.feeder.outlet.video = Some(sink(ProducerId(3), Codec::H265, &[LOW]));
+        rig.feeder.release();
+        assert_eq!(rig.asked(), ["2 (3, 0, 0)"]);
+    }
+
+    #[test]
+    fn main_stream_is_another_encoding_when_the_substream_has_another_codec() {
+        let mut rig = rig(100);
+        rig.place(&[MEDIUM]);
+        rig.connect(MEDIUM, Codec::H264);
+        rig.picture(MEDIUM, 7, true, false);
+        assert_eq!(rig.asked(), ["restart 1 0", "2 (1, 0, 7)"]);
+    }
+}

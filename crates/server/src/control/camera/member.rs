@@ -302,3 +302,176 @@ impl Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use umbrella_media::codec::Size;
+    use umbrella_media::nal::{Reordering, SequenceParameters};
+
+    use super::*;
+    use crate::camera::{Address, Mode, Options, Setup, Streams};
+    use crate::trunk::Trust;
+
+    const LOW: Spatial = Spatial::LOW;
+    const MEDIUM: Spatial = Spatial::MEDIUM;
+
+    fn member() -> Member {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(["nobody".to_owned()]).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        let own = params.self_signed(&key).unwrap();
+        roots.add(own.der().clone()).unwrap();
+        let address = Address::parse("rtsp://admin:hunter2@camera/1").unwrap();
+        let main = Setup {
+            options: Options::new(address.clone(), Trust::new(roots).unwrap()),
+            mode: Mode::OnDemand,
+        };
+        let spec = CameraSpec {
+            id: "CA_1".to_owned(),
+            name: "Gate".to_owned(),
+            room: "yard".to_owned(),
+            streams: Streams {
+                main,
+                sub: Some(address),
+            },
+        };
+        let mut member = Member::new(spec);
+        member.states = vec![(LOW, State::Idle), (MEDIUM, State::Idle)];
+        member.presence = Presence::In {
+            session: SessionId::next(),
+            participant: ParticipantId::new("PA_1"),
+        };
+        member
+    }
+
+    fn live(codec: Codec) -> State {
+        let size = Size {
+            width: 640,
+            height: 360,
+        };
+        State::Live {
+            video: VideoFormat {
+                codec,
+                size,
+                profile: "Main",
+                parameters: SequenceParameters {
+                    size,
+                    profile: 77,
+                    constraints: 0,
+                    level: 31,
+                    frame_rate: None,
+                    reordering: Reordering::Never,
+                },
+            },
+            audio: Some(AudioFormat {
+                codec: Codec::Opus,
+                channels: 1,
+                source: String::new(),
+            }),
+            notes: Vec::new(),
+        }
+    }
+
+    fn wanted(member: &Member) -> [bool; 2] {
+        [LOW, MEDIUM].map(|layer| member.wants(layer))
+    }
+
+    fn video(layers: &[Spatial], highest: Option<Spatial>) -> Option<Video> {
+        Some(Video {
+            track: TrackId::new("TR_1"),
+            codec: Codec::H264,
+            layers: layers.to_vec(),
+            size: (640, 360),
+            producer: None,
+            highest,
+        })
+    }
+
+    #[test]
+    fn camera_is_connected_for_nobody_or_its_main_stream_for_a_thumbnail() {
+        let mut member = member();
+        assert_eq!(wanted(&member), [true; 2], "nothing is known of it");
+        member.take(vec![(LOW, live(Codec::H264)), (MEDIUM, live(Codec::H264))]);
+        let both = [LOW, MEDIUM];
+        for (layers, highest, expected) in [
+            (&both[..], None, [false, false]),
+            (&both[..], Some(LOW), [true, false]),
+            (&both[..], Some(MEDIUM), [true, true]),
+            (&both[..], Some(Spatial::HIGH), [true, true]),
+            // A single one is wanted or not.
+            (&both[1..], Some(Spatial::HIGH), [false, true]),
+            (&both[1..], Some(LOW), [false, true]),
+        ] {
+            member.video = video(layers, highest);
+            assert_eq!(wanted(&member), expected, "{layers:?} {highest:?}");
+        }
+        member.video = video(&both, None);
+        member.audio = Some(Audio {
+            track: TrackId::new("TR_2"),
+            codec: Codec::Opus,
+            stereo: false,
+            layers: both.to_vec(),
+            producer: None,
+            wanted: true,
+        });
+        assert_eq!(wanted(&member), [true, false], "who only listens");
+        member.presence = Presence::Out(Return::Changed);
+        assert_eq!(wanted(&member), [false, false], "it does not take part");
+    }
+
+    #[test]
+    fn substream_with_another_codec_spoils_the_picture() {
+        let mut member = member();
+        member.take(vec![(LOW, live(Codec::H264)), (MEDIUM, live(Codec::H265))]);
+        let (codec, layers) = member.picture().unwrap();
+        let layers: Vec<Spatial> = layers.into_iter().map(|(layer, _)| layer).collect();
+        assert_eq!((codec, layers), (Codec::H264, vec![LOW]));
+    }
+
+    #[test]
+    fn camera_is_published_without_a_layer_that_is_about_to_come() {
+        let mut member = member();
+        member.take(vec![(LOW, live(Codec::H264)), (MEDIUM, State::Connecting)]);
+        assert!(member.awaits_layers());
+        let refused = State::Refused {
+            why: Reason::NotFound,
+            next: Instant::now(),
+        };
+        member.take(vec![(LOW, live(Codec::H264)), (MEDIUM, refused)]);
+        assert!(!member.awaits_layers());
+    }
+
+    #[test]
+    fn reason_is_not_told_or_stays_when_it_is_gone() {
+        let now = Instant::now();
+        let mut member = member();
+        let next = now + Duration::from_secs(20);
+        let why = Reason::Closed;
+        let broken = State::Reconnecting { why, next };
+        member.take(vec![(LOW, broken.clone()), (MEDIUM, State::Idle)]);
+        let told = member.attributes(now);
+        assert_eq!(told[STATE], "reconnecting");
+        assert!(told[WHY].contains("closed") && member.is_lost());
+        let retry: u64 = told[RETRY].parse().unwrap();
+        assert!((18..=21).contains(&(retry - unix_seconds())), "{retry}");
+        // One layer is enough.
+        member.take(vec![(LOW, broken), (MEDIUM, live(Codec::H264))]);
+        let told = member.attributes(now);
+        assert_eq!(
+            (&*told[STATE], &*told[WHY], &*told[RETRY]),
+            ("live", "", "")
+        );
+        assert!(!member.is_lost());
+    }
+
+    #[test]
+    fn camera_that_has_broken_inside_seems_to_be_idle() {
+        let mut member = member();
+        member.fail(Instant::now());
+        let told = member.attributes(Instant::now());
+        assert_eq!(told[STATE], "refused");
+        assert!(told[WHY].contains("internal fault"));
+    }
+}

@@ -219,7 +219,7 @@ fn settle_video(
     codec: Codec,
     layers: &[(Spatial, VideoFormat)],
 ) -> Vec<Command> {
-    let size = |format: &VideoFormat| (u32::from(format.size.width), u32::from(format.size.height));
+    let size = |format: &VideoFormat| (format.size.width, format.size.height);
     let Some(largest) = layers.last().map(|(_, format)| size(format)) else {
         return Vec::new();
     };
