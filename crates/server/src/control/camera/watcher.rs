@@ -73,3 +73,63 @@ impl Watcher {
         let _ = inbox.send(Message::Camera(message)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a camera with one layer.
+    async fn said(inbox: &mut mpsc::Receiver<Message>) -> Option<Said> {
+        match inbox.recv().await? {
+            Message::Camera(CameraMessage::Said {
+                camera,
+                run: 7,
+                said,
+            }) if camera == "CA_1" => Some(said),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn watch_with(
+        feeder: JoinHandle<()>,
+    ) -> (
+        watch::Sender<State>,
+        mpsc::Sender<Message>,
+        mpsc::Receiver<Message>,
+        Task,
+    ) {
+        let (states, state) = watch::channel(State::Idle);
+        let (sender, inbox) = mpsc::channel(8);
+        let watcher = Watcher {
+            camera: "CA_1".to_owned(),
+            run: 7,
+            states: vec![(Spatial::LOW, state)],
+            feeder,
+            inbox: sender.downgrade(),
+        };
+        let task = Task(tokio::spawn(watcher.run()));
+        (states, sender, inbox, task)
+    }
+
+    #[tokio::test]
+    async fn feeder_that_panics_leaves_a_camera_that_seems_to_be_live() {
+        let feeder = tokio::spawn(async { panic!("a fault of ours") });
+        let (_states, _sender, mut inbox, _task) = watch_with(feeder);
+        assert!(matches!(said(&mut inbox).await, Some(Said::States(_))));
+        assert!(matches!(said(&mut inbox).await, Some(Said::Broken)));
+    }
+
+    #[tokio::test]
+    async fn keeper_that_panics_leaves_a_camera_that_seems_to_be_live() {
+        let feeder = tokio::spawn(std::future::pending());
+        let (states, _sender, mut inbox, _task) = watch_with(feeder);
+        said(&mut inbox).await;
+        states.send_replace(State::Connecting);
+        match said(&mut inbox).await {
+            Some(Said::States(all)) => assert_eq!(all, [(Spatial::LOW, State::Connecting)]),
+            other => panic!("{other:?}"),
+        }
+        drop(states);
+        assert!(matches!(said(&mut inbox).await, Some(Said::Broken)));
+    }
+}
