@@ -33,7 +33,7 @@ pub use layers::{Camera, Streams};
 pub use probe::{Findings, probe, probe_until};
 pub use reason::{Reason, Step};
 pub use session::{After, Event, Limits, Note, Options, Picture, Session, Transport, VideoFormat};
-pub use spec::{CameraSpec, CameraStatus};
+pub use spec::{CameraSpec, CameraStatus, MAX_CAMERAS};
 
 /// MiB of a picture at most.
 const MAX_PICTURE_MIB: usize = umbrella_media::nal::MAX_PICTURE >> 20;

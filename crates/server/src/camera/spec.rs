@@ -1,4 +1,4 @@
-//! What the owner of the rooms is told of cameras, and what it tells of them.
+//! What the operator has set of a camera, and what is told of it.
 
 use umbrella_media::Spatial;
 
@@ -7,38 +7,41 @@ use super::keeper::State;
 use super::layers::Streams;
 use super::session::{Note, VideoFormat};
 
-/// A camera that is to be in a room.
+/// Cameras of a server at most.
+pub const MAX_CAMERAS: usize = 64;
+
+/// A camera as the operator has set it.
 #[derive(Debug, Clone)]
 pub struct CameraSpec {
-    /// `CA_…`: random, and the same for as long as the camera is set.
+    /// `CA_…`: never changes, and is the identity under which it takes part.
     pub id: String,
     /// Shown to people.
     pub name: String,
-    /// Where it is to be seen.
+    /// Where it takes part.
     pub room: String,
-    /// Where its pictures come from.
+    /// Where its pictures and its sound come from, and when it is connected.
     pub streams: Streams,
 }
 
-/// How things stand with a camera.
-#[derive(Debug, Clone, PartialEq)]
+/// How things stand with a camera. Holds no credentials.
+#[derive(Debug, Clone)]
 pub struct CameraStatus {
-    /// Of its [`CameraSpec`].
+    /// [`CameraSpec::id`].
     pub id: String,
-    /// Of its best layer.
+    /// Of all layers together: it is live if one of them is.
     pub state: State,
-    /// Each layer, from the lowest.
+    /// Of each layer, the lowest first.
     pub layers: Vec<(Spatial, State)>,
-    /// What the pictures are, if there are any.
+    /// The best pictures that it has, or had when it was last connected.
     pub video: Option<VideoFormat>,
-    /// What the sound is, if there is any.
+    /// The sound that it has, or had.
     pub audio: Option<AudioFormat>,
     /// What is not as it should be.
     pub notes: Vec<Note>,
-    /// Whether somebody watches.
+    /// Whether somebody sees or hears it.
     pub watched: bool,
-    /// Bytes that are kept for those who come.
+    /// Bytes that are kept for those who begin to watch.
     pub cached_bytes: usize,
-    /// Bits per second that come.
+    /// Bits per second that come from it.
     pub bitrate: u64,
 }

@@ -16,10 +16,7 @@ mod trial;
 mod tests;
 
 pub use operator::CameraError;
-pub use port::{CameraPort, Unconnected};
+pub use port::CameraPort;
 pub use registry::Cameras;
 pub use settings::{Entry, Settings};
 pub(crate) use settings::{check_name, check_room, pins};
-
-/// Cameras at most.
-pub const MAX_CAMERAS: usize = 64;

@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use tokio::sync::MutexGuard;
 
-use super::MAX_CAMERAS;
 use super::registry::{Cameras, is_taken};
 use super::settings::{Entry, Settings, address, pins, transport};
 use super::trial::{fingerprint, sound, video};
 use crate::auth::TooMany;
-use crate::camera::{Address, CameraStatus, Options, Reason, State, Transport};
+use crate::camera::{Address, CameraStatus, MAX_CAMERAS, Options, Reason, State, Transport};
 use crate::clock::unix_seconds;
 use crate::control::random_name;
 use crate::http::api::{
@@ -159,9 +158,7 @@ impl Cameras {
     pub async fn retry(&self, which: &str) -> Result<(), CameraError> {
         let entries = self.0.entries.lock().await;
         let id = find(&entries, which)?;
-        let entry = entries.get(&id).ok_or(CameraError::NotFound)?;
-        // Whoever is told anew begins anew.
-        self.0.hand_over(entry).await;
+        self.0.port.retry_camera(&id).await;
         Ok(())
     }
 

@@ -1,12 +1,15 @@
 //! Cameras by the operator's hands, with a database and without cameras.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::camera::{Address, Mode, Transport};
+use crate::camera::{Address, CameraSpec, CameraStatus, MAX_CAMERAS, Mode, State, Transport};
 use crate::http::api::{CameraSettings, CameraStream, CameraTransport, ImportCameras, TestCamera};
 use crate::store::{DataDir, Store};
 use crate::trunk::{Pin, Trust};
@@ -21,6 +24,52 @@ fn trust() -> Trust {
         .add(params.self_signed(&key).unwrap().der().clone())
         .unwrap();
     Trust::new(roots).unwrap()
+}
+
+/// Cameras that nobody watches, and that are in no room.
+#[derive(Debug, Default)]
+struct Unconnected(Mutex<BTreeMap<String, CameraSpec>>);
+
+impl Unconnected {
+    /// What has been set.
+    fn specs(&self) -> Vec<CameraSpec> {
+        let specs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        specs.values().cloned().collect()
+    }
+}
+
+impl CameraPort for Unconnected {
+    fn set_camera(&self, spec: CameraSpec) -> BoxFuture<'_, ()> {
+        let mut specs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        specs.insert(spec.id.clone(), spec);
+        ready(()).boxed()
+    }
+
+    fn remove_camera<'a>(&'a self, id: &'a str) -> BoxFuture<'a, ()> {
+        let mut specs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        specs.remove(id);
+        ready(()).boxed()
+    }
+
+    fn retry_camera<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, ()> {
+        ready(()).boxed()
+    }
+
+    fn cameras(&self) -> BoxFuture<'_, Vec<CameraStatus>> {
+        let specs = self.specs().into_iter();
+        let idle = specs.map(|spec| CameraStatus {
+            id: spec.id,
+            state: State::Idle,
+            layers: Vec::new(),
+            video: None,
+            audio: None,
+            notes: Vec::new(),
+            watched: false,
+            cached_bytes: 0,
+            bitrate: 0,
+        });
+        ready(idle.collect()).boxed()
+    }
 }
 
 struct Bench {

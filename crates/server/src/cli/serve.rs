@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::greeting::{media_lines, push};
 use super::local::{Local, admin_link};
 use crate::auth::{Accounts, Invites, Keys};
-use crate::cameras::{self, Cameras};
+use crate::cameras::Cameras;
 use crate::config::{Config, LimitsConfig, RoomsConfig};
 use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
@@ -82,7 +82,7 @@ impl Server {
                 Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
             }
         }
-        let port = Arc::new(cameras::Unconnected::default());
+        let port = Arc::new(control.clone());
         let cameras = Cameras::start(&config.cameras, store.clone(), trunks.trust(), port).await?;
         let reflectors = udp_addresses(control.media_addresses());
         trunks.start(&config.trunk, reflectors).await?;

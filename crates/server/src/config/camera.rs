@@ -3,8 +3,8 @@
 use super::ConfigError;
 use super::file::Camera;
 use super::parse::Blame;
-use crate::camera::{Address, Transport};
-use crate::cameras::{MAX_CAMERAS, Settings, check_name, check_room, pins};
+use crate::camera::{Address, MAX_CAMERAS, Transport};
+use crate::cameras::{Settings, check_name, check_room, pins};
 
 pub(super) fn check(written: &[Camera], blame: &Blame<'_>) -> Result<Vec<Settings>, ConfigError> {
     if written.len() > MAX_CAMERAS {
