@@ -37,9 +37,10 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
   const speaking = useIsSpeaking(participant);
   const isScreen = source === Track.Source.ScreenShare;
   const label = useLabel(participant, isScreen);
-  const camera = useCameraState(participant);
   const { quality } = useConnectionQualityIndicator({ participant });
-  const lost = quality === ConnectionQuality.Lost && !participant.isLocal;
+  const camera = useCameraState(participant);
+  // Of a camera it is said in more detail.
+  const lost = quality === ConnectionQuality.Lost && !participant.isLocal && camera === null;
 
   // After a pause, the first new frame has to be waited for again.
   const off = picture === 'muted';
@@ -82,7 +83,7 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
         {isScreen && <Icon name="screen" />}
         <span className="tile-name">{label}</span>
         <Site participant={participant} />
-        {!lost && <Quality quality={quality} />}
+        {!lost && camera === null && <Quality quality={quality} />}
       </figcaption>
       {onPin !== null && (
         <button
