@@ -12,7 +12,7 @@ use crate::camera::{Address, Transport};
 use crate::http::api::{ImportCameras, ImportedCameras, SkippedCamera};
 
 /// Bytes of a file.
-const MAX_TEXT: usize = 24 * 1024;
+pub const MAX_IMPORT: usize = 24 * 1024;
 
 /// Lists in lists in lists.
 const MAX_DEPTH: usize = 32;
@@ -86,8 +86,8 @@ impl Source {
 }
 
 fn read(text: &str) -> Result<Vec<Stream>, String> {
-    if text.len() > MAX_TEXT {
-        return Err(format!("the text has more than {} KiB", MAX_TEXT / 1024));
+    if text.len() > MAX_IMPORT {
+        return Err(format!("the text has more than {} KiB", MAX_IMPORT / 1024));
     }
     let Some(Node::Map(sections)) = tree(text)? else {
         return Err("this is no go2rtc.yaml: it has no streams".to_owned());
@@ -296,10 +296,20 @@ log:
         assert!(all[0].1.is_err() && all[1].1.is_err() && all[2].1.is_ok());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn text_of_anybody_ends_the_server(
+            text in "[-\\[\\]{}&*!|>'\"#%@:?, \\n\\ta-c]{0,60}",
+            head in "(streams:\\n {0,3})?",
+        ) {
+            let _ = read(&format!("{head}{text}"));
+        }
+    }
+
     #[test]
     fn what_is_no_such_file_is_believed() {
         let deep = "streams: ".to_owned() + &"[".repeat(1000);
-        let long = "x".repeat(MAX_TEXT + 1);
+        let long = "x".repeat(MAX_IMPORT + 1);
         for text in [
             "",
             "hello",

@@ -15,6 +15,7 @@ mod trial;
 #[cfg(test)]
 mod tests;
 
+pub use import::MAX_IMPORT;
 pub use operator::CameraError;
 pub use port::CameraPort;
 pub use registry::Cameras;

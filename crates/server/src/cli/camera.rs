@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ask;
 use super::local::Request;
-use crate::cameras::Cameras;
+use crate::cameras::{Cameras, MAX_IMPORT};
 use crate::config::Config;
 use crate::http::api::{
     CameraEntry, CameraFindings, CameraSettings, CameraState, CameraStream, CameraTested,
@@ -18,9 +18,6 @@ use crate::http::api::{
 
 /// Bytes of standard input that an address may have.
 const MAX_ADDRESS: u64 = 4096;
-
-/// Bytes of a file that is imported, and one more.
-const MAX_FILE: u64 = 64 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct CameraArgs {
@@ -189,12 +186,18 @@ fn text(file: &std::path::Path) -> anyhow::Result<String> {
         true => Box::new(std::io::stdin()),
         false => Box::new(std::fs::File::open(file).with_context(what)?),
     };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     input
-        .take(MAX_FILE)
-        .read_to_string(&mut text)
+        .take(MAX_IMPORT as u64 + 1)
+        .read_to_end(&mut bytes)
         .with_context(what)?;
-    Ok(text)
+    anyhow::ensure!(
+        bytes.len() <= MAX_IMPORT,
+        "{} has more than {} KiB",
+        file.display(),
+        MAX_IMPORT / 1024
+    );
+    String::from_utf8(bytes).with_context(what)
 }
 
 /// The server's side.
