@@ -19,7 +19,11 @@ export function CameraTestResult(props: {
         <ErrorNote>No picture. {sentence(why ?? 'nobody knows why')}</ErrorNote>
       ) : (
         <>
-          <InfoNote>There is a picture.</InfoNote>
+          {why === null ? (
+            <InfoNote>There is a picture.</InfoNote>
+          ) : (
+            <ErrorNote>It ended early. {sentence(why)}</ErrorNote>
+          )}
           {found.still !== null && <Still still={found.still} />}
           <dl className="facts">
             {findingsText(found).map(({ name, value }) => (
@@ -34,7 +38,6 @@ export function CameraTestResult(props: {
               {sentence(note)}
             </p>
           ))}
-          {why !== null && <ErrorNote>It ended early. {sentence(why)}</ErrorNote>}
         </>
       )}
       {fingerprint !== null && (

@@ -178,7 +178,10 @@ export function findingsText(found: CameraFindings): { name: string; value: stri
       name: 'Key frames',
       value: interval === null ? 'only one was seen' : `every ${(interval / 1000).toFixed(1)} s`,
     },
-    { name: 'Bitrate', value: bitrateText(found.bitrate) },
+    {
+      name: 'Bitrate',
+      value: found.frameRate === null ? 'too few pictures' : bitrateText(found.bitrate),
+    },
     { name: 'Sound', value: found.sound === null ? 'none' : found.sound.source },
     { name: 'First picture', value: `after ${found.firstPictureMs} ms` },
   ];

@@ -268,31 +268,28 @@ fn stand(entry: &CameraEntry) -> String {
     }
 }
 
-/// What was found; a failure if there is nothing.
+/// What was found; a failure if there is nothing, or nothing more.
 fn tested(tested: &CameraTested) -> anyhow::Result<String> {
     let why = tested.why.as_deref().unwrap_or("no reason known");
     let Some(found) = &tested.found else {
         anyhow::bail!("no picture: {why}");
     };
-    let mut lines = findings(found);
-    if let Some(why) = &tested.why {
-        lines.push(format!("it ended early: {why}"));
-    }
-    Ok(lines.join("\n"))
+    let lines = findings(found).join("\n");
+    anyhow::ensure!(tested.why.is_none(), "it ended early: {why}\n{lines}");
+    Ok(lines)
 }
 
 fn findings(found: &CameraFindings) -> Vec<String> {
     let video = &found.video;
     let mut lines = vec![format!(
-        "picture: {} {}, {}×{}, {} kbit/s",
-        video.codec,
-        video.profile,
-        video.width,
-        video.height,
-        found.bitrate / 1000
+        "picture: {} {}, {}×{}",
+        video.codec, video.profile, video.width, video.height,
     )];
     if let Some(rate) = found.frame_rate {
-        lines.push(format!("frame rate: {rate:.1} per second"));
+        let kbit = found.bitrate / 1000;
+        lines.push(format!(
+            "frame rate: {rate:.1} per second, with {kbit} kbit/s"
+        ));
     }
     lines.push(match found.key_frame_interval_ms {
         Some(interval) => format!("key frames: every {:.1} s", interval as f64 / 1000.0),
