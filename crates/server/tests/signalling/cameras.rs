@@ -233,11 +233,18 @@ async fn muted_camera_goes_on_or_a_removed_one_never_comes_back() {
     let mute = server.control.mute_track(ROOM, track.as_str(), true);
     mute.await.unwrap();
     assert!(published(&server, 1).await.tracks[0].muted);
+    for publish in [false, true] {
+        let permission = server.control.let_publish(ROOM, ID, publish);
+        permission.await.unwrap();
+        published(&server, usize::from(publish)).await;
+    }
+    assert!(published(&server, 1).await.tracks[0].muted);
     let remove = server.control.remove_participant(ROOM, ID);
     remove.await.unwrap();
     until("gone", async || seen(&server).await.is_none().then_some(())).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(seen(&server).await.is_none());
+    until("let go", async || (rig.open() == 0).then_some(())).await;
     spec.name = "Front gate".to_owned();
     server.control.set_camera(spec.clone()).await;
     let back = published(&server, 1).await;

@@ -349,19 +349,18 @@ mod tests {
 
         /// What the worker was asked since.
         fn asked(&self) -> Vec<String> {
-            let all = self.requests.try_iter();
-            all.map(|request| match request {
-                Request::SourcePackets { producer, packets } => {
+            let said = |request| {
+                if let Request::SourcePackets { producer, packets } = &request {
                     let last = packets.last().unwrap();
                     let of = (producer.0, last.encoding.index(), last.timestamp);
-                    format!("{} {of:?}", packets.len())
+                    return format!("{} {of:?}", packets.len());
                 }
-                Request::SourceRestart { producer, encoding } => {
-                    format!("restart {} {}", producer.0, encoding.index())
-                }
-                other => panic!("{other:?}"),
-            })
-            .collect()
+                let Request::SourceRestart { producer, encoding } = request else {
+                    panic!("{request:?}");
+                };
+                format!("restart {} {}", producer.0, encoding.index())
+            };
+            self.requests.try_iter().map(said).collect()
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Member {
     pub(super) spec: CameraSpec,
     /// Counts its sources; what an earlier one says is of no interest.
     pub(super) run: u64,
-    /// `None` once something has broken inside of it.
+    /// `None` once something has broken inside of it, or a moderator has removed it.
     pub(super) source: Option<Source>,
     pub(super) states: Vec<(Spatial, State)>,
     /// What layers are, or were when they were last connected.
@@ -170,9 +170,17 @@ impl Member {
         self.states = states;
     }
 
+    /// It is not connected any more, until it is started anew.
+    pub(super) fn stop(&mut self) {
+        self.source = None;
+        for (_, state) in &mut self.states {
+            *state = State::Idle;
+        }
+    }
+
     /// It has broken inside.
     pub(super) fn fail(&mut self, now: Instant) {
-        self.source = None;
+        self.stop();
         for (_, state) in &mut self.states {
             *state = State::Refused {
                 why: Reason::Fault,

@@ -411,6 +411,17 @@ impl Control {
             | LeaveReason::Misbehaved
             | LeaveReason::StateMismatch => Return::At(now + COMES_BACK),
         });
+        match reason {
+            // It is not to be connected for nobody, not even one that always is.
+            LeaveReason::Removed | LeaveReason::DuplicateIdentity => member.stop(),
+            LeaveReason::Asked
+            | LeaveReason::ServerShutdown
+            | LeaveReason::RoomDeleted
+            | LeaveReason::ConnectionLost
+            | LeaveReason::SignalLost
+            | LeaveReason::Misbehaved
+            | LeaveReason::StateMismatch => {}
+        }
         (member.video, member.audio, member.patience) = (None, None, None);
         member.outlet_due = true;
         member.settle_wishes();

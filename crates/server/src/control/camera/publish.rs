@@ -1,13 +1,14 @@
 //! The tracks of cameras: what is published, and who wants it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use umbrella_engine::{Request, SourceOptions};
 use umbrella_media::{Codec, GopLimits, Kind, Spatial};
 use umbrella_room::command::{NewTrack, TrackChange};
 use umbrella_room::model::{
-    ParticipantId, RoomName, Source as TrackSource, TrackId, TrackView, VideoLayer,
+    ParticipantId, ParticipantView, RoomName, Source as TrackSource, TrackId, TrackView, VideoLayer,
 };
 use umbrella_room::{Command, Notification};
 
@@ -83,9 +84,13 @@ impl Control {
                     known.audio = if audio { muted } else { known.audio };
                 }
             }
+            Notification::Participants(changed) => {
+                if let Some(member) = self.cameras.by_id.get_mut(id) {
+                    note_permission(member, &changed);
+                }
+            }
             // It does not look at anybody.
             Notification::Joined(_)
-            | Notification::Participants(_)
             | Notification::TrackSubscribed { .. }
             | Notification::SubscriptionFailed { .. }
             | Notification::StreamPaused { .. }
@@ -188,6 +193,18 @@ impl Control {
                 source.outlet.send_replace(outlet);
             }
         }
+    }
+}
+
+/// A moderator may have given back what was taken: the right to publish.
+fn note_permission(member: &mut Member, changed: &[Arc<ParticipantView>]) {
+    let Presence::In { participant, .. } = &member.presence else {
+        return;
+    };
+    let mut own = changed.iter().filter(|view| view.id == *participant);
+    let may = own.any(|view| view.permission.publish);
+    if may && member.video.is_none() && !member.formats.is_empty() {
+        member.patience.get_or_insert_with(Instant::now);
     }
 }
 

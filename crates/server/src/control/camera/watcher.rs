@@ -78,16 +78,14 @@ impl Watcher {
 mod tests {
     use super::*;
 
-    /// What is said of a camera with one layer.
+    /// What is said of the camera.
     async fn said(inbox: &mut mpsc::Receiver<Message>) -> Option<Said> {
-        match inbox.recv().await? {
-            Message::Camera(CameraMessage::Said {
-                camera,
-                run: 7,
-                said,
-            }) if camera == "CA_1" => Some(said),
-            other => panic!("{other:?}"),
-        }
+        let message = inbox.recv().await?;
+        let Message::Camera(CameraMessage::Said { camera, run, said }) = message else {
+            panic!("{message:?}");
+        };
+        assert_eq!((&*camera, run), ("CA_1", 7));
+        Some(said)
     }
 
     fn watch_with(
