@@ -108,12 +108,12 @@ export type CameraSource = {
 /**
  * How packets come.
  */
-export type CameraTransport = 'tcp' | 'udp';
+export   type CameraTransport = "tcp" | "udp";;
 
 /**
  * How a camera stands.
  */
-export type CameraState = 'live' | 'connecting' | 'reconnecting' | 'idle' | 'refused';
+export   type CameraState = "live" | "connecting" | "reconnecting" | "idle" | "refused";;
 
 /**
  * What pictures are.
