@@ -1,3 +1,4 @@
+import type { CameraEntry, CameraTested } from '../src/api/cameraTypes.ts';
 import type { AllowedServer, TrunkEntry, TrunkOverview } from '../src/api/trunkTypes.ts';
 import type {
   AdminSession,
@@ -16,6 +17,9 @@ import { topology } from './topology.ts';
 export type Answer = { status: number; body?: unknown };
 
 type Body = Record<string, unknown>;
+
+/** Makes ids of cameras. */
+let cameraIds = 0;
 
 /** Makes keys of servers. */
 let servers = 0;
@@ -53,6 +57,13 @@ const state = {
       },
     ],
   } as TrunkOverview,
+  cameras: [
+    security('Front door', 'live'),
+    security('Barn', 'idle'),
+    security('Gate at the far end of the yard', 'reconnecting'),
+    security('Cellar', 'refused'),
+    security('Garage', 'connecting'),
+  ] as CameraEntry[],
   keys: [
     { key: 'APIhq2mvW9', note: 'from configuration', createdAt: now - 86_400, configured: true },
     { key: 'APIx81Lq0a', note: 'Home automation', createdAt: now - 3600, configured: false },
@@ -124,6 +135,7 @@ function admin(
     });
   }
   if (area === 'topology') return ok(topology);
+  if (area === 'cameras') return cameras(method, id, rest, body);
   if (area === 'trunks') return trunks(method, id, rest, body);
   if (area === 'keys') {
     if (method === 'GET') return ok(state.keys);
@@ -136,6 +148,87 @@ function admin(
     return ok({ key, secret: 'mock-secret-not-a-real-one-0123456789abcdef' });
   }
   return fail(404, 'not_found', 'No such call.');
+}
+
+function cameras(method: string, id: string | undefined, rest: string[], body: Body): Answer {
+  if (method === 'GET') return ok(state.cameras);
+  if (method === 'DELETE') {
+    state.cameras = state.cameras.filter((entry) => entry.id !== id);
+    return { status: 204 };
+  }
+  if (id === 'test') return ok(tested(String((body.stream as Body).address)));
+  if (id === 'import') {
+    const skipped = [{ name: 'usb', why: 'its source is ffmpeg:, and only rtsp:// is taken' }];
+    return ok({ added: ['porch', 'garden'], skipped });
+  }
+  if (rest.length > 0) return { status: 204 };
+  const before = state.cameras.find((entry) => entry.id === id);
+  const entry = { ...(before ?? security('', 'idle')), name: String(body.name) };
+  entry.room = String(body.room);
+  if (before === undefined) state.cameras.push(entry);
+  else state.cameras = state.cameras.map((other) => (other.id === id ? entry : other));
+  return ok(entry);
+}
+
+function security(name: string, how: CameraEntry['state']): CameraEntry {
+  cameraIds += 1;
+  const live = how === 'live';
+  const waits = how === 'refused' || how === 'reconnecting';
+  return {
+    id: `CA_${cameraIds}`,
+    name,
+    room: 'Workshop',
+    main: {
+      address: `rtsp://192.168.1.${20 + cameraIds}/stream1`,
+      user: 'admin',
+      hasPassword: true,
+    },
+    sub: live ? { address: 'rtsp://192.168.1.21/stream2', user: null, hasPassword: false } : null,
+    transport: 'tcp',
+    audio: true,
+    alwaysOn: live,
+    pins: [],
+    configured: how === 'connecting',
+    state: how,
+    why:
+      how === 'refused'
+        ? 'the camera refuses this user and password; some cameras have another one for RTSP'
+        : how === 'reconnecting'
+          ? 'the camera cannot be reached (No route to host); is it switched on and in this network?'
+          : null,
+    retryInS: waits ? 17 : null,
+    fingerprint: null,
+    video: live ? { codec: 'H264', profile: 'High', width: 2560, height: 1440 } : null,
+    sound: live ? { codec: 'opus', source: 'AAC, 16000 Hz, mono' } : null,
+    notes: live
+      ? [
+          'the camera may send B-frames, which browsers do not show well; switch them off if the picture jerks',
+        ]
+      : [],
+    watched: live,
+    bitrate: live ? 3_400_000 : 0,
+    cachedBytes: live ? 1_200_000 : 0,
+  };
+}
+
+function tested(address: string): CameraTested {
+  const secure = address.startsWith('rtsps');
+  const why = "nobody vouches for the camera's certificate; confirm its fingerprint";
+  if (secure) return { found: null, why, fingerprint: Array(32).fill('C4').join(':') };
+  return {
+    found: {
+      video: { codec: 'H264', profile: 'Main', width: 1920, height: 1080 },
+      sound: { codec: 'opus', source: 'AAC, 16000 Hz, mono' },
+      notes: [],
+      firstPictureMs: 412,
+      frameRate: 24.98,
+      keyFrameIntervalMs: 2000,
+      bitrate: 2_100_000,
+      still: null,
+    },
+    why: null,
+    fingerprint: null,
+  };
 }
 
 function trunks(method: string, id: string | undefined, rest: string[], body: Body): Answer {

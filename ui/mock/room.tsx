@@ -66,6 +66,18 @@ await room.simulateParticipants({
   }
 });
 setName(room.localParticipant, 'Katherine Johnson');
+const camera = [...room.remoteParticipants.values()].find((it) => it.name === 'Front door');
+if (camera !== undefined && query.get('camera') !== null) {
+  // As the server says it: /mock/room.html?camera=reconnecting
+  const attributes = {
+    'umbrella.camera.state': query.get('camera') ?? '',
+    'umbrella.camera.why': 'the camera refuses this user and password',
+    'umbrella.camera.retry': String(Math.floor(Date.now() / 1000) + 17),
+  };
+  // @ts-expect-error: no server says it here, so reach into the SDK
+  camera._setAttributes(attributes);
+  camera.emit(ParticipantEvent.AttributesChanged, attributes);
+}
 const speaker = [...room.remoteParticipants.values()][0];
 if (speaker !== undefined) speaker.setIsSpeaking(true);
 if (query.get('state') === 'reconnecting') {

@@ -36,6 +36,18 @@ const scenes = {
     },
   },
   keys: { hash: '#/admin/keys', admin: true },
+  cameras: { hash: '#/admin/cameras', admin: true },
+  camera: {
+    hash: '#/admin/cameras',
+    admin: true,
+    act: async (page) => {
+      await page.getByLabel('Address', { exact: true }).fill('rtsp://192.168.1.20/stream1');
+      await page.getByText('More settings').click();
+      await page.getByRole('button', { name: 'Test' }).click();
+      const result = page.getByRole('region', { name: 'Result of the test' });
+      await result.evaluate((element) => element.scrollIntoView({ block: 'end' }));
+    },
+  },
   servers: { hash: '#/admin/servers', admin: true },
   network: {
     hash: '#/admin/servers',
@@ -56,6 +68,7 @@ const scenes = {
     },
   },
   status: { hash: '#/admin/status', admin: true },
+  callcamera: { hash: 'mock/room.html?people=5&camera=refused' },
   call1: { hash: 'mock/room.html?people=1' },
   call2: { hash: 'mock/room.html?people=2' },
   call5: { hash: 'mock/room.html?people=5&state=reconnecting' },

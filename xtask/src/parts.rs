@@ -48,6 +48,25 @@ const FIREFOX: Browser = Browser {
 /// Programs that make and look into the tests' own networks, and their Debian packages.
 const NETWORK: [(&str, &str); 2] = [("ip", "iproute2"), ("iptables", "iptables")];
 
+/// What the tests' cameras are made of.
+const CAMERA: [&str; 7] = [
+    "gstreamer1.0-libav",
+    "gstreamer1.0-plugins-base",
+    "gstreamer1.0-plugins-good",
+    "gstreamer1.0-plugins-bad",
+    "gstreamer1.0-plugins-ugly",
+    "python3-gi",
+    "gir1.2-gst-rtsp-server-1.0",
+];
+
+/// Ends well where the tests' cameras work: one element of each package.
+const CAMERA_WORKS: &str = "import gi
+gi.require_version('GstRtspServer', '1.0')
+from gi.repository import Gst, GstRtspServer
+Gst.init(None)
+parts = 'avenc_aac videotestsrc rtph264pay h264parse x264enc'.split()
+assert all(Gst.ElementFactory.find(part) for part in parts)";
+
 /// Finds the parts and installs what is missing, or says exactly what to install.
 pub(crate) fn prepare(skip_missing: bool) -> Result<Parts> {
     let mut missing = Vec::new();
@@ -63,6 +82,10 @@ pub(crate) fn prepare(skip_missing: bool) -> Result<Parts> {
         if which(program).is_none() {
             missing.push(package);
         }
+    }
+    let camera = Cmd::new("camera", "/usr/bin/python3");
+    if camera.args(["-c", CAMERA_WORKS]).probe().is_none() {
+        missing.extend(CAMERA);
     }
     if !missing.is_empty()
         && let Err(error) = install_packages(&missing)

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod camera;
+pub mod cameras;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -7,6 +7,7 @@ import { navigate } from '../app/useRoute.ts';
 import { Button } from '../ui/Button.tsx';
 import { Icon, type IconName } from '../ui/Icon.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
+import { CamerasTab } from './CamerasTab.tsx';
 import { InvitesTab } from './InvitesTab.tsx';
 import { KeysTab } from './KeysTab.tsx';
 import { RoomsTab } from './RoomsTab.tsx';
@@ -18,6 +19,7 @@ const TABS: Record<AdminTab, { label: string; icon: IconName }> = {
   rooms: { label: 'Rooms', icon: 'room' },
   invites: { label: 'Invites', icon: 'link' },
   keys: { label: 'API keys', icon: 'key' },
+  cameras: { label: 'Cameras', icon: 'camera' },
   servers: { label: 'Servers', icon: 'servers' },
   status: { label: 'Status', icon: 'quality' },
 };
@@ -63,6 +65,8 @@ function tabContent(tab: AdminTab) {
       return <InvitesTab />;
     case 'keys':
       return <KeysTab />;
+    case 'cameras':
+      return <CamerasTab />;
     case 'servers':
       return <ServersTab />;
     case 'status':

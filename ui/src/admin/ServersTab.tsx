@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import { api } from '../api/client.ts';
 import type { AllowedServer, TrunkEntry, TrunkOverview, TrunkRefusal } from '../api/trunkTypes.ts';
 import { Button } from '../ui/Button.tsx';
@@ -9,7 +9,8 @@ import { AllowServer } from './AllowServer.tsx';
 import { dateText } from './format.ts';
 import { JoinServer } from './JoinServer.tsx';
 import { NetworkSection } from './NetworkSection.tsx';
-import { allowedText, neighbourText, roomsText, stateText, type Tone } from './serverForms.ts';
+import { StateTag, useCountdown } from './StateTag.tsx';
+import { allowedText, neighbourText, roomsText, stateText } from './serverForms.ts';
 import { useAction, useData } from './useData.ts';
 
 const REFRESH_MS = 2_000;
@@ -291,22 +292,4 @@ function Refusals({ refusals }: { refusals: TrunkRefusal[] }) {
       </ul>
     </section>
   );
-}
-
-function StateTag({ text, tone }: { text: string; tone: Tone }) {
-  return <span className={`state state-${tone}`}>{text}</span>;
-}
-
-/** Counts down by the second between two answers of the server. */
-function useCountdown(seconds: number | null): number | null {
-  const [left, setLeft] = useState(seconds);
-  useEffect(() => {
-    setLeft(seconds);
-    if (seconds === null) return;
-    const end = Date.now() + seconds * 1000;
-    const tick = () => setLeft(Math.max(0, Math.ceil((end - Date.now()) / 1000)));
-    const timer = setInterval(tick, 500);
-    return () => clearInterval(timer);
-  }, [seconds]);
-  return left;
 }

@@ -6,6 +6,7 @@ import type {
   TrunkNeighbour,
 } from '../api/trunkTypes.ts';
 import { durationText } from './format.ts';
+import type { Tone } from './StateTag.tsx';
 
 /** What the form to join another server holds: texts, as they are typed. */
 export type JoinForm = {
@@ -79,8 +80,6 @@ export function roomPatterns(text: string): string[] {
 export function roomsText(rooms: string[]): string {
   return rooms.length === 0 ? 'all rooms' : `rooms ${rooms.join(', ')}`;
 }
-
-export type Tone = 'good' | 'wait' | 'bad';
 
 /** How an entry stands, in a word or two. */
 export function stateText(entry: TrunkEntry): { text: string; tone: Tone } {

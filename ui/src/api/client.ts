@@ -1,3 +1,12 @@
+import type {
+  CameraEntry,
+  CameraSettings,
+  CameraTested,
+  ConfirmCamera,
+  ImportCameras,
+  ImportedCameras,
+  TestCamera,
+} from './cameraTypes.ts';
 import { apiUrl } from './prefix.ts';
 import type {
   AddTrunk,
@@ -83,6 +92,18 @@ export const api = {
   revokeKey: (key: string) => call<void>('DELETE', `/api/admin/keys/${encodeURIComponent(key)}`),
   status: () => call<Status>('GET', '/api/admin/status'),
 
+  cameras: () => call<CameraEntry[]>('GET', '/api/admin/cameras'),
+  addCamera: (body: CameraSettings) => call<CameraEntry>('POST', '/api/admin/cameras', body),
+  changeCamera: (id: string, body: CameraSettings) =>
+    call<CameraEntry>('POST', cameraPath(id), body),
+  removeCamera: (id: string) => call<void>('DELETE', cameraPath(id)),
+  retryCamera: (id: string) => call<void>('POST', `${cameraPath(id)}/retry`),
+  confirmCamera: (id: string, body: ConfirmCamera) =>
+    call<void>('POST', `${cameraPath(id)}/confirm`, body),
+  testCamera: (body: TestCamera) => call<CameraTested>('POST', '/api/admin/cameras/test', body),
+  importCameras: (body: ImportCameras) =>
+    call<ImportedCameras>('POST', '/api/admin/cameras/import', body),
+
   topology: () => call<Topology>('GET', '/api/admin/topology'),
   trunks: () => call<TrunkOverview>('GET', '/api/admin/trunks'),
   addTrunk: (body: AddTrunk) => call<TrunkEntry>('POST', '/api/admin/trunks', body),
@@ -115,6 +136,10 @@ async function signIn(answer: Promise<AdminSession>): Promise<AdminSession> {
   const session = await answer;
   csrf = session.csrf;
   return session;
+}
+
+function cameraPath(id: string): string {
+  return `/api/admin/cameras/${encodeURIComponent(id)}`;
 }
 
 function trunkPath(key: string): string {

@@ -11,9 +11,16 @@ export type Route =
   | { kind: 'room'; room: string }
   | { kind: 'unknown' };
 
-export type AdminTab = 'rooms' | 'invites' | 'keys' | 'servers' | 'status';
+export type AdminTab = 'rooms' | 'invites' | 'keys' | 'cameras' | 'servers' | 'status';
 
-export const ADMIN_TABS: readonly AdminTab[] = ['rooms', 'invites', 'keys', 'servers', 'status'];
+export const ADMIN_TABS: readonly AdminTab[] = [
+  'rooms',
+  'invites',
+  'keys',
+  'cameras',
+  'servers',
+  'status',
+];
 
 /** Reads the part of the address from `#` on. */
 export function parseRoute(hash: string): Route {

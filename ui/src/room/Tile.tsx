@@ -11,6 +11,7 @@ import { ConnectionQuality, type Participant, Track } from 'livekit-client';
 import { useEffect, useState } from 'react';
 import { Icon } from '../ui/Icon.tsx';
 import { Spinner } from '../ui/Spinner.tsx';
+import { CameraState, useCameraState } from './CameraState.tsx';
 import { hueOf, initials } from './initials.ts';
 import { Site, useSite } from './Site.tsx';
 import { tileKey } from './tiles.ts';
@@ -37,7 +38,9 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
   const isScreen = source === Track.Source.ScreenShare;
   const label = useLabel(participant, isScreen);
   const { quality } = useConnectionQualityIndicator({ participant });
-  const lost = quality === ConnectionQuality.Lost && !participant.isLocal;
+  const camera = useCameraState(participant);
+  // Of a camera it is said in more detail.
+  const lost = quality === ConnectionQuality.Lost && !participant.isLocal && camera === null;
 
   // After a pause, the first new frame has to be waited for again.
   const off = picture === 'muted';
@@ -65,7 +68,11 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
           onLoadedData={() => setShown(track.publication.trackSid)}
         />
       )}
-      <Cover participant={participant} picture={picture} isScreen={isScreen} />
+      {camera === null ? (
+        <Cover participant={participant} picture={picture} isScreen={isScreen} />
+      ) : (
+        <CameraState state={camera} />
+      )}
       {lost && (
         <p className="tile-note">
           <Icon name="quality" /> Connection lost
@@ -76,7 +83,7 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
         {isScreen && <Icon name="screen" />}
         <span className="tile-name">{label}</span>
         <Site participant={participant} />
-        {!lost && <Quality quality={quality} />}
+        {!lost && camera === null && <Quality quality={quality} />}
       </figcaption>
       {onPin !== null && (
         <button

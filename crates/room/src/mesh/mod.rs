@@ -39,7 +39,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::command::{Reliability, Remote, TrackLoudness};
-use crate::model::{Identity, LeaveReason, NodeId, ParticipantId, RoomName, TrackId, TrackView};
+use crate::model::{
+    Identity, LeaveReason, NodeId, ParticipantId, ParticipantView, RoomName, TrackId, TrackView,
+};
 use crate::quality::QualityView;
 
 pub use demand::{LayerDemand, LayerWish};
@@ -388,6 +390,16 @@ impl Mesh {
         match origin.source {
             Source::Here { .. } => None,
             Source::Away(_) => origin.track(track),
+        }
+    }
+
+    /// Whose such a track is.
+    pub fn publisher(&self, track: &TrackId) -> Option<&Arc<ParticipantView>> {
+        let (room, origin) = self.tracks.get(track)?;
+        let origin = self.rooms.get(room)?.origins.get(origin)?;
+        match origin.source {
+            Source::Here { .. } => None,
+            Source::Away(_) => origin.publisher(track),
         }
     }
 

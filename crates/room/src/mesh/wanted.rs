@@ -1,13 +1,14 @@
 //! What is wanted of an origin's tracks: here, and by neighbours.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::command::Remote;
-use crate::model::{TrackId, TrackView};
+use crate::model::{ParticipantView, TrackId, TrackView};
 
 use super::demand::LayerDemand;
 use super::link::LinkId;
-use super::message::Message;
+use super::message::{Message, Person};
 use super::origin::{Away, Origin, Source};
 use super::{Output, Surroundings};
 
@@ -30,6 +31,13 @@ impl Origin {
         let mut people = self.people.values();
         let tracks = people.find_map(|it| it.tracks.iter().find(|it| it.view.id == *track));
         tracks.map(|track| &track.view)
+    }
+
+    /// Whose track it is.
+    pub(super) fn publisher(&self, track: &TrackId) -> Option<&Arc<ParticipantView>> {
+        let mut people = self.people.values();
+        let has = |person: &&Person| person.tracks.iter().any(|it| it.view.id == *track);
+        people.find(has).map(|person| &person.view)
     }
 
     /// Whether one of its participants publishes a track.

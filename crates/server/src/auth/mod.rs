@@ -12,6 +12,6 @@ pub use accounts::{AccountError, Accounts, SESSION_LIFETIME_S, Session};
 pub use claims::{Bearer, Claims, Grants};
 pub use invites::{InviteError, Invites, NewInvite, role_attribute, room_grants, stable_identity};
 pub use keys::{KeyError, Keys};
-pub use rate::{CallLimit, TooMany, TrunkLimit, group};
-pub(crate) use secret::{random_text, same};
+pub use rate::{CallLimit, CameraLimit, TooMany, TrunkLimit, group};
+pub(crate) use secret::{derive, random_text, same};
 pub use token::{Authority, INTERNAL_KEY_PREFIX, TokenError};

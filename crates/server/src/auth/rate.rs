@@ -88,6 +88,31 @@ impl TrunkLimit {
     }
 }
 
+/// Bounds how often cameras are tried: whoever has the admin's page could look for what else
+/// listens in the network.
+#[derive(Debug)]
+pub struct CameraLimit(Limiter);
+
+impl CameraLimit {
+    /// Nobody has tried yet.
+    pub fn new(now: Instant) -> Self {
+        let rate = Rate {
+            burst: 10.0,
+            per_second: 10.0 / 60.0,
+        };
+        Self(Limiter::new(rate, rate, now))
+    }
+
+    /// Takes one attempt, whoever makes it.
+    ///
+    /// # Errors
+    ///
+    /// If there were too many.
+    pub fn attempt(&self, now: Instant) -> Result<(), TooMany> {
+        self.0.attempt(Ipv6Addr::UNSPECIFIED.into(), now)
+    }
+}
+
 /// Counts attempts.
 #[derive(Debug)]
 pub(super) struct Limiter {

@@ -25,7 +25,7 @@ pub(super) fn hash(purpose: &str, secret: &str) -> Vec<u8> {
 }
 
 /// A text that follows from a secret and does not tell it.
-pub(super) fn derive(purpose: &str, secret: &str) -> String {
+pub(crate) fn derive(purpose: &str, secret: &str) -> String {
     URL_SAFE_NO_PAD.encode(hash(purpose, secret))
 }
 

@@ -142,6 +142,18 @@ impl Address {
         self.port
     }
 
+    /// The whole address but for user and password, to be kept. The path may hold secrets: to be
+    /// shown, there is `Display`.
+    pub(crate) fn without_credentials(&self) -> String {
+        let scheme = if self.secure { "rtsps" } else { "rtsp" };
+        format!("{scheme}://{}:{}{}", self.host, self.port, self.path)
+    }
+
+    /// Whether what is sent there comes to the same place, and as well protected.
+    pub(crate) fn is_same_place(&self, other: &Address) -> bool {
+        self.host == other.host && self.port == other.port && self.secure == other.secure
+    }
+
     /// What a camera is asked for, with another authority if there is one on the way. Never holds
     /// credentials of ours.
     pub(super) fn url(&self, authority: Option<&str>) -> Option<Url> {

@@ -90,6 +90,13 @@ impl Camera {
         }
     }
 
+    /// Tries again at once what waits for its next attempt.
+    pub fn retry(&self) {
+        for (_, keeper, _) in &self.keepers {
+            keeper.retry();
+        }
+    }
+
     /// How things stand with each layer.
     pub fn states(&self) -> Vec<(Spatial, watch::Receiver<State>)> {
         let each = self.keepers.iter();

@@ -20,6 +20,7 @@ mod layers;
 mod probe;
 mod reason;
 mod session;
+mod spec;
 mod start;
 
 #[cfg(test)]
@@ -29,9 +30,10 @@ pub use address::{Address, BadAddress, Credentials};
 pub use audio::{AudioFormat, Sound, Transcoder};
 pub use keeper::{Keeper, Mode, Pace, Setup, State};
 pub use layers::{Camera, Streams};
-pub use probe::{Findings, probe};
+pub use probe::{Findings, probe, probe_until};
 pub use reason::{Reason, Step};
 pub use session::{After, Event, Limits, Note, Options, Picture, Session, Transport, VideoFormat};
+pub use spec::{CameraSpec, CameraStatus, MAX_CAMERAS};
 
 /// MiB of a picture at most.
 const MAX_PICTURE_MIB: usize = umbrella_media::nal::MAX_PICTURE >> 20;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::audio::AudioFormat;
 use super::reason::Reason;
@@ -45,11 +45,34 @@ pub async fn probe(options: Options) -> Result<Findings, Reason> {
     probe_for(options, LOOK).await
 }
 
+/// The same, and all of it within `whole`.
+///
+/// # Errors
+///
+/// Why there is nothing.
+pub async fn probe_until(options: Options, whole: Duration) -> Result<Findings, Reason> {
+    probe_within(options, LOOK, Some(whole)).await
+}
+
 pub(super) async fn probe_for(options: Options, look: Duration) -> Result<Findings, Reason> {
+    probe_within(options, look, None).await
+}
+
+async fn probe_within(
+    options: Options,
+    look: Duration,
+    whole: Option<Duration>,
+) -> Result<Findings, Reason> {
     let begin = Instant::now();
+    let start = options.limits.start;
     let mut session = Session::open(options);
+    // Whoever has answered and is only waited for has sent no key frame.
+    let late = whole.unwrap_or(Duration::MAX).max(start);
     let (video, audio, notes) = loop {
-        match session.next().await {
+        let Ok(event) = timeout(late.saturating_sub(begin.elapsed()), session.next()).await else {
+            return Err(Reason::NoKeyFrame(late.as_secs()));
+        };
+        match event {
             Some(Event::Connected {
                 video,
                 audio,
@@ -72,6 +95,7 @@ pub(super) async fn probe_for(options: Options, look: Duration) -> Result<Findin
         ended: None,
     };
     let mut seen = Seen::default();
+    let look = look.min(late.saturating_sub(begin.elapsed()));
     let until = Instant::now() + look;
     // Half the time tells a rate; two key frames tell the rest.
     let enough = Instant::now() + look / 2;

@@ -113,6 +113,9 @@ pub enum Reason {
     /// Our mistake.
     #[error("reading from the camera failed; it is tried again")]
     Internal,
+    /// Our mistake, and nobody is left who could try again.
+    #[error("internal fault; change something about the camera, or restart the server")]
+    Fault,
 }
 
 /// What was asked for when it went wrong.
@@ -159,7 +162,8 @@ impl Reason {
             | Reason::BFrames
             | Reason::TooLarge
             | Reason::UnknownCertificate(_)
-            | Reason::OtherCertificate => true,
+            | Reason::OtherCertificate
+            | Reason::Fault => true,
             Reason::UnknownName(_)
             | Reason::Unreachable(_)
             | Reason::PortClosed(_)

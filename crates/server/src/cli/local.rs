@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
+use super::camera::CameraRequest;
 use super::trunk::TrunkRequest;
 use crate::auth::{Accounts, Claims, Keys, TokenError, room_grants};
+use crate::cameras::Cameras;
 use crate::clock::unix_seconds;
 use crate::control;
 use crate::http::api::Role;
@@ -28,8 +30,8 @@ const MAX_LINE: u64 = 64 * 1024;
 /// Bytes of the longest answer: what the server tells of all its rooms or trunks.
 const MAX_ANSWER: u64 = 32 * 1024 * 1024;
 
-/// How long either side waits for the other.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long either side waits for the other: a camera that is tested may take 12 s.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long workers that are busy may take to say what they hold, and how often they are asked.
 const WORKERS_PATIENCE: Duration = Duration::from_secs(3);
@@ -50,6 +52,7 @@ pub(super) enum Request {
         key: Option<String>,
     },
     Trunk(TrunkRequest),
+    Camera(CameraRequest),
 }
 
 /// What the server answers.
@@ -110,6 +113,7 @@ pub(super) struct Local {
     addresses: std::sync::Arc<PageAddresses>,
     control: control::Handle,
     trunks: Trunks,
+    cameras: Cameras,
 }
 
 impl Local {
@@ -122,6 +126,7 @@ impl Local {
         addresses: std::sync::Arc<PageAddresses>,
         control: control::Handle,
         trunks: Trunks,
+        cameras: Cameras,
     ) -> anyhow::Result<Self> {
         let path = data_dir.join(NAME);
         let what = || format!("cannot open the socket {}", path.display());
@@ -143,6 +148,7 @@ impl Local {
             addresses,
             control,
             trunks,
+            cameras,
         })
     }
 
@@ -184,6 +190,7 @@ impl Local {
         match request {
             Request::AdminLink => admin_link(&self.accounts, &self.addresses).await,
             Request::Status => held(&self.control).await,
+            Request::Camera(request) => super::camera::answer(&self.cameras, request).await,
             Request::Trunk(request) => super::trunk::answer(&self.trunks, request).await,
             Request::Token {
                 room,

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod camera;
 mod greeting;
 mod local;
 mod serve;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, default_toml, unknown_variables};
+use camera::CameraArgs;
 use local::{Answer, Request};
 use trunk::TrunkArgs;
 
@@ -53,6 +55,8 @@ enum Command {
     Status,
     /// Share rooms with other servers.
     Trunk(TrunkArgs),
+    /// Have cameras in rooms.
+    Camera(CameraArgs),
     /// Check the configuration, or print it with its defaults.
     Config(ConfigArgs),
 }
@@ -126,6 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::AdminLink) => ask(&config, &Request::AdminLink),
         Some(Command::Status) => ask(&config, &Request::Status),
         Some(Command::Trunk(args)) => trunk::run(&config, args.command),
+        Some(Command::Camera(args)) => camera::run(&config, args.command),
         Some(Command::Config(_)) => print("The configuration is valid."),
     }
 }

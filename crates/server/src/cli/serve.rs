@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::greeting::{media_lines, push};
 use super::local::{Local, admin_link};
 use crate::auth::{Accounts, Invites, Keys};
+use crate::cameras::Cameras;
 use crate::config::{Config, LimitsConfig, RoomsConfig};
 use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
@@ -81,6 +82,8 @@ impl Server {
                 Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
             }
         }
+        let port = Arc::new(control.clone());
+        let cameras = Cameras::start(&config.cameras, store.clone(), trunks.trust(), port).await?;
         let reflectors = udp_addresses(control.media_addresses());
         trunks.start(&config.trunk, reflectors).await?;
         tokio::spawn(pass_on(links, control.clone()));
@@ -96,6 +99,7 @@ impl Server {
             keys,
             control,
             trunks,
+            cameras,
             phase: phases.clone(),
             started,
             started_at,
@@ -107,6 +111,7 @@ impl Server {
             Arc::clone(&addresses),
             app.control.clone(),
             app.trunks.clone(),
+            app.cameras.clone(),
         )?;
         let service = service(&app, tls.as_ref());
         let certificate = describe(tls.as_ref());

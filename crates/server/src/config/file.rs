@@ -17,6 +17,7 @@ pub(super) struct FileConfig {
     pub(super) webhook: Webhook,
     pub(super) trunk: Trunk,
     pub(super) limits: Limits,
+    pub(super) camera: Vec<Camera>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -210,6 +211,41 @@ impl Default for TrunkAllow {
 impl std::fmt::Debug for TrunkAllow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "TrunkAllow({})", self.name)
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Camera {
+    pub(super) name: String,
+    pub(super) room: String,
+    pub(super) url: String,
+    pub(super) sub_url: String,
+    pub(super) transport: String,
+    pub(super) audio: bool,
+    pub(super) always_on: bool,
+    pub(super) pin: Vec<String>,
+}
+
+impl Default for Camera {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            room: String::new(),
+            url: String::new(),
+            sub_url: String::new(),
+            transport: "tcp".to_owned(),
+            audio: true,
+            always_on: false,
+            pin: Vec::new(),
+        }
+    }
+}
+
+/// Without addresses: they may hold passwords.
+impl std::fmt::Debug for Camera {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Camera({})", self.name)
     }
 }
 

@@ -57,6 +57,13 @@ pub(super) struct Key {
     pub(super) doc: &'static str,
 }
 
+impl Key {
+    /// Its section is no table of keys, but a list, and this is what is to be said of it.
+    pub(super) fn is_section(&self) -> bool {
+        self.name.is_empty()
+    }
+}
+
 /// Keys that belong together.
 #[derive(Debug)]
 pub(super) struct Section {
@@ -127,6 +134,11 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "limits",
         doc: "What one client, or all of them, may ask for. 0 is unbounded only where it is said.",
         keys: LIMITS,
+    },
+    Section {
+        name: "camera",
+        doc: "Cameras in rooms, each in a table [[camera]]. See docs/cameras.md.",
+        keys: CAMERA,
     },
 ];
 
@@ -374,6 +386,27 @@ const TRUNK_ALLOW: &[Column] = &[
     column("rooms", ColumnKind::List),
     column("moderate", ColumnKind::Switch),
     column("expires", ColumnKind::Text),
+];
+
+const CAMERA: &[Key] = &[key(
+    "",
+    "UMBRELLA_CAMERAS",
+    Tables(CAMERA_COLUMNS),
+    "Cameras besides those of the page: name, room, url (as \"rtsp://user:password@192.168.1.20/stream1\"), \
+     sub_url (of its small stream; left out, none), transport (\"tcp\" or \"udp\"; left out, \"tcp\"), \
+     audio (false leaves sound out), always_on (true keeps it connected while nobody watches), pin \
+     (fingerprints of its certificate, for rtsps://). At most 64.",
+)];
+
+const CAMERA_COLUMNS: &[Column] = &[
+    column("name", ColumnKind::Text),
+    column("room", ColumnKind::Text),
+    column("url", ColumnKind::Text),
+    column("sub_url", ColumnKind::Text),
+    column("transport", ColumnKind::Text),
+    column("audio", ColumnKind::Switch),
+    column("always_on", ColumnKind::Switch),
+    column("pin", ColumnKind::List),
 ];
 
 const LIMITS: &[Key] = &[

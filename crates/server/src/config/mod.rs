@@ -1,5 +1,6 @@
 //! Configuration: defaults, overridden by `umbrella.toml`, overridden by the environment.
 
+mod camera;
 mod file;
 mod keys;
 mod parse;
@@ -13,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::cameras;
 use crate::net::Cidr;
 
 pub use print::{default_toml, reference};
@@ -53,6 +55,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// Other servers with which rooms are shared.
     pub trunk: TrunkConfig,
+    /// Cameras in rooms, besides those that are set on the page.
+    pub cameras: Vec<cameras::Settings>,
     /// What clients may ask for.
     pub limits: LimitsConfig,
 }

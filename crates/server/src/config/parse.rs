@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::camera;
 use super::file::{Auth, FileConfig, Http, Limits, Media, Metrics, Rooms, Server, Tls, Webhook};
 use super::keys::SECTIONS;
 use super::read::Written;
@@ -33,6 +34,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         webhook,
         trunk,
         limits,
+        camera,
     } = values;
     let (name, data_dir, log) = check_server(&server, &blame)?;
     let keys = check_auth(&auth, &blame)?;
@@ -50,6 +52,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         metrics: check_metrics(&metrics, &blame)?,
         webhook,
         trunk: trunk::check(&trunk, &blame)?,
+        cameras: camera::check(&camera, &blame)?,
         limits: check_limits(&limits, &blame)?,
     })
 }
@@ -74,10 +77,11 @@ impl Blame<'_> {
             .find(|k| k.name == name)
             .map(|k| k.env)
             .filter(|env| self.env.contains_key(*env));
+        let dot = if name.is_empty() { "" } else { "." };
         let origin = match (variable, &self.file) {
             (Some(variable), _) => variable.to_owned(),
-            (None, Some(file)) => format!("{}: {section}.{name}", file.display()),
-            (None, None) => format!("{section}.{name}"),
+            (None, Some(file)) => format!("{}: {section}{dot}{name}", file.display()),
+            (None, None) => format!("{section}{dot}{name}"),
         };
         ConfigError::BadValue {
             origin,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use toml::{Table, Value};
 
 use super::file::FileConfig;
-use super::keys::{Key, Kind, SECTIONS};
+use super::keys::{ColumnKind, Key, Kind, SECTIONS, Section};
 
 const WIDTH: usize = 96;
 
@@ -19,6 +19,10 @@ pub fn default_toml() -> String {
     for section in SECTIONS {
         text.push('\n');
         push_wrapped(&mut text, section.doc, "# ");
+        if let Some(key) = section.keys.iter().find(|key| key.is_section()) {
+            push_list(&mut text, section, key);
+            continue;
+        }
         let _ = writeln!(text, "[{}]", section.name);
         for key in section.keys {
             text.push('\n');
@@ -31,13 +35,44 @@ pub fn default_toml() -> String {
     text
 }
 
+/// A list without entries can only be written before all tables: it is shown instead.
+fn push_list(text: &mut String, section: &Section, key: &Key) {
+    push_wrapped(text, key.doc, "# ");
+    let _ = writeln!(text, "# Environment: {}", key.env);
+    let _ = writeln!(text, "#\n# [[{}]]", section.name);
+    if let Kind::Tables(columns) = key.kind {
+        for column in columns {
+            let empty = match column.kind {
+                ColumnKind::Text => "\"…\"",
+                ColumnKind::Switch => "true",
+                ColumnKind::List => "[]",
+            };
+            let _ = writeln!(text, "# {} = {empty}", column.name);
+        }
+    }
+}
+
 /// `docs/configuration.md`.
 pub fn reference() -> String {
     let defaults = defaults();
     let mut text = String::from(INTRODUCTION);
     for section in SECTIONS {
-        let _ = write!(text, "\n## `[{}]`\n\n{}\n", section.name, section.doc);
+        let list = section.keys.iter().any(Key::is_section);
+        let name = match list {
+            true => format!("[[{}]]", section.name),
+            false => format!("[{}]", section.name),
+        };
+        let _ = write!(text, "\n## `{name}`\n\n{}\n", section.doc);
         for key in section.keys {
+            if list {
+                let (env, form) = (key.env, environment_form(key.kind));
+                let _ = write!(
+                    text,
+                    "\n{}\n\n- Environment: `{env}`{form}\n- Default: none\n",
+                    key.doc
+                );
+                continue;
+            }
             let value = default_of(&defaults, section.name, key);
             let _ = write!(
                 text,

@@ -57,6 +57,13 @@ fn check_names_and_kinds(table: &Table, origin: &str) -> Result<(), ConfigError>
         let Some(section) = SECTIONS.iter().find(|s| s.name == section_name) else {
             return Err(unknown(origin, section_name));
         };
+        if let Some(key) = section.keys.iter().find(|key| key.is_section()) {
+            check_kind(key, value).map_err(|problem| ConfigError::BadValue {
+                origin: format!("{origin}: {section_name}"),
+                problem,
+            })?;
+            continue;
+        }
         let Some(entries) = value.as_table() else {
             return Err(ConfigError::BadValue {
                 origin: format!("{origin}: {section_name}"),
@@ -185,6 +192,10 @@ fn override_by_environment(table: &mut Table, env: &Environment) -> Result<(), C
                     origin: key.env.to_owned(),
                     problem,
                 })?;
+            if key.is_section() {
+                table.insert(section.name.to_owned(), value);
+                continue;
+            }
             let entry = table
                 .entry(section.name)
                 .or_insert_with(|| Value::Table(Table::new()));

@@ -42,11 +42,9 @@ fn every_key_is_documented_and_every_documented_key_exists() {
     let table = toml::Table::try_from(FileConfig::default()).unwrap();
     let written: std::collections::BTreeSet<String> = table
         .iter()
-        .flat_map(|(s, v)| {
-            v.as_table()
-                .unwrap()
-                .keys()
-                .map(move |k| format!("{s}.{k}"))
+        .flat_map(|(s, v)| match v.as_table() {
+            Some(table) => table.keys().map(|k| format!("{s}.{k}")).collect(),
+            None => vec![format!("{s}.")],
         })
         .collect();
     let documented: std::collections::BTreeSet<String> = SECTIONS
@@ -401,4 +399,63 @@ fn trunks_are_read_from_file_and_environment() {
     assert!(allow.secret == secret && !allow.moderate && allow.rooms == ["a*"]);
     assert_eq!(allow.expires_at, Some(1_893_456_000));
     assert!(!format!("{config:?}").contains(&secret.text()[20..40]));
+}
+
+#[test]
+fn bad_cameras_are_refused_without_their_passwords() {
+    let url = "rtsp://a:hunter2@cam/1";
+    let camera = |fields: &str| format!("[[camera]]\nname = \"a\"\nroom = \"b\"\n{fields}\n");
+    for (text, expected) in [
+        ("[camera]\nname = \"a\"".to_owned(), "a list of tables"),
+        (camera(""), "entry 1: url"),
+        (camera("url = \"http://a:hunter2@cam/1\""), "rtsp://"),
+        (
+            camera(&format!("url = \"{url}\"\nsub_url = \"hunter2\"")),
+            "sub_url",
+        ),
+        (
+            camera(&format!("url = \"{url}\"\ntransport = \"hunter2\"")),
+            "expected \"tcp\" or \"udp\"",
+        ),
+        (
+            camera(&format!("url = \"{url}\"\npin = [\"hunter2\"]")),
+            "pin",
+        ),
+        (camera("audio = \"hunter2\""), "true or false as audio"),
+        (camera("uri = \"hunter2\""), "no `uri`, but name, room, url"),
+        (camera(&format!("url = \"{url}\"")).repeat(2), "same name"),
+        (camera(&format!("url = \"{url}\"")).repeat(65), "at most 64"),
+    ] {
+        let why = refuse(&text);
+        assert!(
+            why.contains(expected) && why.contains("FILE: camera"),
+            "{why}"
+        );
+        assert!(!why.contains("hunter2"), "{why}");
+    }
+    let why = refuse_env("UMBRELLA_CAMERAS", "[{ name = \"a\", url = hunter2 }]");
+    assert!(
+        why.contains("UMBRELLA_CAMERAS") && !why.contains("hunter2"),
+        "{why}"
+    );
+}
+
+#[test]
+fn cameras_are_read_from_file_and_environment() {
+    let text = "[[camera]]\nname = \"Gate\"\nroom = \"Yard\"\nurl = \"rtsp://a:hunter2@cam/1\"\n\
+                sub_url = \"rtsp://cam/2\"\ntransport = \"udp\"\naudio = false\nalways_on = true\n";
+    let config = load_text(text, &env(&[])).unwrap();
+    let camera = &config.cameras[0];
+    assert_eq!(
+        (camera.name.as_str(), camera.room.as_str()),
+        ("Gate", "Yard")
+    );
+    assert_eq!(camera.main.credentials().unwrap().password, "hunter2");
+    assert_eq!(camera.sub.as_ref().unwrap().to_string(), "rtsp://cam/2");
+    assert!(!camera.audio && camera.always_on);
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let variable = "[{ name = \"Barn\", room = \"Yard\", url = \"rtsp://cam/1\" }]";
+    let config = load_text(text, &env(&[("UMBRELLA_CAMERAS", variable)])).unwrap();
+    assert_eq!(config.cameras.len(), 1);
+    assert!(config.cameras[0].name == "Barn" && config.cameras[0].audio);
 }

@@ -8,10 +8,12 @@ use umbrella_room::Command;
 use umbrella_room::command::Join;
 use umbrella_room::model::{Identity, LeaveReason, RoomName};
 
+use super::camera::CameraMessage;
 use super::resume::Resuming;
 use super::service::Service;
 use super::session::Outbox;
 use crate::auth::Bearer;
+use crate::camera::{CameraSpec, CameraStatus};
 use crate::http::api::{Held, RoomDetail, RoomSummary, Topology, WorkerStatus};
 use crate::metrics::{Doors, Snapshot};
 use crate::trunk::LinkEvent;
@@ -197,6 +199,7 @@ pub(super) enum Message {
     Admin(Admin),
     Metrics(oneshot::Sender<Snapshot>),
     Link(LinkEvent),
+    Camera(CameraMessage),
     Service(RoomName, Service),
     Shutdown(oneshot::Sender<()>),
 }
@@ -253,6 +256,32 @@ impl Handle {
     pub async fn link(&self, event: LinkEvent) {
         // Gone only when the server ends.
         let _ = self.inbox.send(Message::Link(event)).await;
+    }
+
+    /// A camera takes part from now on, or is another one: at most
+    /// [`MAX_CAMERAS`](crate::camera::MAX_CAMERAS). How it gets on is told by [`Handle::cameras`].
+    pub async fn set_camera(&self, spec: CameraSpec) {
+        let spec = Box::new(spec);
+        self.tell(Message::Camera(CameraMessage::Set(spec))).await;
+    }
+
+    /// A camera takes part no longer.
+    pub async fn remove_camera(&self, id: &str) {
+        let id = id.to_owned();
+        self.tell(Message::Camera(CameraMessage::Remove(id))).await;
+    }
+
+    /// A camera that waits for its next attempt is tried at once.
+    pub async fn retry_camera(&self, id: &str) {
+        let id = id.to_owned();
+        self.tell(Message::Camera(CameraMessage::Retry(id))).await;
+    }
+
+    /// Every camera, by id. Bit rates come with the second answer within ten seconds.
+    pub async fn cameras(&self) -> Vec<CameraStatus> {
+        self.ask(|reply| Message::Camera(CameraMessage::List(reply)))
+            .await
+            .unwrap_or_default()
     }
 
     /// Every room, by name.

@@ -1,7 +1,7 @@
 //! Between the names of rooms (participants, tracks) and those of the engine (transports,
 //! producers, consumers).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use umbrella_engine::{
@@ -52,7 +52,12 @@ impl Names {
         self.last
     }
 
-    fn add_producer(&mut self, by: SessionId, room: RoomName, track: TrackId) -> ProducerId {
+    pub(super) fn add_producer(
+        &mut self,
+        by: SessionId,
+        room: RoomName,
+        track: TrackId,
+    ) -> ProducerId {
         let producer = ProducerId(self.next());
         let published = Published {
             by,
@@ -73,6 +78,19 @@ impl Names {
 
     pub(super) fn producer(&self, track: &TrackId) -> Option<ProducerId> {
         self.tracks.get(track)?.producer
+    }
+
+    /// Whether somebody here receives a track.
+    pub(super) fn is_received(&self, track: &TrackId) -> bool {
+        self.consumers
+            .values()
+            .any(|(_, received)| received == track)
+    }
+
+    /// Which of these somebody here receives.
+    pub(super) fn received_of(&self, tracks: &HashSet<TrackId>) -> HashSet<TrackId> {
+        let received = self.consumers.values().map(|(_, track)| track);
+        received.filter(|it| tracks.contains(it)).cloned().collect()
     }
 
     /// How many tracks are announced.
@@ -125,6 +143,7 @@ impl Control {
 
     /// Forgets everything of a session that has been removed, and closes its connections.
     pub(super) fn close_media(&mut self, session: &Session) {
+        self.cameras.listeners_changed = true;
         for consumer in session.consumers.values() {
             self.names.consumers.remove(consumer);
         }
@@ -377,6 +396,7 @@ impl Control {
         let Some(transport) = self.transport(id, role) else {
             return;
         };
+        self.cameras.listeners_changed = true;
         let consumer = ConsumerId(self.names.next());
         self.names
             .consumers
@@ -424,6 +444,7 @@ impl Control {
         let worker = session.worker;
         if let Some(consumer) = session.consumers.remove(track) {
             self.names.consumers.remove(&consumer);
+            self.cameras.listeners_changed = true;
             self.request(worker, Request::CloseConsumer { consumer });
         }
     }
@@ -460,6 +481,7 @@ impl Control {
             return;
         };
         session.consumers.remove(&track);
+        self.cameras.listeners_changed = true;
         let room = session.room.clone();
         tracing::info!(%room, identity = %session.identity, %track, ?error, "cannot subscribe");
         let command = Command::Subscription {

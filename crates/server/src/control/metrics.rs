@@ -202,11 +202,12 @@ impl Control {
                 }
             }
         }
+        let sessions = self.sessions.iter();
         let workers = self.workers.iter().zip(&metrics.gathering.said);
         Snapshot {
             rooms: self.rooms.len() as u64,
             participants,
-            sessions: self.sessions.iter().count() as u64,
+            sessions: sessions.filter(|it| it.camera().is_none()).count() as u64,
             tracks,
             joined: metrics.joined,
             left: metrics.left.iter().map(|it| (*it.0, *it.1)).collect(),

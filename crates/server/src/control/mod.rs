@@ -5,6 +5,7 @@
 //! the engine's requests, the engine's reports become a room's commands.
 
 mod admin;
+mod camera;
 mod chronicle;
 pub(crate) mod data;
 mod handle;
@@ -31,6 +32,7 @@ use umbrella_room::mesh::MeshConfig;
 use umbrella_room::model::{LeaveReason, ParticipantId, RoomName};
 use umbrella_room::{Command, Effect, Limits, Notification, RoomConfig};
 
+use self::camera::Cameras;
 use self::chronicle::Chronicle;
 use self::handle::Message;
 use self::metrics::Metrics;
@@ -96,6 +98,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         qualities: Qualities::new(links.len()),
         metrics: Metrics::new(links.len()),
         trunks: trunk::Trunks::new(mesh),
+        cameras: Cameras::new(sender.downgrade()),
         workers: links,
         commands: VecDeque::new(),
         closing: VecDeque::new(),
@@ -145,6 +148,7 @@ struct Control {
     metrics: Metrics,
     chronicle: Chronicle,
     trunks: trunk::Trunks,
+    cameras: Cameras,
     workers: Vec<Link>,
     /// Commands that follow from what was just done; empty when the task waits.
     commands: VecDeque<(RoomName, Command)>,
@@ -180,7 +184,9 @@ impl Control {
             for report in reported.drain(..) {
                 self.handle_worker(now, report);
             }
+            self.settle_camera_sound();
             self.flush_workers();
+            self.tell_feeders();
         }
     }
 
@@ -208,6 +214,7 @@ impl Control {
             Message::Admin(request) => self.admin(now, request),
             Message::Metrics(reply) => self.scrape(now, reply),
             Message::Link(event) => self.link(now, event),
+            Message::Camera(message) => self.camera(now, message),
             Message::Service(room, request) => self.serve(now, &room, request),
             Message::Shutdown(reply) => {
                 self.shut_down(now, reply);
@@ -249,6 +256,7 @@ impl Control {
         }
         self.give_up_lost(now);
         self.trunks_due(now);
+        self.cameras_due(now);
         self.look_at_qualities(now);
         self.answer_scrapes(now);
         if self.statistics.due(now) {
@@ -266,9 +274,9 @@ impl Control {
         let (rooms, statistics) = (self.rooms.next_deadline(), self.statistics.deadline());
         let waiting = self.waiting.first().map(|(until, _)| *until);
         let (qualities, metrics) = (self.qualities.deadline(), self.metrics.deadline());
-        let trunks = self.trunks.deadline();
+        let (trunks, cameras) = (self.trunks.deadline(), self.cameras.deadline());
         let all = [
-            rooms, statistics, metrics, qualities, closing, waiting, retry, trunks,
+            rooms, statistics, metrics, qualities, closing, waiting, retry, trunks, cameras,
         ];
         all.into_iter().flatten().min()
     }
@@ -289,6 +297,9 @@ impl Control {
         let kept_out = || self.sanctions.kept_out(now, room, &join.identity);
         if bearer == Bearer::Guest && kept_out().is_some() {
             return Err(Admission::Removed);
+        }
+        if self.cameras.has(room, &join.identity) {
+            return Err(Admission::NotAllowed);
         }
         match self.rooms.get(room) {
             Some(entry) => entry.room.admit(join).map_err(|refusal| match refusal {
@@ -349,6 +360,7 @@ impl Control {
             self.sanctions.silence(now, &room, &identity);
         }
         self.metrics.joined();
+        self.cameras_keep_company(now, &room);
         // What the client needs from the start, also when there is nothing to receive yet.
         match joining.links {
             Links::One => self.transport(id, Role::Single),
@@ -514,18 +526,22 @@ impl Control {
         };
         tracing::info!(room = %session.room, identity = %session.identity,
             participant = %session.participant, ?reason, "left");
-        self.metrics.left(reason);
+        if session.camera().is_none() {
+            self.metrics.left(reason);
+        }
         self.sanctions.left(now, &session.room, &session.identity);
         self.close_media(&session);
         // If it is full the client does not read; with the sender gone the socket is closed.
         match session.signal {
             Signal::Open { outbox } => drop(outbox.try_send(Event::End(reason))),
             Signal::Lost { until } => drop(self.waiting.remove(&(until, id))),
+            Signal::Camera { id: camera } => self.camera_left(now, &camera, id, reason),
         }
     }
 
     fn shut_down(&mut self, now: Instant, reply: oneshot::Sender<()>) {
         self.phase = Phase::ShuttingDown;
+        self.cameras.close();
         let outboxes = self.sessions.iter().filter_map(Session::outbox);
         let outboxes: Vec<Outbox> = outboxes.cloned().collect();
         let rooms: Vec<RoomName> = self.rooms.iter().map(|(name, _)| name.clone()).collect();
@@ -670,9 +686,14 @@ impl Control {
         if matches!(notification, Notification::Leave(_)) {
             return;
         }
-        let Some(session) = self.sessions.of(to).map(|session| session.id) else {
+        let Some(found) = self.sessions.of(to) else {
             return;
         };
+        let session = found.id;
+        if let Some(camera) = found.camera().map(str::to_owned) {
+            self.tell_camera(&camera, notification);
+            return;
+        }
         let published = if let Notification::TrackPublished {
             client_id, track, ..
         } = &notification

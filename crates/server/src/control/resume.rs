@@ -113,6 +113,7 @@ impl Control {
                 && session.identity == resuming.identity
                 && session.links == resuming.links
                 && !session.leaving
+                && session.camera().is_none()
         });
         session.ok_or(match departure {
             Some(

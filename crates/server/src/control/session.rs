@@ -10,6 +10,7 @@ use umbrella_engine::{
 };
 use umbrella_media::{Codec, Kind};
 use umbrella_room::Notification;
+use umbrella_room::command::Join;
 use umbrella_room::model::{Identity, LeaveReason, ParticipantId, RoomName, TrackId};
 
 use super::data::PendingData;
@@ -162,6 +163,11 @@ pub(super) enum Signal {
         /// When the session ends.
         until: Instant,
     },
+    /// Nobody is told over a socket: it is a camera of this server.
+    Camera {
+        /// Which one.
+        id: String,
+    },
 }
 
 /// One client, connected or expected back.
@@ -204,21 +210,55 @@ pub(super) struct Session {
 impl Session {
     /// The session of somebody who comes in.
     pub(super) fn new(id: SessionId, now: Instant, worker: usize, joining: &Joining) -> Session {
-        let join = &joining.join;
+        let signal = Signal::Open {
+            outbox: joining.outbox.clone(),
+        };
         Session {
-            id,
-            room: joining.room.clone(),
-            participant: join.id.clone(),
-            identity: join.identity.clone(),
             bearer: joining.bearer,
-            may_publish: join.permission.publish,
             client: joining.client.clone(),
-            worker,
             links: joining.links,
             stream_names: joining.stream_names,
-            signal: Signal::Open {
-                outbox: joining.outbox.clone(),
-            },
+            ..Session::within(id, now, worker, &joining.room, &joining.join, signal)
+        }
+    }
+
+    /// The session of a camera.
+    pub(super) fn of_camera(
+        id: SessionId,
+        now: Instant,
+        worker: usize,
+        room: &RoomName,
+        join: &Join,
+    ) -> Session {
+        let camera = join.identity.to_string();
+        let signal = Signal::Camera { id: camera };
+        Session {
+            active: true,
+            client: "camera".to_owned(),
+            ..Session::within(id, now, worker, room, join, signal)
+        }
+    }
+
+    fn within(
+        id: SessionId,
+        now: Instant,
+        worker: usize,
+        room: &RoomName,
+        join: &Join,
+        signal: Signal,
+    ) -> Session {
+        Session {
+            id,
+            room: room.clone(),
+            participant: join.id.clone(),
+            identity: join.identity.clone(),
+            bearer: Bearer::Application,
+            may_publish: join.permission.publish,
+            client: String::new(),
+            worker,
+            links: Links::One,
+            stream_names: false,
+            signal,
             sockets: 0,
             transports: Vec::new(),
             joined: now,
@@ -237,7 +277,15 @@ impl Session {
     pub(super) fn outbox(&self) -> Option<&Outbox> {
         match &self.signal {
             Signal::Open { outbox } => Some(outbox),
-            Signal::Lost { .. } => None,
+            Signal::Lost { .. } | Signal::Camera { .. } => None,
+        }
+    }
+
+    /// Which camera it is, if it is one.
+    pub(super) fn camera(&self) -> Option<&str> {
+        match &self.signal {
+            Signal::Camera { id } => Some(id),
+            Signal::Open { .. } | Signal::Lost { .. } => None,
         }
     }
 

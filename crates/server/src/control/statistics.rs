@@ -107,6 +107,13 @@ impl Statistics {
             .map_or(&[], |p| &p.encodings)
     }
 
+    /// Bytes that are kept of a producer, on all workers.
+    pub(super) fn cached(&self, producer: ProducerId) -> usize {
+        let producers = self.workers.iter().flatten().flat_map(|it| &it.producers);
+        let same = producers.filter(|it| it.producer == producer);
+        same.map(|it| it.cached).sum()
+    }
+
     /// All consumers.
     pub(super) fn consumers(&self) -> impl Iterator<Item = &ConsumerStatistics> {
         self.workers.iter().flatten().flat_map(|it| &it.consumers)

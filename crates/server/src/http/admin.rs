@@ -202,16 +202,8 @@ pub(super) async fn current_status(app: &App) -> Status {
 }
 
 fn room_name(text: &str) -> Result<String, Refusal> {
-    let name = text.trim();
-    let fits = (1..=64).contains(&name.chars().count())
-        && !name.chars().any(char::is_control)
-        && !name.contains('/');
-    if !fits {
-        return Err(Refusal::invalid(
-            "A room's name has 1 to 64 characters and no slash.",
-        ));
-    }
-    Ok(name.to_owned())
+    store::rooms::name(text)
+        .ok_or_else(|| Refusal::invalid("A room's name has 1 to 64 characters and no slash."))
 }
 
 #[cfg(test)]

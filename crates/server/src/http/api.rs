@@ -27,11 +27,13 @@
 //! | `DELETE /api/admin/keys/{key}` | | 204 |
 //! | `GET /api/admin/status` | | [`Status`] |
 //!
-//! Those of trunks are with their types: [`TrunkOverview`], [`Topology`].
+//! Those of trunks and cameras are with their types: [`TrunkOverview`], [`Topology`],
+//! [`CameraEntry`].
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+pub use super::camera_api::*;
 pub use super::topology_api::*;
 pub use super::trunk_api::*;
 

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::api::ApiError;
 use crate::auth::{AccountError, InviteError, KeyError, TooMany};
+use crate::cameras::CameraError;
 use crate::control::AdminError;
 use crate::store::StoreError;
 use crate::trunk::TrunkError;
@@ -176,6 +177,32 @@ impl From<TrunkError> for Refusal {
                 Self::new(StatusCode::CONFLICT, "conflict", sentence(&error))
             }
             TrunkError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CameraError> for Refusal {
+    fn from(error: CameraError) -> Self {
+        match error {
+            CameraError::Invalid(_) => Self::invalid(sentence(&error)),
+            CameraError::NotFound => Self::not_found(sentence(&error)),
+            CameraError::Ambiguous(_)
+            | CameraError::Configured
+            | CameraError::Exists
+            | CameraError::TooManyCameras
+            | CameraError::NothingToConfirm => {
+                Self::new(StatusCode::CONFLICT, "conflict", sentence(&error))
+            }
+            CameraError::Busy => Self {
+                retry_after_s: Some(10),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "rate_limited",
+                    sentence(&error),
+                )
+            },
+            CameraError::TooMany(many) => many.into(),
+            CameraError::Store(error) => error.into(),
         }
     }
 }

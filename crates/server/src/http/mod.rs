@@ -4,6 +4,8 @@ mod admin;
 pub mod api;
 mod assets;
 mod body;
+mod camera_api;
+mod cameras;
 mod client;
 mod connection;
 mod error;

@@ -13,6 +13,7 @@ const HEADER: &str = "\
 fn page_types_are_those_of_the_api() {
     check("types.ts", &types());
     check("trunkTypes.ts", &trunk_types());
+    check("cameraTypes.ts", &camera_types());
 }
 
 fn check(name: &str, expected: &str) {
@@ -91,6 +92,27 @@ fn trunk_types() -> String {
         TrunkTraffic,
         TrunkTrack,
         TrunkLayer,
+    )
+}
+
+fn camera_types() -> String {
+    declare!(
+        CameraEntry,
+        CameraSource,
+        CameraTransport,
+        CameraState,
+        CameraVideo,
+        CameraSound,
+        CameraSettings,
+        CameraStream,
+        TestCamera,
+        CameraTested,
+        CameraFindings,
+        CameraStill,
+        ConfirmCamera,
+        ImportCameras,
+        ImportedCameras,
+        SkippedCamera,
     )
 }
 

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use super::body::MAX_BODY_BYTES;
 use super::error::Refusal;
 use super::state::{App, Phase};
-use super::{admin, assets, client, guest, metrics, session, trunks, trust};
+use super::{admin, assets, cameras, client, guest, metrics, session, trunks, trust};
 use crate::net::Cidr;
 
 /// Everything below the configured prefix. `signalling` brings its own paths.
@@ -83,6 +83,15 @@ fn admin_api() -> Router<App> {
         .route("/keys/{key}", delete(admin::revoke_key))
         .route("/status", get(admin::status))
         .route("/topology", get(trunks::topology))
+        .route("/cameras", get(cameras::list).post(cameras::add))
+        .route("/cameras/test", post(cameras::test))
+        .route("/cameras/import", post(cameras::import))
+        .route(
+            "/cameras/{id}",
+            post(cameras::change).delete(cameras::remove),
+        )
+        .route("/cameras/{id}/retry", post(cameras::retry))
+        .route("/cameras/{id}/confirm", post(cameras::confirm))
         .route("/trunks", get(trunks::list).post(trunks::add))
         .route("/trunks/{key}", delete(trunks::remove))
         .route("/trunks/{key}/confirm", post(trunks::confirm))

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::assets::Page;
 use crate::auth::{Accounts, Invites, Keys};
+use crate::cameras::Cameras;
 use crate::config::Config;
 use crate::control;
 use crate::net::PageAddresses;
@@ -42,6 +43,8 @@ pub struct App {
     pub control: control::Handle,
     /// The links to other servers.
     pub trunks: Trunks,
+    /// The cameras.
+    pub cameras: Cameras,
     /// The page.
     pub page: Page,
     /// The own authority's certificate, if there is one.

@@ -3,6 +3,7 @@
 //! One thread owns the connection; others send it jobs through a bounded queue and wait for the
 //! answer without blocking their own thread. When the queue is full the callers wait.
 
+pub mod cameras;
 pub mod node;
 pub mod rooms;
 mod schema;

@@ -5,6 +5,15 @@ use rusqlite::params;
 use super::{Store, StoreError, to_sql};
 use crate::clock::unix_seconds;
 
+/// A room's name as it is meant: 1 to 64 characters, no control characters, no `/`.
+pub fn name(text: &str) -> Option<String> {
+    let name = text.trim();
+    let fits = (1..=64).contains(&name.chars().count())
+        && !name.chars().any(char::is_control)
+        && !name.contains('/');
+    fits.then(|| name.to_owned())
+}
+
 /// Every permanent room, by name.
 ///
 /// # Errors

@@ -102,6 +102,24 @@ const STEPS: &[&str] = &[
     "
     ALTER TABLE trunk_entries ADD COLUMN moderate INTEGER NOT NULL DEFAULT 1;
 ",
+    "
+    CREATE TABLE cameras (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        room TEXT NOT NULL,
+        address TEXT NOT NULL,
+        user TEXT,
+        password TEXT,
+        sub_address TEXT,
+        sub_user TEXT,
+        sub_password TEXT,
+        transport TEXT NOT NULL CHECK (transport IN ('tcp', 'udp')),
+        audio INTEGER NOT NULL,
+        always_on INTEGER NOT NULL,
+        pins TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+    ) STRICT;
+",
 ];
 
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

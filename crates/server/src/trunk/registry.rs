@@ -264,6 +264,11 @@ impl Trunks {
         &self.0.own.name
     }
 
+    /// Whom the system trusts.
+    pub fn trust(&self) -> Trust {
+        self.0.trust.clone()
+    }
+
     /// Whether this server carries media.
     pub fn media(&self) -> bool {
         self.0.own.media

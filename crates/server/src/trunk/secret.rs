@@ -188,6 +188,20 @@ impl Pin {
         Pin(bytes_of(digest(&SHA256, certificate).as_ref()))
     }
 
+    /// As it is shown: `AA:BB:…`; colons and spaces may be left out.
+    pub fn parse(text: &str) -> Option<Pin> {
+        let digits: Vec<u32> = text
+            .chars()
+            .filter(|char| *char != ':' && !char.is_whitespace())
+            .map(|char| char.to_digit(16))
+            .collect::<Option<_>>()?;
+        let bytes: Vec<u8> = digits
+            .chunks_exact(2)
+            .filter_map(|pair| u8::try_from(pair[0] * 16 + pair[1]).ok())
+            .collect();
+        (digits.len() == 2 * PIN).then(|| Pin::from_bytes(&bytes))?
+    }
+
     /// As the database keeps it.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Pin> {
         Some(Pin(bytes.try_into().ok()?))

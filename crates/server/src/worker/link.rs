@@ -1,8 +1,8 @@
 //! The owner's end of the queues to a worker thread.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use umbrella_engine::{Channel, Request};
@@ -23,7 +23,7 @@ const DATA_BACKLOG: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct Link {
     /// `None` once the worker is to end.
-    requests: Option<SyncSender<Request>>,
+    requests: Option<Arc<SyncSender<Request>>>,
     backlog: VecDeque<Request>,
     waker: Arc<mio::Waker>,
     load: Arc<Load>,
@@ -32,6 +32,49 @@ pub(crate) struct Link {
     /// Data messages that found no room.
     dropped: u64,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A way to a worker beside its [`Link`], for what comes often and may be lost: media of cameras.
+/// It does not keep the worker at work.
+#[derive(Debug, Clone)]
+pub(crate) struct Intake {
+    requests: Weak<SyncSender<Request>>,
+    waker: Arc<mio::Waker>,
+}
+
+impl Intake {
+    /// Hands a request over. Whether it was taken: the worker may have too much to do, or be gone.
+    pub(crate) fn send(&self, request: Request) -> bool {
+        let taken = match self.requests.upgrade() {
+            Some(requests) => requests.try_send(request).is_ok(),
+            None => false,
+        };
+        // By now the queue is let go again: if its owner has done so meanwhile, the worker sees it.
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "cannot wake a worker");
+        }
+        taken
+    }
+
+    /// One that leads nowhere, with room for so many requests: the worker's two ends of it.
+    #[cfg(test)]
+    pub(crate) fn fake(
+        room: usize,
+    ) -> (
+        Intake,
+        Arc<SyncSender<Request>>,
+        std::sync::mpsc::Receiver<Request>,
+    ) {
+        let (sender, requests) = std::sync::mpsc::sync_channel(room);
+        let sender = Arc::new(sender);
+        let poll = mio::Poll::new().unwrap();
+        let waker = mio::Waker::new(poll.registry(), mio::Token(0)).unwrap();
+        let intake = Intake {
+            requests: Arc::downgrade(&sender),
+            waker: Arc::new(waker),
+        };
+        (intake, sender, requests)
+    }
 }
 
 impl Link {
@@ -43,7 +86,7 @@ impl Link {
         thread: JoinHandle<()>,
     ) -> Link {
         Link {
-            requests: Some(requests),
+            requests: Some(Arc::new(requests)),
             backlog: VecDeque::new(),
             waker,
             load,
@@ -93,6 +136,15 @@ impl Link {
         }
         if handed_over && let Err(error) = self.waker.wake() {
             tracing::error!(%error, "cannot wake a worker");
+        }
+    }
+
+    /// A way beside this one. What was pushed here and is not flushed yet comes later.
+    pub(crate) fn intake(&self) -> Intake {
+        let requests = self.requests.as_ref();
+        Intake {
+            requests: requests.map(Arc::downgrade).unwrap_or_default(),
+            waker: Arc::clone(&self.waker),
         }
     }
 

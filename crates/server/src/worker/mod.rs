@@ -22,7 +22,7 @@ use umbrella_engine::{Identity, Limits, Protocol, Report, WorkerConfig};
 use crate::config::MediaConfig;
 use crate::net::media_addresses;
 
-pub(crate) use self::link::Link;
+pub(crate) use self::link::{Intake, Link};
 pub(crate) use self::load::{Counts, Reading};
 use self::relays::Relays;
 use self::thread::Seat;

@@ -9,7 +9,7 @@ use crate::harness::{Call, PATIENCE, Server};
 const PASSWORD: &str = "correct horse battery";
 
 /// A signed-in browser.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     server: &'a Server,
     cookie: String,
     csrf: String,
@@ -17,7 +17,7 @@ struct Browser<'a> {
 
 impl<'a> Browser<'a> {
     /// Follows the one-time link.
-    fn set_up(server: &'a Server) -> Self {
+    pub(crate) fn set_up(server: &'a Server) -> Self {
         let body = json!({ "code": server.setup_code(), "password": PASSWORD });
         let reply = server.call("POST", "/api/setup").json(&body).send();
         let session = reply.json(200);
@@ -32,14 +32,14 @@ impl<'a> Browser<'a> {
         }
     }
 
-    fn call(&self, method: &str, path: &str) -> Call<'a> {
+    pub(crate) fn call(&self, method: &str, path: &str) -> Call<'a> {
         self.server
             .call(method, path)
             .header("cookie", &self.cookie)
             .header("x-umbrella-csrf", &self.csrf)
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         self.call("GET", path).send().json(200)
     }
 }

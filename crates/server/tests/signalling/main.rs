@@ -9,9 +9,13 @@
 
 mod client;
 mod resuming;
+#[allow(dead_code, reason = "a part of what cameras can do is enough here")]
+#[path = "../../src/camera/tests/rig.rs"]
+mod rig;
 mod server;
 
 mod bad_input;
+mod cameras;
 mod joining;
 mod moderators;
 mod service;

@@ -191,6 +191,27 @@ async fn test_of_a_camera_tells_nothing() {
 }
 
 #[tokio::test]
+async fn test_of_a_camera_takes_for_ever() {
+    let quirk = Quirk::NoKeyFrames;
+    let rig = Rig::start(Script {
+        quirk,
+        ..Script::default()
+    })
+    .await;
+    let mut options = options(&rig.url(""));
+    options.limits.start = Duration::from_millis(900);
+    options.limits.key_frame = Duration::from_secs(30);
+    let found = probe_until(options.clone(), Duration::from_secs(1)).await;
+    assert_eq!(found, Err(Reason::NoKeyFrame(1)));
+    // One that has everything is looked at for no longer, either.
+    let rig = Rig::start(Script::default()).await;
+    options.address = Address::parse(&rig.url("")).unwrap();
+    let begin = std::time::Instant::now();
+    let found = probe_until(options, Duration::from_secs(1)).await.unwrap();
+    assert!(!found.key_frame.is_empty() && begin.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
 async fn nobody_can_look_at_a_camera_by_tls() {
     use rustls::pki_types::PrivateKeyDer;
     let key = rcgen::KeyPair::generate().unwrap();

@@ -73,6 +73,7 @@ impl Control {
         } else {
             link.carried.insert(track.clone());
         }
+        self.cameras.listeners_changed = true;
         self.settle_branches(id, track);
     }
 

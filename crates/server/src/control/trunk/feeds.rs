@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use umbrella_engine::{FeedSource, FeedStream, ProducerId, Request};
-use umbrella_media::{Codec, Kind, Spatial};
+use umbrella_media::{Codec, GopLimits, Kind, Spatial};
 use umbrella_room::mesh::LayerDemand;
-use umbrella_room::model::{NodeId, RoomName, TrackId, TrackView};
+use umbrella_room::model::{NodeId, ParticipantKind, RoomName, TrackId, TrackView};
 
 use super::super::Control;
 use super::WORKER;
@@ -75,6 +75,10 @@ impl Control {
         }
         let view = self.trunks.mesh.track(track)?;
         let (kind, stereo) = (view.kind, view.stereo);
+        let publisher = self.trunks.mesh.publisher(track);
+        let brought_in = publisher.is_some_and(|it| it.kind == ParticipantKind::Ingress);
+        // Nobody can ask a camera for a key frame.
+        let cache = (brought_in && kind == Kind::Video).then(GopLimits::default);
         let producer = ProducerId(self.names.next());
         let feed = Feed {
             producer,
@@ -87,7 +91,7 @@ impl Control {
                 producer,
                 kind,
                 stereo,
-                cache: None,
+                cache,
             },
         );
         Some(producer)

@@ -87,6 +87,11 @@ impl Trunks {
         }
     }
 
+    /// Whether a track goes to another server.
+    pub(super) fn is_carried(&self, track: &TrackId) -> bool {
+        self.links.values().any(|link| link.carried.contains(track))
+    }
+
     /// When something has to be done although nothing has happened.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let retry = self.retries.first().map(|(at, _)| *at);
@@ -161,6 +166,7 @@ impl Control {
         if let Some(link) = self.trunks.links.remove(&id) {
             tracing::info!(link = id.0, node = %link.neighbour.node, "trunk is down");
         }
+        self.cameras.listeners_changed = true;
         self.trunks.mesh.link_down(now, id);
     }
 
