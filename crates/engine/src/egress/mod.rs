@@ -236,6 +236,15 @@ impl Egress {
         }
     }
 
+    /// Forgets how far closed SSRCs have come. They must not be opened again: packets that are sealed
+    /// under one key need numbers of their own (RFC 3711 section 9.1).
+    pub fn forget(&mut self, ssrc: u32, rtx: Option<u32>) {
+        self.streams.forget(ssrc);
+        if let Some(rtx) = rtx {
+            self.streams.forget(rtx);
+        }
+    }
+
     /// Puts a packet into the queue; [`Egress::flush`] sends it. Sequence numbers may come out
     /// of order, but each only once.
     pub fn write(

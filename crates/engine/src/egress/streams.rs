@@ -102,6 +102,16 @@ impl Streams {
         Some(sent)
     }
 
+    /// An SSRC is not opened any more.
+    pub(super) fn forget(&mut self, ssrc: u32) {
+        self.parked.remove(&ssrc);
+    }
+
+    #[cfg(test)]
+    pub(super) fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Stream> {
         self.slots.iter().filter_map(|slot| slot.stream.as_deref())
     }

@@ -86,6 +86,8 @@ pub(crate) enum Change {
     Ready { consumer: Key<Consumer>, mid: Mid },
     /// A consumer has lost its section and waits again.
     Lost { consumer: Key<Consumer> },
+    /// A section is free and has other SSRCs now. These are never used again.
+    Renewed { ssrc: u32, rtx: Option<u32> },
     /// A consumer will get no section.
     Failed {
         consumer: Key<Consumer>,
@@ -182,7 +184,7 @@ impl Negotiation {
         self.sync(&offer, Options::new(options, &offer));
         let waited = !self.waiting.is_empty();
         let placed = self.place_waiting();
-        let freed = self.free_retired();
+        let freed = self.free_retired(rtc);
         if let Role::Answerer(answerer) = &mut self.role {
             // Peers also offer for reasons of their own; nothing was to be had from that.
             let progress = !waited || freed || placed > 0 || !answerer.offered;
@@ -298,7 +300,7 @@ impl Negotiation {
     }
 
     /// The answer says that they are inactive, so the next offer may give them to somebody else.
-    fn free_retired(&mut self) -> bool {
+    fn free_retired(&mut self, rtc: &mut Rtc) -> bool {
         let mut freed = false;
         for section in self
             .sections
@@ -306,6 +308,7 @@ impl Negotiation {
             .filter(|section| section.is_retired())
         {
             section.usage = Usage::Outbound(Slot::Free);
+            self.changes.extend(renew(rtc, section.mid));
             freed = true;
         }
         freed
@@ -448,6 +451,31 @@ impl Answerer {
         self.patience = Some(patience);
         self.ask_at = Some(now + patience);
     }
+}
+
+/// Gives a section that has become free other SSRCs. libwebrtc draws nothing of a receiver that
+/// gets the SSRC again which it had before it was inactive: there is a new decoder by then, but its
+/// output is connected only where the SSRC is another one (`VideoRtpReceiver`, seen in Chromium).
+pub(super) fn renew(rtc: &mut Rtc, mid: Mid) -> Option<Change> {
+    let mut api = rtc.direct_api();
+    let stream = api.stream_tx_by_mid(mid, None)?;
+    let (ssrc, rtx) = (stream.ssrc(), stream.rtx());
+    let new = api.new_ssrc();
+    // Only one that is declared is not given out again.
+    let new_rtx = rtx.map(|_| {
+        loop {
+            let other = api.new_ssrc();
+            if other != new {
+                break other;
+            }
+        }
+    });
+    api.remove_stream_tx(ssrc);
+    api.declare_stream_tx(new, new_rtx, mid, None);
+    Some(Change::Renewed {
+        ssrc: *ssrc,
+        rtx: rtx.map(|rtx| *rtx),
+    })
 }
 
 /// Runs str0m's handling of a peer's description. It asserts on a few inconsistencies instead of

@@ -10,7 +10,7 @@ use umbrella_media::Kind;
 
 use crate::api::{Channel, ConsumerError, Limits};
 
-use super::negotiation::{Change, Negotiation, Role, Waiting, guarded};
+use super::negotiation::{Change, Negotiation, Role, Waiting, guarded, renew};
 use super::sdp::parse::{Description, PeerSection, SdpError};
 use super::section::{Section, Slot, Usage};
 
@@ -187,7 +187,7 @@ impl Negotiation {
         match result {
             Ok(answer) => {
                 self.remember(&answer);
-                self.answered(&answer);
+                self.answered(rtc, &answer);
                 if let Role::Offerer(offerer) = &mut self.role {
                     offerer.refusals = 0;
                 }
@@ -231,7 +231,7 @@ impl Negotiation {
         }
     }
 
-    fn answered(&mut self, answer: &Description) {
+    fn answered(&mut self, rtc: &mut Rtc, answer: &Description) {
         for index in 0..self.sections.len() {
             let section = &mut self.sections[index];
             let peer = answer
@@ -261,7 +261,10 @@ impl Negotiation {
                     });
                     Usage::Outbound(Slot::Retired)
                 }
-                Usage::Outbound(Slot::Retiring) => Usage::Outbound(Slot::Free),
+                Usage::Outbound(Slot::Retiring) => {
+                    self.changes.extend(renew(rtc, section.mid));
+                    Usage::Outbound(Slot::Free)
+                }
                 other @ (Usage::Outbound(Slot::Free | Slot::Carrying(_) | Slot::Retired)
                 | Usage::Inbound(_)
                 | Usage::Idle) => other,

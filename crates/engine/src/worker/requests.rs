@@ -473,6 +473,11 @@ impl Worker {
                     self.bind_when_connected(now, key, consumer, Berth::Section(mid));
                 }
                 Change::Lost { consumer } => self.unbind_consumer(consumer),
+                Change::Renewed { ssrc, rtx } => {
+                    if let Some(transport) = self.transports.get_mut(key) {
+                        transport.egress.forget(ssrc, rtx);
+                    }
+                }
                 Change::Failed { consumer, error } => self.fail_consumer(consumer, error),
             }
         }

@@ -1,5 +1,7 @@
 //! Negotiation: who gets which section, and what is asked of the peer for it.
 
+use std::collections::HashSet;
+
 use umbrella_engine::{ConsumerError, Limits, Negotiation, Protocol, Report, Request};
 use umbrella_media::{Codec, Delivery};
 
@@ -120,6 +122,39 @@ fn coming_and_going_grows_the_description_for_ever() {
             net.peers[peer].last_description.matches("m=").count(),
             sections
         );
+    }
+}
+
+#[test]
+fn picture_that_follows_another_one_in_its_section_is_decoded_and_never_drawn() {
+    let mut net = Network::new(28);
+    let speaker = net.join(&[Publish::Video], 0, 0);
+    let one = net.join(&[], 0, 1);
+    let two = net.subscribe_peer();
+    connect(&mut net);
+    let camera = track(&mut net, speaker, 0);
+    let mut seen = HashSet::new();
+    for round in 0..3 {
+        let consumers = [one, two].map(|peer| net.consume(peer, &camera, Delivery::FULL));
+        let all = |net: &Network| consumers.iter().all(|consumer| started(net, *consumer));
+        assert!(net.until(8 * SECOND, all), "round {round}");
+        for peer in [one, two] {
+            let description = &net.peers[peer].last_description;
+            let ssrcs = description
+                .lines()
+                .filter_map(|line| line.strip_prefix("a=ssrc:"));
+            let ssrcs: HashSet<_> = ssrcs.filter_map(|line| line.split(' ').next()).collect();
+            assert_eq!(ssrcs.len(), 2, "{description}");
+            for ssrc in ssrcs {
+                assert!(seen.insert((peer, ssrc.to_owned())), "{ssrc} again");
+            }
+            let sections = description.matches("m=video").count();
+            assert_eq!(sections, 1, "it was to be the same section");
+        }
+        for consumer in consumers {
+            net.request(Request::CloseConsumer { consumer });
+        }
+        net.run(SECOND);
     }
 }
 

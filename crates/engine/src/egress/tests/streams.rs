@@ -78,6 +78,18 @@ fn one_ssrc_serves_one_stream() {
 }
 
 #[test]
+fn coming_and_going_keeps_numbers_for_ever() {
+    let mut rig = Rig::new();
+    for _ in 0..3 {
+        let video = rig.open_video();
+        rig.egress.close_stream(video.stream);
+        assert_eq!(rig.egress.streams.parked(), 2);
+        rig.egress.forget(VIDEO, Some(VIDEO_RTX));
+        assert_eq!(rig.egress.streams.parked(), 0);
+    }
+}
+
+#[test]
 fn a_reopened_ssrc_goes_on_in_time() {
     let mut rig = Rig::new();
     let audio = rig.open_audio();
