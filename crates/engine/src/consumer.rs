@@ -19,8 +19,9 @@ use crate::transport::replays::Extent;
 /// Sent packets that can be sent again: as many as the history has, or fewer.
 const SENT_VIDEO: usize = 1024;
 const SENT_AUDIO: usize = 64;
-/// The same pictures are not sent anew before this time, the next time twice of it, and so on: a
-/// decoder that cannot make anything of them asks for ever.
+/// The same pictures are sent anew twice at once: a browser drops what comes before it has read our
+/// answer, and knows nothing of it afterwards. Then not before this time, the next time twice of it,
+/// and so on: a decoder that cannot make anything of them asks for ever.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// One track on its way to one subscriber.
@@ -40,7 +41,7 @@ pub(crate) struct Consumer {
     state: State,
     /// What it gets waited in a cache, and it has not come up to what is live.
     replay: Option<Replay>,
-    /// The last of these that has ended.
+    /// The group of pictures that was sent anew last, or is.
     replayed: Option<Replayed>,
 }
 
@@ -58,14 +59,17 @@ struct Replay {
     began: Instant,
 }
 
-/// A group of pictures that was sent anew.
+/// A group of pictures that was sent anew, or is.
 #[derive(Debug, Clone, Copy)]
 struct Replayed {
     encoding: Spatial,
     group: u64,
-    ended: Instant,
-    /// How often it came up to what is live; 0 if it was too much.
+    /// How often it was begun.
     times: u32,
+    /// When its key frame was sent last.
+    shown: Option<Instant>,
+    /// It was too much for the path.
+    abandoned: bool,
 }
 
 /// How much of what is wanted the subscriber's path carries.
@@ -379,6 +383,9 @@ impl Consumer {
         edge: Edge<'_>,
     ) -> Decision {
         if let Some(replay) = &mut self.replay {
+            if let (0, Some(replayed)) = (replay.sent, &mut self.replayed) {
+                replayed.shown = Some(edge.now);
+            }
             replay.next = packet.seq + 1;
             replay.sent += GopCache::cost(packet);
         }
@@ -448,13 +455,25 @@ impl Consumer {
     }
 
     /// Whether it may be sent a group of pictures. What was too much for its path once is not tried
-    /// again, and what has come to it is repeated now and then only: if it is lost nevertheless.
-    pub(crate) fn may_replay(&self, now: Instant, encoding: Spatial, group: u64) -> bool {
+    /// again, and what was sent is repeated now and then only: if it is lost nevertheless. What is
+    /// said within `round_trip` of its key frame is said without knowing that.
+    pub(crate) fn may_replay(
+        &self,
+        now: Instant,
+        encoding: Spatial,
+        group: u64,
+        round_trip: Duration,
+    ) -> bool {
         let same = |it: &Replayed| (it.encoding, it.group) == (encoding, group);
         self.replayed.filter(same).is_none_or(|replayed| {
-            let passed = now.saturating_duration_since(replayed.ended);
-            let rest = AGAIN.saturating_mul(1 << replayed.times.saturating_sub(1).min(16));
-            replayed.times > 0 && passed >= rest
+            let rest = match replayed.times {
+                0 | 1 => round_trip,
+                times => AGAIN
+                    .saturating_mul(1 << (times - 2).min(16))
+                    .max(round_trip),
+            };
+            let passed = |at: Instant| now.saturating_duration_since(at) > rest;
+            !replayed.abandoned && replayed.shown.is_some_and(passed)
         })
     }
 
@@ -475,6 +494,15 @@ impl Consumer {
         extent: Extent,
     ) {
         self.selector.restart_encoding(encoding);
+        let same = |it: &Replayed| (it.encoding, it.group) == (encoding, group);
+        let before = self.replayed.filter(same).map_or(0, |it| it.times);
+        self.replayed = Some(Replayed {
+            encoding,
+            group,
+            times: before + 1,
+            shown: None,
+            abandoned: false,
+        });
         self.replay = Some(Replay {
             encoding,
             extent,
@@ -507,45 +535,32 @@ impl Consumer {
         cache: Option<&GopCache>,
     ) -> Option<(Spatial, u64, Extent)> {
         let replay = self.replay?;
-        let first = cache?.first(replay.encoding)?;
+        let cache = cache?;
+        let first = cache.first(replay.encoding)?;
         if first.seq > replay.group && replay.next <= first.seq {
             self.begin_replay(replay.began, replay.encoding, first.seq, replay.extent);
         }
         let replay = self.replay?;
-        Some((replay.encoding, replay.next, replay.extent))
+        match (cache.is_cut(replay.encoding), replay.sent) {
+            (false, _) => Some((replay.encoding, replay.next, replay.extent)),
+            (true, 0) => Some((replay.encoding, replay.next, Extent::KeyFrame)),
+            // What would come next is gone.
+            (true, _) => None,
+        }
     }
 
-    /// It has come up to what is live.
-    pub(crate) fn end_replay(&mut self, now: Instant) {
-        self.leave_replay(now, true);
-    }
-
-    /// It is as if it had never begun.
-    pub(crate) fn cancel_replay(&mut self) {
+    /// It has come up to what is live, or does not want it any more.
+    pub(crate) fn end_replay(&mut self) {
         self.replay = None;
     }
 
     /// It gets nothing more of it, and waits for the next key frame.
-    pub(crate) fn abandon_replay(&mut self, now: Instant) {
-        if self.replay.is_some() {
+    pub(crate) fn abandon_replay(&mut self) {
+        if self.replay.take().is_some() {
             self.selector.stop();
-        }
-        self.leave_replay(now, false);
-    }
-
-    fn leave_replay(&mut self, now: Instant, whole: bool) {
-        if let Some(replay) = self.replay.take() {
-            let Replay {
-                encoding, group, ..
-            } = replay;
-            let same = |it: &Replayed| (it.encoding, it.group) == (encoding, group);
-            let before = self.replayed.filter(same).map_or(0, |it| it.times);
-            self.replayed = Some(Replayed {
-                encoding,
-                group,
-                ended: now,
-                times: if whole { before + 1 } else { 0 },
-            });
+            if let Some(replayed) = &mut self.replayed {
+                replayed.abandoned = true;
+            }
         }
     }
 }

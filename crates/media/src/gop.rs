@@ -16,18 +16,19 @@ pub struct GopLimits {
 }
 
 impl Default for GopLimits {
-    /// Ten seconds at 6 Mbit/s fit, and the longest usual distance of key frames.
+    /// Ten seconds at 6 Mbit/s fit, and the longest usual distance of key frames. More pictures than
+    /// come in half a minute are too many to be decoded while somebody waits.
     fn default() -> Self {
         GopLimits {
             bytes: 8 * 1024 * 1024,
-            age: Duration::from_secs(15),
+            age: Duration::from_secs(30),
         }
     }
 }
 
 /// The packets of each encoding of one track since its last key frame: a whole group of pictures
-/// as far as it has come, or nothing. Where a group exceeds the limits all of it is dropped, and
-/// the encoding has none before its next key frame.
+/// as far as it has come, or its key frame alone, or nothing. Where a group exceeds the limits it is
+/// cut down to its key frame, and nothing is added before the next one.
 ///
 /// The packets are shared with the history, so what is counted here may be counted there too.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ struct Group {
     bytes: usize,
     /// The highest number that has come, kept or not.
     highest: Option<u64>,
+    /// Nothing is kept but the key frame.
+    cut: bool,
 }
 
 /// What a packet takes besides its payload: itself, the counts of both references, its place.
@@ -71,14 +74,36 @@ impl GopCache {
         let group = &mut self.groups[packet.encoding.index()];
         group.insert(packet);
         if group.age() > self.limits.age {
-            group.clear();
+            group.cut();
         }
         while self.bytes() > self.limits.bytes {
             // The smaller pictures are worth more than their size.
             if let Some(largest) = self.groups.iter_mut().max_by_key(|group| group.bytes) {
-                largest.clear();
+                let before = largest.bytes;
+                largest.cut();
+                if largest.bytes == before {
+                    largest.clear();
+                }
             }
         }
+    }
+
+    /// Takes what another cache of the same track has of those encodings that are wanted.
+    pub fn adopt(&mut self, other: &GopCache, wanted: impl Fn(Spatial) -> bool) {
+        for packet in other.packets().filter(|packet| wanted(packet.encoding)) {
+            self.insert(packet);
+        }
+        for (group, other) in self.groups.iter_mut().zip(&other.groups) {
+            let same = |a: &Group, b: &Group| a.first() == b.first() && b.cut;
+            if same(group, other) {
+                group.cut();
+            }
+        }
+    }
+
+    /// Whether nothing but the key frame of an encoding is kept, as the rest was too much.
+    pub fn is_cut(&self, encoding: Spatial) -> bool {
+        self.groups[encoding.index()].cut
     }
 
     /// The beginning of the last key frame of an encoding.
@@ -164,7 +189,9 @@ impl Group {
             Some(first) if packet.seq < first.seq => return,
             Some(_) if packet.descriptor.key_frame && self.has_picture() => {
                 self.forget_before(packet.seq);
+                self.cut = false;
             }
+            Some(_) if self.cut => return,
             Some(_) => {}
         }
         let place = match late {
@@ -198,9 +225,26 @@ impl Group {
         }
     }
 
-    /// Its memory goes, too: the next group may be far smaller.
+    /// The number of its first packet.
+    fn first(&self) -> Option<u64> {
+        self.packets.front().map(|first| first.seq)
+    }
+
+    /// Leaves the key frame alone. The memory of the rest goes, too: the next group may be far smaller.
+    fn cut(&mut self) {
+        let timestamp = self.packets.front().map(|first| first.timestamp);
+        self.packets
+            .retain(|packet| Some(packet.timestamp) == timestamp);
+        self.packets.shrink_to_fit();
+        self.bytes = self.packets.iter().map(|it| GopCache::cost(it)).sum();
+        self.cut = true;
+        if !self.has_picture() {
+            self.clear();
+        }
+    }
+
     fn clear(&mut self) {
         self.packets = VecDeque::new();
-        self.bytes = 0;
+        (self.bytes, self.cut) = (0, false);
     }
 }

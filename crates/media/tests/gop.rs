@@ -92,12 +92,53 @@ fn check(cache: &GopCache) {
     }
 }
 
+#[test]
+fn long_group_leaves_nothing_or_keeps_out_the_next() {
+    let start = Instant::now();
+    let limits = GopLimits {
+        age: Duration::from_secs(1),
+        ..GopLimits::default()
+    };
+    let (mut cache, mut other) = (GopCache::new(limits), GopCache::new(limits));
+    let mut seq = 0;
+    // 26 pictures take more than a second.
+    for frame in 0..60u32 {
+        let key = frame % 50 == 0;
+        for first in [true, false] {
+            seq += 1;
+            let name = (Spatial::LOW, seq);
+            cache.insert(&packet(start, name, (frame, first), (key, 2000)));
+        }
+        let (kept, is_cut) = (numbers(cache.packets()), cache.is_cut(Spatial::LOW));
+        match frame {
+            0..=25 => assert_eq!((kept.len() as u64, is_cut), (seq, false)),
+            26..=49 => assert_eq!((kept, is_cut), (vec![1, 2], true)),
+            _ => assert_eq!((kept[0], is_cut), (101, false)),
+        }
+        // Who has it of another one has a picture from there on, and no rest without a beginning.
+        if frame == 40 {
+            other.adopt(&cache, |_| true);
+        } else if frame > 40 {
+            let last = seq;
+            for (seq, first) in [(last - 1, true), (last, false)] {
+                other.insert(&packet(
+                    start,
+                    (Spatial::LOW, seq),
+                    (frame, first),
+                    (key, 2000),
+                ));
+            }
+            assert_eq!(numbers(other.packets()), numbers(cache.packets()));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
 
-    /// Of each encoding there is all since the last key frame, or nothing.
+    /// Of each encoding there is all since the last key frame, or that alone, or nothing.
     #[test]
-    fn whole_groups_are_kept_or_nothing(pictures in pictures(), bytes in 0usize..120_000, age in 0u64..6000) {
+    fn whole_groups_are_kept_or_their_key_frames_or_nothing(pictures in pictures(), bytes in 0usize..120_000, age in 0u64..6000) {
         let start = Instant::now();
         let limits = GopLimits { bytes, age: Duration::from_millis(age) };
         let mut cache = GopCache::new(limits);
@@ -112,8 +153,9 @@ proptest! {
             let (kept, group) = (numbers(cache.from(encoding, 0)), numbers(group.iter().copied()));
             // The very first picture of a group may be so small that the next is taken for its
             // main part.
-            let whole = kept.ends_with(&group);
-            prop_assert!(kept.is_empty() || whole, "{} kept of {}", kept.len(), group.len());
+            let whole = kept.ends_with(&group) && !cache.is_cut(encoding);
+            let cut = cache.is_cut(encoding) && kept == numbers(cache.key_frame(encoding));
+            prop_assert!(kept.is_empty() || whole || cut, "{} kept of {}", kept.len(), group.len());
         }
     }
 

@@ -53,7 +53,7 @@ enum Message {
     /// To mirrors: packets that arrived together.
     Packets(Arc<[Arc<Packet>]>),
     /// To a mirror: what has come since the last key frames, for its cache.
-    Cached(Arc<[Arc<Packet>]>),
+    Cached(Box<GopCache>),
     /// To mirrors: the producer has ended.
     Closed,
 }
@@ -154,12 +154,12 @@ impl Worker {
             }
             (Message::KeyFrameWanted(encoding), Some(key)) => {
                 self.forward_burst(now, key);
-                self.send_cached(key, from, |packet| packet.encoding == encoding);
+                self.send_cached(key, from, |it| it == encoding);
                 self.want_key_frame(now, key, encoding);
             }
             (Message::Restarted(encoding), Some(key)) => self.on_restarted(now, key, encoding),
             (Message::Packets(packets), Some(key)) => self.on_mirrored(now, key, &packets),
-            (Message::Cached(packets), Some(key)) => self.on_cached(now, key, &packets),
+            (Message::Cached(cache), Some(key)) => self.on_cached(now, key, &cache),
             (Message::Closed, Some(key)) => self.close_producer(key),
             // It has ended here meanwhile, or is not known yet: then the mirror asks again.
             (
@@ -308,14 +308,16 @@ impl Worker {
     }
 
     /// Sends a mirror what it has not, or has lost: a queue between workers may be full.
-    fn send_cached(&mut self, key: Key<Producer>, to: usize, wanted: impl Fn(&Packet) -> bool) {
+    fn send_cached(&mut self, key: Key<Producer>, to: usize, wanted: impl Fn(Spatial) -> bool) {
         let Some(producer) = self.producers.get(key) else {
             return;
         };
-        let cached = producer.cache.iter().flat_map(GopCache::packets);
-        let cached: Vec<Arc<Packet>> = cached.filter(|it| wanted(it)).cloned().collect();
-        if !cached.is_empty() {
-            self.tell(to, producer.id, Message::Cached(cached.into()));
+        if let Some(cache) = &producer.cache {
+            let mut cached = GopCache::new(cache.limits());
+            cached.adopt(cache, wanted);
+            if cached.bytes() > 0 {
+                self.tell(to, producer.id, Message::Cached(Box::new(cached)));
+            }
         }
     }
 
@@ -421,14 +423,14 @@ impl Worker {
 
     /// What a mirror would have, had it been there before and lost nothing. Nobody is sent it but as
     /// [`super::replay`] does.
-    fn on_cached(&mut self, now: Instant, key: Key<Producer>, packets: &[Arc<Packet>]) {
+    fn on_cached(&mut self, now: Instant, key: Key<Producer>, cached: &GopCache) {
         let Some(producer) = self.producers.get_mut(key) else {
             return;
         };
         if let Some(cache) = &mut producer.cache
             && matches!(producer.origin, Origin::Mirror(_))
         {
-            packets.iter().for_each(|packet| cache.insert(packet));
+            cache.adopt(cached, |_| true);
         }
         for consumer in producer.routes.clone() {
             self.want_for(now, consumer);

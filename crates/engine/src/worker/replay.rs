@@ -27,6 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// that begins with the next key frame.
 const LONGEST: Duration = Duration::from_secs(5);
 
+/// A picture that stands until the next key frame may be so old.
+const STILL: Duration = Duration::from_secs(60);
+/// Of a path that nothing is known of yet.
+const ROUND_TRIP: Duration = Duration::from_millis(50);
+
 /// How far a replay has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -66,14 +71,18 @@ impl Worker {
         let Some(first) = cache.and_then(|cache| cache.first(encoding)) else {
             return false;
         };
-        if consumer.is_replaying(encoding) {
-            return true;
-        }
         // Who has lost the picture would lose it again where the cache has a hole.
         let lost = consumer.encoding() == Some(encoding);
-        let useless = lost && !cache.is_some_and(|cache| cache.is_whole(encoding));
-        if useless || !consumer.may_replay(now, encoding, first.seq) {
-            return false;
+        let sound = |it: &GopCache| it.is_whole(encoding) && !it.is_cut(encoding);
+        let useless = lost && !cache.is_some_and(sound) || is_old(cache, now, encoding);
+        let round_trip = self
+            .transports
+            .get(to)
+            .and_then(|it| it.egress.round_trip());
+        let round_trip = round_trip.unwrap_or(ROUND_TRIP);
+        if useless || !consumer.may_replay(now, encoding, first.seq, round_trip) {
+            // What is under way need not be asked for.
+            return consumer.is_replaying(encoding);
         }
         let (seq, codec) = (first.seq, first.codec);
         let waits = cache.map_or(0, |cache| bits(cache.bytes_of(encoding)));
@@ -110,6 +119,10 @@ impl Worker {
     ) -> Option<Extent> {
         let (transport, cache) = (self.transports.get(to)?, producer.cache.as_ref()?);
         let (allotment, bandwidth) = (&transport.allotment, transport.egress.bandwidth());
+        let black = consumer.encoding().is_none();
+        if cache.is_cut(encoding) {
+            return black.then_some(Extent::KeyFrame);
+        }
         if !allotment.holds_back() || allotment.has_plenty(bandwidth) {
             return Some(Extent::Everything);
         }
@@ -119,7 +132,6 @@ impl Worker {
             return Some(Extent::Everything);
         }
         let picture = cache.key_frame(encoding).map(|it| GopCache::cost(it)).sum();
-        let black = consumer.encoding().is_none();
         (black && bits(picture) <= bandwidth.estimate()).then_some(Extent::KeyFrame)
     }
 
@@ -219,7 +231,7 @@ impl Worker {
                 before += left;
                 return true;
             }
-            consumer.abandon_replay(now);
+            consumer.abandon_replay();
             false
         });
     }
@@ -241,7 +253,7 @@ impl Worker {
         };
         let Some((encoding, next, extent)) = consumer.next_of_replay(producer.cache.as_ref())
         else {
-            consumer.abandon_replay(now);
+            consumer.abandon_replay();
             return Step::Over;
         };
         let mut bytes = 0;
@@ -264,25 +276,32 @@ impl Worker {
                 }
                 Decision::Skip { .. } => {}
                 Decision::FormatUnknown => {
-                    consumer.abandon_replay(now);
+                    consumer.abandon_replay();
                     return Step::Over;
                 }
             }
         }
         if bytes == 0 {
-            consumer.end_replay(now);
+            consumer.end_replay();
             return Step::Over;
         }
         if consumer.encoding() != Some(encoding) {
-            consumer.cancel_replay(); // it does not want it any more
+            consumer.end_replay(); // it does not want it any more
             return Step::Over;
         }
         if extent == Extent::KeyFrame {
-            consumer.abandon_replay(now);
+            consumer.abandon_replay();
             return Step::Over;
         }
         Step::Sent(bytes)
     }
+}
+
+/// Whether all that is kept is a picture of so long ago that nobody would take it for what happens.
+fn is_old(cache: Option<&GopCache>, now: Instant, encoding: Spatial) -> bool {
+    let cut = cache.filter(|cache| cache.is_cut(encoding));
+    let first = cut.and_then(|cache| cache.first(encoding));
+    first.is_some_and(|it| now.saturating_duration_since(it.received) > STILL)
 }
 
 /// The packets of the picture to which a number belongs, from that on.

@@ -88,12 +88,12 @@ fn a_camera_with_huge_pictures_takes_all_memory_or_shows_half_of_them() {
         assert!(cached <= limits.bytes, "{cached} bytes");
     }
     street.run(2 * SECOND);
-    assert_eq!(statistics(&mut street).producers[0].cached, 0);
-    let asked = street.net.now;
     street.watch(viewer);
     street.run(Duration::from_millis(500));
-    assert!(street.net.peers[viewer].got.is_empty(), "half a group");
-    let shown = |net: &Network| !net.peers[viewer].got.is_empty();
+    let got = &street.net.peers[viewer].got;
+    assert_eq!((got.len(), key_packets(got)), (100, 100), "half a group");
+    let asked = street.net.now;
+    let shown = |net: &Network| !since(&net.peers[viewer], asked).is_empty();
     assert!(street.until(4 * SECOND, shown), "the next key frame");
     street.run(SECOND);
     let got = since(&street.net.peers[viewer], asked);
@@ -251,6 +251,43 @@ fn a_picture_that_is_lost_for_good_stands_until_the_next_key_frame() {
     let got = since(&street.net.peers[viewer], at);
     let repeated = key_packets(&got) / 100;
     assert!(repeated <= 3, "{repeated} times");
+}
+
+#[test]
+fn camera_with_a_key_frame_a_minute_is_black_for_half_of_them() {
+    let mut street = Street::with(323, GopLimits::default(), |film| film.group = 1500);
+    let viewers = street.viewers(2);
+    street.run(20 * SECOND);
+    let before = street.first_picture(viewers[0]);
+    street.catch_up(viewers[0]);
+    assert_seamless(&street.net.peers[viewers[0]].got);
+    street.run(20 * SECOND);
+    let after = street.first_picture(viewers[1]);
+    assert!(before < PROMPT && after < PROMPT, "{before:?}, {after:?}");
+    // The rest is too much by then: a picture stands, and nothing comes that does not follow it.
+    street.run(22 * SECOND);
+    let seen = frames(&street.net.peers[viewers[1]].got);
+    assert_eq!((seen[0], seen[1]), (0, 1500), "{seen:?}");
+    assert!(seen.len() > 20);
+}
+
+#[test]
+fn browser_that_was_not_ready_for_the_first_picture_waits_for_seconds() {
+    // The rest of the group is short, and the viewer has come up to what is live when it asks; or
+    // it is long, and the viewer is still catching up.
+    for (seed, waited) in [(321, SECOND / 2), (322, 9 * SECOND)] {
+        let mut street = Street::new(seed);
+        let viewer = street.viewers(1)[0];
+        street.run(waited);
+        street.first_picture(viewer);
+        // It drops everything until it has read our answer.
+        street.run(Duration::from_millis(100));
+        let (at, ssrc) = (street.net.now, street.net.peers[viewer].got[0].ssrc);
+        street.net.peers[viewer].request_key_frame(ssrc);
+        street.run(PROMPT);
+        let got = since(&street.net.peers[viewer], at);
+        assert_eq!(key_packets(&got), 100, "after {waited:?}");
+    }
 }
 
 #[test]
