@@ -21,6 +21,11 @@ const PACKET_TIME: i64 = 20_000;
 /// By how many microseconds the encoder makes sound late: 312 samples.
 const LOOK_AHEAD: i64 = 6_500;
 
+/// By how many samples the camera's encoder makes sound late, at least: an access unit is heard
+/// together with the one after it (ISO/IEC 14496-3 section 4.6.11, windows of 2048), but cameras
+/// stamp it with the time of what went in. Measured with ffmpeg's encoder.
+const OVERLAP: i64 = super::SAMPLES;
+
 /// More than this between what comes and what was expected, in microseconds, is a gap.
 const GAP: i64 = 200_000;
 
@@ -111,7 +116,7 @@ impl Transcoder {
         self.channels as u8
     }
 
-    /// Takes an access unit of which the first sample was captured so many microseconds after the
+    /// Takes an access unit, with which the camera captured sound so many microseconds after the
     /// epoch. What cannot be decoded leaves a gap.
     pub fn push(&mut self, unit: &[u8], captured: i64) -> Vec<Sound> {
         let packet = Packet::new(0, Timestamp::ZERO, Span::ZERO, unit);
@@ -140,7 +145,8 @@ impl Transcoder {
     /// Compares with what should come; begins anew after a gap, and follows a clock that is a
     /// little too slow or too fast.
     fn expect(&mut self, captured: i64) -> bool {
-        let captured = captured - self.resamplers[0].delay(self.rate);
+        let overlap = OVERLAP * 1_000_000 / i64::from(self.rate);
+        let captured = captured - overlap - self.resamplers[0].delay(self.rate);
         let waiting = self.waiting[0].len() as i64 * 1000 / 48;
         let wrong = self.next.map(|next| captured - next - waiting);
         match (self.next.as_mut(), wrong) {

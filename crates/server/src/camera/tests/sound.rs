@@ -92,8 +92,8 @@ fn transcoded_sound_is_distorted_or_out_of_sync() {
     // 16 units of 64 ms or one more are about 51 packets; filters hold back some.
     assert!((49..=55).contains(&sounds.len()), "{}", sounds.len());
     let first = sounds[0].captured.as_micros() as i64;
-    // 1 ms for the resampler, 6.5 for the encoder.
-    assert_eq!(first, begin - 1000 - 6500);
+    // 64 ms for the camera's encoder, 1 for the resampler, 6.5 for our encoder.
+    assert_eq!(first, begin - 64_000 - 1000 - 6500);
     for (index, sound) in sounds.iter().enumerate() {
         let late = sound.captured.as_micros() as i64 - first - index as i64 * 20_000;
         assert!(late.abs() < 1000, "{index}: {late}");
@@ -106,6 +106,13 @@ fn transcoded_sound_is_distorted_or_out_of_sync() {
         let count = decoder.decode(&sound.payload, 960, &mut samples).unwrap();
         heard.extend(&samples[..count]);
     }
+    // The tone begins with the first sample that the camera captured.
+    let onset = heard
+        .iter()
+        .position(|sample: &f32| sample.abs() > 0.2)
+        .unwrap();
+    let late = first + onset as i64 * 1000 / 48 - begin;
+    assert!((-5_000..5_000).contains(&late), "{late}");
     let middle = &heard[14_400..33_600];
     let tone = strength(middle, 440.0);
     let power: f32 = middle.iter().map(|sample| sample * sample).sum::<f32>() / middle.len() as f32;
