@@ -62,7 +62,8 @@ class Client {
     this.kind = kind;
     this.identity = identity;
     for (const method of ['connect', 'publish', 'publishScreen', 'sendData', 'sendChat', 'rpc', 'update', 'mute',
-      'subscribe', 'quality', 'enable', 'resize', 'disconnect', 'snapshot', 'watch', 'sends', 'allow']) {
+      'subscribe', 'quality', 'enable', 'resize', 'disconnect', 'snapshot', 'watch', 'sends', 'allow',
+      'colours', 'beat', 'firstPicture']) {
       this[method] = (params = {}) => this.call(method, params);
     }
   }
@@ -80,7 +81,8 @@ class Client {
     });
     return until(`${this} sees ${identity}'s ${source} move`, async () => {
       const track = await this.track(identity, source);
-      return track.frames > first.frames + 5 && track;
+      // Native clients draw nothing.
+      return track.frames > first.frames + 5 && track.drawn !== false && track;
     });
   }
 

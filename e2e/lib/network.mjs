@@ -196,6 +196,13 @@ export function cut(one, other) {
   };
 }
 
+/** A share of the UDP packets that come to `place` from a place is lost until the returned function is called. */
+export function loseUdp(place, other, share) {
+  const { link } = place.cables[other.name];
+  const chance = ['-m', 'statistic', '--mode', 'random', '--probability', `${share}`];
+  return firewall(place.namespace, [['INPUT', '-i', link, '-p', 'udp', ...chance, '-j', 'DROP']]);
+}
+
 const ETHERNET_HEADER = 14;
 
 /** What has passed the cable to another place so far, both ways, as the kernel counts: packets, and bytes from their IP headers on. */

@@ -2,6 +2,7 @@
 // ../native have the same methods and the same snapshot.
 
 import { ExternalE2EEKeyProvider, Room, RoomEvent, Track, VideoQuality } from 'livekit-client';
+import { beat, colours } from './measure.mjs';
 
 const SOURCES = {
   camera: Track.Source.Camera,
@@ -80,7 +81,10 @@ class Client {
   listen() {
     const { room, events } = this;
     room.on(RoomEvent.TrackSubscribed, (track, _publication, participant) => this.attach(track, participant));
-    room.on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((element) => element.remove()));
+    room.on(RoomEvent.TrackUnsubscribed, (track, _publication, { identity }) => {
+      track.detach();
+      elementOf(identity, track.source)?.remove();
+    });
     room.on(RoomEvent.DataReceived, (payload, participant, _kind, topic) => {
       events.data.push({ from: participant?.identity, text: new TextDecoder().decode(payload), topic });
     });
@@ -100,7 +104,10 @@ class Client {
     element.style.width = '320px';
     document.body.append(element);
     if (track.kind === 'video') {
-      element.requestVideoFrameCallback?.(() => { this.firstFrameMs ??= performance.now() - this.start; });
+      element.requestVideoFrameCallback?.((now) => {
+        this.firstFrameMs ??= now - this.start;
+        this.onFrame?.(now);
+      });
     }
   }
 
@@ -188,13 +195,32 @@ class Client {
     this.room.localParticipant.setTrackSubscriptionPermissions(everybody, list);
   }
 
+  /** What somebody's picture shows at some points: see `colours`. */
+  async colours({ identity, source, points }) {
+    return colours(elementOf(identity, source), points);
+  }
+
+  /** When somebody's ticks are heard and flashes are seen: see `beat`. */
+  async beat({ identity, seconds }) {
+    const sound = this.publication(identity, 'microphone').track.mediaStreamTrack;
+    return beat(elementOf(identity, 'camera'), sound, seconds);
+  }
+
+  /** Subscribes to somebody's picture; milliseconds until the first one is there. */
+  async firstPicture({ identity, source }) {
+    const start = performance.now();
+    const shown = new Promise((resolve) => { this.onFrame = resolve; });
+    this.publication(identity, source).setSubscribed(true);
+    return (await shown) - start;
+  }
+
   publication(identity, source) {
     return this.room.remoteParticipants.get(identity).getTrackPublication(SOURCES[source]);
   }
 
   /** Gives somebody's picture a size in CSS pixels; 0 hides it. */
   async resize({ identity, source, width }) {
-    const element = document.querySelector(`[data-track="${identity}/${source}"]`);
+    const element = elementOf(identity, source);
     element.style.display = width ? 'block' : 'none';
     element.style.width = `${width}px`;
   }
@@ -304,10 +330,22 @@ async function describe(participant) {
       subscribed: publication.isSubscribed,
       allowed: publication.permissionStatus === 'allowed',
       ...(publication.track ? await received(publication.track) : {}),
+      ...(publication.kind === 'video' ? { drawn: isDrawn(participant.identity, publication.source) } : {}),
     };
   }
   const { name, metadata, attributes, connectionQuality: quality } = participant;
   return { quality, name, metadata, attributes: { ...attributes }, tracks };
+}
+
+/** Whether an element has had a picture of a track: a decoder may have some of which none gets there. */
+function isDrawn(identity, source) {
+  const element = elementOf(identity, source);
+  return element !== null && element.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+}
+
+/** What shows or plays somebody's track. */
+function elementOf(identity, source) {
+  return document.querySelector(`[data-track="${identity}/${source}"]`);
 }
 
 async function received(track) {
