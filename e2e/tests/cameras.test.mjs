@@ -4,17 +4,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { addCamera, cameraOf, isNow } from '../lib/camera.mjs';
 import { cut, loseUdp } from '../lib/network.mjs';
+import { BARS, showsBars } from '../lib/pictures.mjs';
 import { missing } from '../lib/settings.mjs';
 import { sleep, until } from '../lib/wait.mjs';
 import { yard } from '../lib/yard.mjs';
-
-/** The middles of the seven bars of SMPTE's test pattern, and their colours at 75 %. */
-const BARS = [
-  [180, 180, 180], [180, 180, 16], [16, 180, 180], [16, 180, 16], [180, 16, 180], [180, 16, 16], [16, 16, 180],
-].map((colour, index) => ({ at: [(index + 0.5) / 7, 0.3], colour }));
-
-/** How far a colour may be off that was encoded, decoded and converted. */
-const TOLERANCE = 40;
 
 /** Sound that comes so much too early or too late is noticed (ms). */
 const IN_SYNC = 80;
@@ -33,14 +26,6 @@ const COMBINATIONS = [
 
 const things = yard('cameras');
 
-async function showsBars(viewer, identity) {
-  const seen = await viewer.colours({ identity, source: 'camera', points: BARS.map(({ at }) => at) });
-  for (const [index, { colour }] of BARS.entries()) {
-    const off = colour.some((value, channel) => Math.abs(value - seen[index][channel]) > TOLERANCE);
-    assert.ok(!off, `bar ${index} is ${seen[index]} instead of ${colour}`);
-  }
-}
-
 /** Of each flash, how many milliseconds after it the tick is heard. */
 function lateness({ heard, seen }) {
   const nearest = (at) => heard.reduce((best, tick) => (Math.abs(tick - at) < Math.abs(best - at) ? tick : best), Infinity);
@@ -58,7 +43,7 @@ describe('cameras', { skip: missing('chromium', 'network') }, () => {
       const id = await addCamera(things.server, camera.url('/main'), { name, room, flags });
       await ann.seesMoving(id);
       await ann.hears(id);
-      await showsBars(ann, id);
+      showsBars(await ann.colours({ identity: id, source: 'camera', points: BARS }));
       assert.equal((await ann.track(id, 'microphone')).codec, codec, name);
     }));
     for (const { guard: { password } } of COMBINATIONS.filter(({ guard }) => guard.password)) {
