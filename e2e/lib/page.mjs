@@ -1,7 +1,8 @@
 // The product's own page, as people use it: everything is found by role and accessible name.
 
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ARTIFACTS } from './settings.mjs';
+import { ARTIFACTS, HERE } from './settings.mjs';
 import { until } from './wait.mjs';
 
 const PASSWORD = 'correct horse battery';
@@ -76,4 +77,10 @@ export function seesOthers(page, count) {
 /** A picture among the artifacts. */
 export async function shot(page, name) {
   await page.screenshot({ path: join(ARTIFACTS, `page-${name}.png`) });
+}
+
+/** The same, which is a picture of the documentation as well: `UPDATE_DOCS=1` puts it there. */
+export async function documented(page, name) {
+  await shot(page, name);
+  if (process.env.UPDATE_DOCS) copyFileSync(join(ARTIFACTS, `page-${name}.png`), join(HERE, '..', 'docs', `${name}.png`));
 }

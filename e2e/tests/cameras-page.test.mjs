@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startChromium } from '../lib/browsers.mjs';
 import { addCamera, isNow } from '../lib/camera.mjs';
-import { invite, joinCall, openPage, shot, signIn } from '../lib/page.mjs';
+import { documented, invite, joinCall, openPage, shot, signIn } from '../lib/page.mjs';
 import { BARS, showsBars } from '../lib/pictures.mjs';
 import { missing } from '../lib/settings.mjs';
 import { until } from '../lib/wait.mjs';
@@ -59,7 +59,7 @@ describe('cameras on the page', { skip: missing('chromium', 'network') }, () => 
     const still = result.getByRole('img', { name: 'The camera’s last key frame' });
     await still.waitFor();
     showsBars(await colours(still, BARS));
-    await shot(admin, 'camera-tested');
+    await documented(admin, 'camera-tested');
 
     await form.getByLabel('Name').fill('Front door');
     await form.getByLabel('Room').fill('Yard');
@@ -77,10 +77,14 @@ describe('cameras on the page', { skip: missing('chromium', 'network') }, () => 
   test('a tile says why there is no picture, and shows it again when there is', async () => {
     const stream = { '/main': { pattern: 'smpte75', audio: 'aac' } };
     const camera = await things.camera(stream, GUARD);
-    await addCamera(things.server, camera.url('/main'), { name: 'Gate', room: 'Gate' });
-    await addCamera(things.server, camera.url('/main').replace(':a', ':b'), { name: 'Shed', room: 'Gate' });
+    const barn = await things.camera({ '/main': { pattern: 'ball', width: 320, height: 180 } });
+    const add = (name, url) => addCamera(things.server, url, { name, room: 'Yard' });
+    await add('Gate', camera.url('/main'));
+    await add('Shed', camera.url('/main').replace(':a', ':b'));
+    await add('Barn', barn.url('/main'));
     await isNow(things.server, 'Shed', 'refused');
-    const link = await invite(admin, 'Gate', { watchOnly: true });
+    await isNow(things.server, 'Barn', 'live', 'idle');
+    const link = await invite(admin, 'Yard', { watchOnly: true });
     const ann = await openPage(browser, things.server, link);
     await joinCall(ann, 'Ann');
     const bob = await openPage(browser, things.server, link, PHONE);
@@ -91,8 +95,14 @@ describe('cameras on the page', { skip: missing('chromium', 'network') }, () => 
     await until('the picture moves', () => gate.locator('video').evaluate((video) => video.videoWidth > 0 && video.currentTime > 0.5));
     showsBars(await colours(gate.locator('video'), BARS));
     await tile(ann, 'Shed').locator('[data-testid=camera-state][data-state=refused]').getByText(/password/).waitFor();
-    await shot(ann, 'cameras-live-and-refused');
+    await barn.stop();
+    await tile(ann, 'Barn').locator('[data-testid=camera-state][data-state=reconnecting]').waitFor();
+    await documented(ann, 'camera-tiles');
     await shot(bob, 'cameras-phone-dark');
+    await cameras();
+    await admin.getByTestId('camera').nth(2).waitFor();
+    await documented(admin, 'cameras');
+    await ann.bringToFront();
 
     await camera.stop();
     for (const page of [ann, bob]) await tile(page, 'Gate').locator('[data-testid=camera-state][data-state=reconnecting]').waitFor();
