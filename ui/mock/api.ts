@@ -32,8 +32,9 @@ const state = {
   rooms: [room('Workshop', 3, 2), room('Family', 0, 0), room('Staff meeting on Tuesday', 12, 5)],
   invites: [
     invite('1', 'Workshop', 'talk', now + 7200, 3),
-    invite('2', 'Family', 'moderate', null, null),
+    invite('2', 'Family', 'moderate', null, null, []),
     invite('3', 'Staff meeting on Tuesday', 'watch', now + 86_400 * 6, null),
+    invite('4', 'Workshop', 'watch', null, null, ['CA_1', 'CA_3', 'CA_gone']),
   ] as Invite[],
   trunks: {
     node: 'ND_hq2mvW9aTqLr1xW8',
@@ -121,6 +122,7 @@ function admin(
       body.role as Role,
       expires,
       body.uses as number | null,
+      body.cameras as string[] | null,
     );
     state.invites.push(made);
     const path = '/sfu#/join/Zk3nD0c9-TqLr1xW8vYb2A';
@@ -363,8 +365,10 @@ function invite(
   role: Role,
   expiresAt: number | null,
   usesLeft: number | null,
+  cameras: string[] | null = null,
 ): Invite {
-  return { id, room: roomName, role, expiresAt, usesLeft, uses: 1, createdAt: now - 600 };
+  const createdAt = now - 600;
+  return { id, room: roomName, role, expiresAt, usesLeft, uses: 1, cameras, createdAt };
 }
 
 function detail(summary: RoomSummary): RoomDetail {
@@ -381,6 +385,7 @@ function participant(name: string, index: number): ParticipantDetail {
     name,
     state: index === 3 ? 'joined' : 'active',
     hidden: false,
+    camera: index === 2,
     joinedAtMs: (now - 60 * (index + 1) * 7) * 1000,
     client: index === 2 ? 'rust 0.7.1' : 'js 2.23.0',
     protocol: index === 3 ? '' : 'udp',

@@ -27,6 +27,18 @@ const scenes = {
     act: (page) => page.getByRole('button', { name: 'Delete Family' }).click(),
   },
   invites: { hash: '#/admin/invites', admin: true },
+  inviteSome: {
+    hash: '#/admin/invites',
+    admin: true,
+    act: async (page) => {
+      await page.getByLabel('Room').fill('Workshop');
+      await page.getByLabel('Only these cameras').check();
+      await page.getByLabel('Front door', { exact: true }).check();
+      await page.getByLabel('Garage').check();
+      const legend = page.getByText('Guests see', { exact: true });
+      await legend.evaluate((element) => element.scrollIntoView({ block: 'start' }));
+    },
+  },
   share: {
     hash: '#/admin/invites',
     admin: true,

@@ -11,6 +11,7 @@ use crate::model::{
     TrackId, TrackSettings, VideoLayer,
 };
 use crate::quality::{Measured, QualityView};
+use crate::sight::Sight;
 
 /// What can happen to a room. Commands about participants or tracks that are gone are ignored:
 /// they crossed with the effect that said so.
@@ -245,6 +246,8 @@ pub struct Join {
     pub kind: ParticipantKind,
     /// What it may do.
     pub permission: Permission,
+    /// Which cameras it may see.
+    pub sight: Sight,
     /// Milliseconds since the Unix epoch.
     pub joined_at_ms: u64,
     /// Subscribe to everything that is published.

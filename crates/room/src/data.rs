@@ -13,7 +13,8 @@ use crate::roster::ParticipantKey;
 impl Room {
     /// [`Command::Data`](crate::Command::Data). Dropped are messages of somebody who may not send
     /// any, and larger ones than [`Limits::data_message`](crate::Limits::data_message). Hidden
-    /// participants send and receive like all others; nobody gets its own message back.
+    /// participants send and receive like all others; nobody gets its own message back. A camera
+    /// that somebody does not see neither sends it anything nor is named by it.
     pub(crate) fn relay(
         &mut self,
         from: Option<&ParticipantId>,
@@ -36,6 +37,9 @@ impl Room {
                 Some(key)
             }
         };
+        let Some(to) = self.known_to(sender, to) else {
+            return;
+        };
         let here = |identity: &Identity| {
             let participant = self.participant(identity);
             participant.is_some_and(|it| !self.roster.is_elsewhere(&it.id))
@@ -43,12 +47,25 @@ impl Room {
         if to.is_empty() || !to.iter().all(here) {
             self.shares.push_back(Share::Data {
                 from: from.cloned(),
-                to: to.to_vec(),
+                to: to.clone(),
                 reliability,
                 payload: payload.clone(),
             });
         }
-        self.deliver(sender, to, reliability, payload);
+        self.deliver(sender, &to, reliability, payload);
+    }
+
+    /// Those of the named whom a sender may know; `None` if nobody is left. Nobody named is
+    /// everybody.
+    fn known_to(&self, sender: Option<ParticipantKey>, to: &[Identity]) -> Option<Vec<Identity>> {
+        let sender = sender.and_then(|key| self.roster.participants.get(&key));
+        let known = |identity: &&Identity| {
+            let named = self.participant(identity);
+            let pair = sender.zip(named);
+            pair.is_none_or(|(sender, named)| sender.sees(named))
+        };
+        let left: Vec<_> = to.iter().filter(known).cloned().collect();
+        (to.is_empty() || !left.is_empty()).then_some(left)
     }
 
     /// [`Remote::Data`](crate::command::Remote::Data). What somebody is said to have sent who is
@@ -84,11 +101,13 @@ impl Room {
                 .filter_map(|identity| self.roster.by_identity(identity))
                 .collect()
         };
+        let from = sender.and_then(|key| self.roster.participants.get(&key));
         let to: Vec<_> = keys
             .into_iter()
             .filter(|key| Some(*key) != sender)
             .filter_map(|key| self.roster.participants.get(&key))
             .filter(|participant| participant.origin.is_none())
+            .filter(|participant| from.is_none_or(|from| participant.sees(&from.view)))
             .map(|participant| participant.view.id.clone())
             .collect();
         if !to.is_empty() {

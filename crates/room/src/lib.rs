@@ -8,6 +8,7 @@
 //!
 //! | question | file |
 //! | --- | --- |
+//! | whom somebody may see at all | `sight.rs` |
 //! | who may come in, who is told that somebody came or left | `participant.rs` |
 //! | what may be published, when others learn of it | `track.rs` |
 //! | who receives a track | `subscription.rs` |
@@ -45,6 +46,7 @@ mod remote;
 mod resume;
 pub mod room;
 mod roster;
+pub mod sight;
 mod speakers;
 mod subscription;
 mod track;
@@ -53,3 +55,4 @@ pub use command::Command;
 pub use effect::{Effect, Notification};
 pub use limits::Limits;
 pub use room::{Reason, Room, RoomConfig};
+pub use sight::Sight;

@@ -14,6 +14,7 @@ use crate::model::{
 use crate::quality::Rating;
 use crate::room::{Audience, Room};
 use crate::roster::{ParticipantKey, TrackKey};
+use crate::sight::Sight;
 use crate::subscription::Subscription;
 
 /// Somebody in the room.
@@ -21,6 +22,10 @@ use crate::subscription::Subscription;
 pub(crate) struct Participant {
     /// What others see of it, shared with all who were told.
     pub(crate) view: Arc<ParticipantView>,
+    /// Which cameras it may see.
+    pub(crate) sight: Sight,
+    /// How it was last told that the room is, if it does not see all cameras.
+    pub(crate) room_shown: Option<Arc<RoomView>>,
     /// Subscribes to everything that it has not said otherwise of.
     pub(crate) auto_subscribe: bool,
     /// Will say what it shows.
@@ -268,6 +273,8 @@ impl Room {
                 left: None,
                 tracks: Vec::new(),
             }),
+            sight: join.sight,
+            room_shown: None,
             auto_subscribe: join.auto_subscribe,
             adaptive_stream: join.adaptive_stream,
             tracks: Vec::new(),
@@ -359,17 +366,23 @@ impl ParticipantView {
     }
 }
 
-/// How many there are, as the room's view says it.
-pub(crate) fn count<'a>(participants: impl Iterator<Item = &'a Participant>, view: &mut RoomView) {
-    (view.participants, view.publishers, view.recording) = (0, 0, false);
+/// How many there are, as the room's view says it. Yields how many of them record.
+pub(crate) fn count<'a>(
+    participants: impl Iterator<Item = &'a Participant>,
+    view: &mut RoomView,
+) -> usize {
+    let mut recorders = 0;
+    (view.participants, view.publishers) = (0, 0);
     for Participant {
         view: participant, ..
     } in participants
     {
-        view.recording |= participant.permission.recorder;
+        recorders += usize::from(participant.permission.recorder);
         if !participant.permission.hidden {
             view.participants += 1;
             view.publishers += u32::from(participant.publishing);
         }
     }
+    view.recording = recorders > 0;
+    recorders
 }

@@ -19,6 +19,7 @@ use crate::participant::Participant;
 use crate::quality::{QualityView, Rating};
 use crate::room::{Audience, Room};
 use crate::roster::{ParticipantKey, TrackKey};
+use crate::sight::Sight;
 use crate::track::{Announced, Track, TrackState};
 
 /// What other servers are told.
@@ -132,7 +133,7 @@ impl Room {
     fn remote_person(&mut self, now: Instant, origin: NodeId, person: Person) {
         let id = person.view.id.clone();
         if let Some(key) = self.roster.by_id(&id) {
-            if self.is_at(key, &origin) {
+            if self.is_at(key, &origin) && self.is_the_same(key, &person.view) {
                 self.update_remote(now, key, person);
             }
             return;
@@ -157,6 +158,12 @@ impl Room {
     fn is_at(&self, key: ParticipantKey, origin: &NodeId) -> bool {
         let participant = self.roster.participants.get(&key);
         participant.is_some_and(|it| it.origin.as_ref() == Some(origin))
+    }
+
+    /// A stay is of one identity and kind from its beginning to its end: who may see it goes by them.
+    fn is_the_same(&self, key: ParticipantKey, now: &ParticipantView) -> bool {
+        let before = self.roster.participants.get(&key).map(|it| &it.view);
+        before.is_some_and(|it| it.identity == now.identity && it.kind == now.kind)
     }
 
     /// Somebody comes in here, of whose identity there is one already: that one goes. Yields when
@@ -194,6 +201,8 @@ impl Room {
     fn add_remote(&mut self, now: Instant, origin: NodeId, person: Person) {
         let key = self.roster.insert(Participant {
             view: person.view.clone(),
+            sight: Sight::All,
+            room_shown: None,
             auto_subscribe: false,
             adaptive_stream: false,
             tracks: Vec::new(),

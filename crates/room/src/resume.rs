@@ -49,6 +49,11 @@ impl Departures {
         }
     }
 
+    /// The last view of somebody who has left lately.
+    pub(crate) fn view(&self, id: &ParticipantId) -> Option<&Arc<ParticipantView>> {
+        self.views().rev().find(|view| view.id == *id)
+    }
+
     fn views(&self) -> impl DoubleEndedIterator<Item = &Arc<ParticipantView>> {
         self.0.iter().map(|(_, view)| view)
     }
@@ -60,8 +65,7 @@ impl Room {
         if self.roster.by_id(id).is_some() {
             return None;
         }
-        let mut views = self.departures.views().rev();
-        views.find(|view| view.id == *id)?.left
+        self.departures.view(id)?.left
     }
 
     /// [`Command::Resume`](crate::Command::Resume).
@@ -70,6 +74,7 @@ impl Room {
             return;
         };
         self.departures.forget(now);
+        self.forget_shown(key);
         let tracks = self.reminders_of_own(key);
         // Before its own view: a client that finds itself muted there, and is not, unmutes.
         let mut reminders = tracks;
@@ -101,9 +106,10 @@ impl Room {
     /// Who has left lately, who is in, and itself. Who has left and is back is not said to have
     /// left: clients go by the identity.
     fn company(&self, key: ParticipantKey) -> Vec<Arc<ParticipantView>> {
+        let viewer = self.roster.participants.get(&key);
         let is_seen = |view: &ParticipantView| {
-            let present = self.participant(&view.identity);
-            present.is_some_and(|present| !present.permission.hidden)
+            let present = self.participant(&view.identity).zip(viewer);
+            present.is_some_and(|(it, viewer)| !it.permission.hidden && viewer.sees(it))
         };
         let gone = self
             .departures

@@ -70,6 +70,8 @@ pub struct Room {
     pub(crate) room_due: Option<Instant>,
     /// The view that was last counted.
     counted: RoomView,
+    /// Recorders that were in then: not everybody sees all of them.
+    recorders: usize,
 }
 
 /// Who is told of a change.
@@ -96,6 +98,7 @@ impl Room {
                 publishers: 0,
                 recording: false,
             },
+            recorders: 0,
             config,
             roster: Roster::default(),
             speakers: Speakers::default(),
@@ -152,11 +155,17 @@ impl Room {
 
     /// The room as participants see it.
     pub fn view(&self) -> RoomView {
+        self.tally(|_| true).0
+    }
+
+    /// The room as if only those were in for whom it holds, and how many of them record.
+    pub(crate) fn tally(&self, seen: impl Fn(&ParticipantView) -> bool) -> (RoomView, usize) {
         let mut view = self.counted.clone();
         view.metadata.clone_from(&self.config.metadata);
         view.max_participants = self.config.max_participants;
-        count(self.roster.participants.values(), &mut view);
-        view
+        let everybody = self.roster.participants.values();
+        let recorders = count(everybody.filter(|it| seen(&it.view)), &mut view);
+        (view, recorders)
     }
 
     /// Whether [`Moderation::SetRoomMetadata`](crate::command::Moderation::SetRoomMetadata) is
@@ -276,20 +285,34 @@ impl Room {
         }
     }
 
-    /// Tells a participant something. Who is elsewhere has no client here.
+    /// Tells a participant something, as far as it may know it. Who is elsewhere has no client here.
     pub(crate) fn notify(&mut self, to: ParticipantId, notification: Notification) {
-        if !self.roster.is_elsewhere(&to) {
+        if self.roster.is_elsewhere(&to) {
+            return;
+        }
+        // Who is not in (any more) is told only that it has to go.
+        let shown = match self.roster.by_id(&to) {
+            Some(key) => self.shown_to(key, notification),
+            None => Some(notification),
+        };
+        if let Some(notification) = shown {
             self.effects.push_back(Effect::Notify { to, notification });
         }
     }
 
-    /// Tells everybody the same.
+    /// Tells everybody the same, as far as they may know it.
     pub(crate) fn notify_everybody(&mut self, notification: &Notification) {
-        for (_, participant) in self.roster.here() {
-            self.effects.push_back(Effect::Notify {
-                to: participant.view.id.clone(),
-                notification: notification.clone(),
-            });
+        self.notify_those(notification, |_| true);
+    }
+
+    fn notify_those(&mut self, notification: &Notification, whom: impl Fn(ParticipantKey) -> bool) {
+        let here = self.roster.here();
+        let those = here.filter(|(key, _)| whom(**key));
+        let those: Vec<_> = those.map(|(key, it)| (*key, it.view.id.clone())).collect();
+        for (key, to) in those {
+            if let Some(notification) = self.shown_to(key, notification.clone()) {
+                self.effects.push_back(Effect::Notify { to, notification });
+            }
         }
     }
 
@@ -337,14 +360,7 @@ impl Room {
         views: &[Arc<ParticipantView>],
         whom: impl Fn(ParticipantKey) -> bool,
     ) {
-        for (key, participant) in self.roster.here() {
-            if whom(*key) {
-                self.effects.push_back(Effect::Notify {
-                    to: participant.view.id.clone(),
-                    notification: Notification::Participants(views.to_vec()),
-                });
-            }
-        }
+        self.notify_those(&Notification::Participants(views.to_vec()), whom);
     }
 
     /// Tells everybody how the room is now.
@@ -358,9 +374,9 @@ impl Room {
     /// Somebody came or went, or began or ceased to publish: if that changes the counts, everybody
     /// is told soon. Also when they change back before that, as newcomers have seen them between.
     pub(crate) fn census(&mut self, now: Instant) {
-        let view = self.view();
-        if view != self.counted {
-            self.counted = view;
+        let (view, recorders) = self.tally(|_| true);
+        if view != self.counted || recorders != self.recorders {
+            (self.counted, self.recorders) = (view, recorders);
             self.room_due.get_or_insert(now + ROOM_DELAY);
         }
     }

@@ -291,14 +291,17 @@ impl Room {
             let Some(track) = self.roster.tracks.get(&track_key) else {
                 continue;
             };
-            let Some(participant) = self.roster.participants.get_mut(&key) else {
-                return;
-            };
             // Nobody can know of a track that is not open, nor of a second codec, nor subscribe to
             // itself.
             if !track.is_open() || track.first.is_some() || track.publisher == key {
                 continue;
             }
+            if !self.sees_track(key, track_key) {
+                continue;
+            }
+            let Some(participant) = self.roster.participants.get_mut(&key) else {
+                return;
+            };
             change(participant.subscriptions.entry(track_key).or_default());
             self.settle_one(key, track_key);
             if let Some(backup) = self.backup_of(track_key) {
@@ -308,6 +311,9 @@ impl Room {
     }
 
     fn settle_one(&mut self, key: ParticipantKey, track_key: TrackKey) {
+        if !self.sees_track(key, track_key) {
+            return;
+        }
         let participant = self.roster.participants.get_mut(&key);
         let participant = participant.filter(|participant| participant.origin.is_none());
         let track = self.roster.tracks.get_mut(&track_key);

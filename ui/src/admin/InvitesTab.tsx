@@ -8,6 +8,7 @@ import { ErrorNote } from '../ui/Notes.tsx';
 import { expiryText, usesText } from './format.ts';
 import { roleLabel } from './inviteForm.ts';
 import { NewInvite } from './NewInvite.tsx';
+import { camerasText, type RoomCamera, useRoomCameras } from './roomCameras.ts';
 import { ShareInvite } from './ShareInvite.tsx';
 import { useAction, useData } from './useData.ts';
 
@@ -16,6 +17,7 @@ const REFRESH_MS = 10_000;
 /** Invite links: make, share, revoke. */
 export function InvitesTab() {
   const invites = useData(api.invites, REFRESH_MS);
+  const cameras = useRoomCameras();
   const [made, setMade] = useState<CreatedInvite | null>(null);
   const [doomed, setDoomed] = useState<Invite | null>(null);
   const removal = useAction();
@@ -33,6 +35,7 @@ export function InvitesTab() {
     <div className="stack">
       {made === null ? (
         <NewInvite
+          cameras={cameras}
           onMade={(created) => {
             setMade(created);
             void invites.reload();
@@ -52,7 +55,12 @@ export function InvitesTab() {
       {invites.value !== null && invites.value.length > 0 && (
         <ul className="card list" aria-label="Invite links">
           {invites.value.map((invite) => (
-            <InviteRow key={invite.id} invite={invite} onRevoke={() => setDoomed(invite)} />
+            <InviteRow
+              key={invite.id}
+              invite={invite}
+              cameras={cameras}
+              onRevoke={() => setDoomed(invite)}
+            />
           ))}
         </ul>
       )}
@@ -70,7 +78,14 @@ export function InvitesTab() {
   );
 }
 
-function InviteRow({ invite, onRevoke }: { invite: Invite; onRevoke: () => void }) {
+function InviteRow(props: {
+  invite: Invite;
+  cameras: readonly RoomCamera[] | null;
+  onRevoke: () => void;
+}) {
+  const { invite, onRevoke } = props;
+  const there = props.cameras?.filter(({ room }) => room === invite.room) ?? null;
+  const sight = camerasText(invite.cameras, there);
   const over =
     invite.usesLeft === 0 || (invite.expiresAt !== null && invite.expiresAt * 1000 <= Date.now());
   return (
@@ -81,6 +96,7 @@ function InviteRow({ invite, onRevoke }: { invite: Invite; onRevoke: () => void 
           <span className="hint">
             {roleLabel(invite.role)} · {expiryText(invite.expiresAt, Date.now() / 1000)} ·{' '}
             {usesText(invite.usesLeft, invite.uses)}
+            {sight !== '' && ` · ${sight}`}
           </span>
         </div>
         <Button kind="quiet" aria-label={`Revoke the invite to ${invite.room}`} onClick={onRevoke}>

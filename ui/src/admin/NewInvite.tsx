@@ -3,16 +3,24 @@ import { api } from '../api/client.ts';
 import type { CreatedInvite } from '../api/types.ts';
 import { Button } from '../ui/Button.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
+import { InviteCameras } from './InviteCameras.tsx';
 import { EXPIRIES, FIRST_INVITE, type InviteForm, ROLES, readInviteForm } from './inviteForm.ts';
+import type { RoomCamera } from './roomCameras.ts';
 import { useAction, useData } from './useData.ts';
 
 /** The form for a new invite link. */
-export function NewInvite(props: { onMade: (created: CreatedInvite) => void }) {
+export function NewInvite(props: {
+  /** Of all rooms; `null` while they are not known. */
+  cameras: readonly RoomCamera[] | null;
+  onMade: (created: CreatedInvite) => void;
+}) {
   const rooms = useData(api.rooms);
   const [form, setForm] = useState<InviteForm>(FIRST_INVITE);
   const [problem, setProblem] = useState<string | null>(null);
   const { busy, error, run } = useAction();
   const id = useId();
+  const room = form.room.trim();
+  const cameras = props.cameras?.filter((camera) => camera.room === room) ?? null;
 
   const change = (changed: Partial<InviteForm>) => {
     setProblem(null);
@@ -21,7 +29,7 @@ export function NewInvite(props: { onMade: (created: CreatedInvite) => void }) {
 
   async function submit(event: FormEvent) {
     event.preventDefault();
-    const read = readInviteForm(form);
+    const read = readInviteForm(form, cameras ?? []);
     setProblem(read.ok ? null : read.problem);
     if (!read.ok) return;
     await run('create', async () => props.onMade(await api.createInvite(read.invite)));
@@ -90,6 +98,7 @@ export function NewInvite(props: { onMade: (created: CreatedInvite) => void }) {
           </label>
         ))}
       </fieldset>
+      <InviteCameras form={form} cameras={cameras} change={change} />
       {(problem ?? error) !== null && <ErrorNote>{problem ?? error}</ErrorNote>}
       <div>
         <Button kind="primary" type="submit" busy={busy !== null}>

@@ -8,13 +8,13 @@ describe('invite form', () => {
   const form = { ...FIRST_INVITE, room: ' Tea ' };
 
   it('turns empty fields into "no bound"', () => {
-    expect(readInviteForm({ ...form, expiry: '', uses: '' })).toEqual({
+    expect(readInviteForm({ ...form, expiry: '', uses: '' }, [])).toEqual({
       ok: true,
-      invite: { room: 'Tea', role: 'talk', expiresInS: null, uses: null },
+      invite: { room: 'Tea', role: 'talk', expiresInS: null, uses: null, cameras: null },
     });
-    expect(readInviteForm({ ...form, expiry: '3600', uses: '5', role: 'moderate' })).toEqual({
+    expect(readInviteForm({ ...form, expiry: '3600', uses: '5', role: 'moderate' }, [])).toEqual({
       ok: true,
-      invite: { room: 'Tea', role: 'moderate', expiresInS: 3600, uses: 5 },
+      invite: { room: 'Tea', role: 'moderate', expiresInS: 3600, uses: 5, cameras: null },
     });
   });
 
@@ -28,7 +28,7 @@ describe('invite form', () => {
     { uses: 'many' },
     { uses: '999999999' },
   ])('refuses %j before it is sent', (changed) => {
-    expect(readInviteForm({ ...form, ...changed }).ok).toBe(false);
+    expect(readInviteForm({ ...form, ...changed }, []).ok).toBe(false);
   });
 });
 
@@ -41,6 +41,7 @@ describe('invite urls', () => {
       expiresAt: null,
       usesLeft: null,
       uses: 0,
+      cameras: null,
       createdAt: 0,
     },
     path: '/sfu#/join/T',

@@ -92,7 +92,7 @@ export type InviteInfo = {
    */
   canModerate: boolean;
   /**
-   * Participants in the room now.
+   * Participants in the room now, as far as the guest will see them.
    */
   participants: number;
   /**
@@ -218,6 +218,10 @@ export type ParticipantDetail = {
    */
   hidden: boolean;
   /**
+   * A camera, of this server or of a linked one.
+   */
+  camera: boolean;
+  /**
    * Milliseconds since the Unix epoch.
    */
   joinedAtMs: number;
@@ -342,6 +346,11 @@ export type Invite = {
    */
   uses: number;
   /**
+   * The cameras that whoever comes by it may see, by identity, some of which may be gone;
+   * `null` is all of the room.
+   */
+  cameras: Array<string> | null;
+  /**
    * Seconds since the Unix epoch.
    */
   createdAt: number;
@@ -367,6 +376,11 @@ export type CreateInvite = {
    * How many joins; `null` is unbounded.
    */
   uses: number | null;
+  /**
+   * The cameras to be seen, by identity, 64 at most, of 1 to 64 characters each; `null` is all
+   * of the room, those included that are added later.
+   */
+  cameras: Array<string> | null;
 };
 
 /**

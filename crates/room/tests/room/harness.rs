@@ -12,7 +12,7 @@ use umbrella_room::model::{
     ClientFacts, Identity, LeaveReason, ParticipantId, ParticipantKind, ParticipantView,
     Permission, RoomName, Source, TrackId, TrackSettings, VideoLayer,
 };
-use umbrella_room::{Command, Effect, Limits, Notification, Reason, Room, RoomConfig};
+use umbrella_room::{Command, Effect, Limits, Notification, Reason, Room, RoomConfig, Sight};
 
 pub(crate) struct Harness {
     pub(crate) room: Room,
@@ -41,6 +41,7 @@ pub(crate) fn newcomer(name: &str) -> Join {
         attributes: BTreeMap::new(),
         kind: ParticipantKind::Standard,
         permission: anything(),
+        sight: Sight::All,
         joined_at_ms: 0,
         auto_subscribe: true,
         adaptive_stream: false,

@@ -11,6 +11,7 @@ mod moderating;
 mod properties;
 mod publishing;
 mod resuming;
+mod seeing;
 mod sites;
 mod speaking;
 mod subscribing;

@@ -2,7 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use umbrella_room::Sight;
+use umbrella_room::model::Identity;
+
+/// Cameras that a token or an invite may name.
+pub(crate) const MAX_CAMERAS: usize = 64;
+
+/// Characters of each of their identities.
+pub(crate) const CAMERA_CHARS: usize = 64;
 
 /// The claims of an access token (JWT, HS256) as the client protocol defines them.
 ///
@@ -33,6 +41,45 @@ pub struct Claims {
     pub kind: String,
     /// What it allows.
     pub video: Grants,
+    /// What only this server knows of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub umbrella: Option<OwnClaims>,
+}
+
+/// The claim `umbrella`, which is not of the client protocol. What is not known in it is ignored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OwnClaims {
+    /// The cameras that may be seen, by identity; all if it is absent, none if it is empty.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub cameras: Option<Vec<String>>,
+}
+
+/// What is there has to be a list: `null` would open what was meant to be closed.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    Vec::deserialize(from).map(Some)
+}
+
+impl Claims {
+    /// The cameras that its bearer may see.
+    pub fn sight(&self) -> Sight {
+        let own = self.umbrella.as_ref();
+        sight(own.and_then(|own| own.cameras.as_deref()))
+    }
+}
+
+/// Those cameras; `None` is all.
+pub(crate) fn sight(cameras: Option<&[String]>) -> Sight {
+    match cameras {
+        None => Sight::All,
+        Some(cameras) => Sight::only(cameras.iter().map(|id| Identity::new(id.as_str()))),
+    }
+}
+
+/// Whether a list of cameras is within [`MAX_CAMERAS`] and [`CAMERA_CHARS`].
+pub(crate) fn are_few(cameras: &[String]) -> bool {
+    let short = |id: &String| (1..=CAMERA_CHARS).contains(&id.chars().count());
+    cameras.len() <= MAX_CAMERAS && cameras.iter().all(short)
 }
 
 /// Who stands behind a token.

@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use super::rate::{Limiter, Rate, TooMany};
 use super::secret::{hash, random_secret, random_text};
-use super::{Bearer, Claims, Grants};
+use super::{Bearer, Claims, Grants, OwnClaims};
 use crate::clock::unix_seconds;
 use crate::http::api::{Invite, Role};
 use crate::store::{Store, StoreError, from_sql, to_sql};
@@ -65,6 +65,8 @@ pub struct NewInvite {
     pub expires_in_s: Option<u64>,
     /// How many may join; `None` is unbounded.
     pub uses: Option<u32>,
+    /// The cameras that are seen, by identity; `None` is all.
+    pub cameras: Option<Vec<String>>,
 }
 
 /// All invites. Cheap to clone.
@@ -75,7 +77,7 @@ pub struct Invites {
 }
 
 const COLUMNS: &str = "id, room, role, expires_at, allowed, created_at,
-    (SELECT count(*) FROM invite_uses WHERE invite = invites.id)";
+    (SELECT count(*) FROM invite_uses WHERE invite = invites.id), cameras";
 
 impl Invites {
     /// Invites kept in `store`.
@@ -120,9 +122,14 @@ impl Invites {
             expires_at: new.expires_in_s.map(|seconds| now.saturating_add(seconds)),
             uses_left: new.uses,
             uses: 0,
+            cameras: new.cameras,
             created_at: now,
         };
         let kept = invite.clone();
+        let cameras = kept
+            .cameras
+            .as_ref()
+            .map(|ids| serde_json::json!(ids).to_string());
         let made = self
             .store
             .run(move |db| {
@@ -132,8 +139,8 @@ impl Invites {
                 }
                 db.execute(
                     "INSERT INTO invites
-                     (id, hash, room, role, expires_at, allowed, created_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                     (id, hash, room, role, expires_at, allowed, created_at, cameras)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                     params![
                         kept.id,
                         hash,
@@ -142,6 +149,7 @@ impl Invites {
                         kept.expires_at.map(to_sql),
                         kept.uses_left,
                         to_sql(kept.created_at),
+                        cameras,
                     ],
                 )?;
                 Ok(true)
@@ -235,6 +243,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Invite> {
         expires_at: row.get::<_, Option<i64>>(3)?.map(from_sql),
         uses_left: allowed.map(|allowed| allowed.saturating_sub(uses)),
         uses,
+        cameras: row
+            .get::<_, Option<String>>(7)?
+            .map(|text| cameras(&text))
+            .transpose()?,
         created_at: from_sql(row.get(5)?),
     })
 }
@@ -283,6 +295,9 @@ fn guest_claims(invite: &Invite, name: &str, client_id: &str) -> Claims {
         name: name.to_owned(),
         attributes: role_attribute(invite.role),
         video: room_grants(&invite.room, invite.role),
+        umbrella: invite.cameras.clone().map(|cameras| OwnClaims {
+            cameras: Some(cameras),
+        }),
         ..Claims::default()
     }
 }
@@ -331,6 +346,12 @@ fn role(text: &str) -> rusqlite::Result<Role> {
     }
 }
 
+/// A list of cameras as it is kept. One that cannot be read is not taken for all of them.
+fn cameras(text: &str) -> rusqlite::Result<Vec<String>> {
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(7, Type::Text, error.into()))
+}
+
 /// The identity of a browser's tab, the same after a reload. It does not tell the tab's id,
 /// with which somebody else could take its place.
 pub fn stable_identity(kind: &str, scope: &str, client_id: &str) -> String {
@@ -363,6 +384,7 @@ mod tests {
             role: Role::Watch,
             expires_in_s,
             uses,
+            cameras: None,
         }
     }
 
@@ -427,6 +449,33 @@ mod tests {
             assert!(!grants.room_create && !grants.room_list && grants.room == "kitchen");
             assert_eq!(claims.attributes["umbrella.role"], word(role));
         }
+    }
+
+    #[tokio::test]
+    async fn invite_for_some_cameras_opens_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = invites(&dir);
+        let some = Some(vec!["CA_a".to_owned(), "with \"quotes\"".to_owned()]);
+        for cameras in [None, Some(Vec::new()), some] {
+            let invite = NewInvite {
+                cameras: cameras.clone(),
+                role: Role::Moderate,
+                ..new(None, None)
+            };
+            let (made, secret) = all.create(invite).await.unwrap();
+            assert_eq!(made.cameras, cameras);
+            assert_eq!(all.look(&secret, WHO).await.unwrap().cameras, cameras);
+            let claims = all.join(&secret, "Ann", "tab-aaaa", WHO).await.unwrap();
+            assert_eq!(claims.umbrella.and_then(|own| own.cameras), cameras);
+        }
+        let listed = all.list().await.unwrap();
+        let listed = listed.iter().map(|invite| invite.cameras.as_ref());
+        let counts: Vec<_> = listed.map(|cameras| cameras.map(Vec::len)).collect();
+        assert_eq!(counts, [Some(2), Some(0), None]);
+        // What is kept and cannot be read is not taken for all of them.
+        let spoil = |db: &Transaction<'_>| db.execute("UPDATE invites SET cameras = 'x'", []);
+        all.store.run(spoil).await.unwrap();
+        assert!(all.list().await.is_err());
     }
 
     #[tokio::test]

@@ -9,7 +9,8 @@ mod secret;
 mod token;
 
 pub use accounts::{AccountError, Accounts, SESSION_LIFETIME_S, Session};
-pub use claims::{Bearer, Claims, Grants};
+pub use claims::{Bearer, Claims, Grants, OwnClaims};
+pub(crate) use claims::{CAMERA_CHARS, MAX_CAMERAS, are_few, sight};
 pub use invites::{InviteError, Invites, NewInvite, role_attribute, room_grants, stable_identity};
 pub use keys::{KeyError, Keys};
 pub use rate::{CallLimit, CameraLimit, TooMany, TrunkLimit, group};

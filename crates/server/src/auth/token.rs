@@ -5,6 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 
+use super::claims::are_few;
 use super::{Bearer, Claims};
 use crate::clock::unix_seconds;
 use crate::config::ConfiguredKey;
@@ -40,6 +41,11 @@ pub enum TokenError {
     /// Too new.
     #[error("the token is not valid yet (nbf)")]
     NotYetValid,
+    /// It names more cameras than it may, or one by too long an identity.
+    #[error(
+        "the token names too many cameras (umbrella.cameras): 64 at most, of 1 to 64 characters each"
+    )]
+    TooManyCameras,
 }
 
 /// Verifies and issues access tokens with the API keys there are.
@@ -78,7 +84,7 @@ impl Authority {
         authority
     }
 
-    /// Checks signature and times, not what the token is good for.
+    /// Checks signature, times and bounds, not what the token is good for.
     ///
     /// # Errors
     ///
@@ -102,7 +108,11 @@ impl Authority {
             .claims;
         drop(keys);
         check_times(&claims, unix_seconds())?;
-        Ok(claims)
+        let own = claims.umbrella.as_ref();
+        match own.and_then(|own| own.cameras.as_ref()) {
+            Some(cameras) if !are_few(cameras) => Err(TokenError::TooManyCameras),
+            Some(_) | None => Ok(claims),
+        }
     }
 
     /// Signs claims with the key that `iss` names; an empty `iss` is the server's own key.
@@ -184,6 +194,8 @@ fn check_times(claims: &Claims, now: u64) -> Result<(), TokenError> {
 mod tests {
     use super::*;
     use crate::auth::Grants;
+    use umbrella_room::Sight;
+    use umbrella_room::model::Identity;
 
     fn key(name: &str, secret: &str) -> ConfiguredKey {
         ConfiguredKey {
@@ -239,6 +251,55 @@ mod tests {
             authority().verify(&token).unwrap().video.can_publish,
             Some(false)
         );
+    }
+
+    fn signed(own: serde_json::Value) -> String {
+        let mut body = serde_json::to_value(claims("devkey")).unwrap();
+        body["umbrella"] = own;
+        let secret = EncodingKey::from_secret(b"a secret of a developer");
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &body, &secret).unwrap()
+    }
+
+    fn cameras(own: serde_json::Value) -> Result<Option<Vec<String>>, TokenError> {
+        let claims = authority().verify(&signed(own))?;
+        Ok(claims.umbrella.and_then(|own| own.cameras))
+    }
+
+    #[test]
+    fn token_opens_cameras_that_it_does_not_name() {
+        use serde_json::json;
+        assert_eq!(cameras(json!({"later": 1})), Ok(None));
+        assert_eq!(cameras(json!({"cameras": []})), Ok(Some(Vec::new())));
+        let named = Some(vec!["CA_a".to_owned()]);
+        assert_eq!(cameras(json!({"cameras": ["CA_a"], "x": {}})), Ok(named));
+        for unclear in [json!(null), json!("CA_a"), json!(["CA_a", 7])] {
+            let refused = cameras(json!({"cameras": unclear}));
+            assert_eq!(refused, Err(TokenError::Malformed));
+        }
+    }
+
+    #[test]
+    fn token_fills_the_memory_with_cameras() {
+        use serde_json::json;
+        let most = vec!["c".repeat(64); 64];
+        assert_eq!(cameras(json!({"cameras": most})), Ok(Some(most.clone())));
+        for too_many in [
+            vec!["c".to_owned(); 65],
+            vec!["c".repeat(65)],
+            vec![String::new()],
+        ] {
+            let refused = cameras(json!({"cameras": too_many}));
+            assert_eq!(refused, Err(TokenError::TooManyCameras));
+        }
+    }
+
+    #[test]
+    fn token_that_is_issued_anew_opens_all_cameras() {
+        let verified = authority().verify(&signed(serde_json::json!({"cameras": ["CA_a"]})));
+        let again = authority().issue(verified.unwrap()).unwrap();
+        let sight = authority().verify(&again).unwrap().sight();
+        assert_eq!(sight, Sight::only([Identity::new("CA_a")]));
+        assert_eq!(claims("devkey").sight(), Sight::All);
     }
 
     #[test]

@@ -230,7 +230,8 @@ impl Local {
                         | TokenError::BadSignature
                         | TokenError::NoExpiry
                         | TokenError::Expired
-                        | TokenError::NotYetValid => error.into(),
+                        | TokenError::NotYetValid
+                        | TokenError::TooManyCameras => error.into(),
                     })
             }
         }

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 use umbrella_media::Kind;
-use umbrella_room::Command;
 use umbrella_room::command::Moderation;
 use umbrella_room::model::{
-    Identity, LeaveReason, ParticipantState, ParticipantView, RoomName, Source, TrackId, TrackView,
+    Identity, LeaveReason, ParticipantKind, ParticipantState, ParticipantView, RoomName, Source,
+    TrackId, TrackView,
 };
+use umbrella_room::{Command, Sight};
 
 use super::handle::{Admin, AdminError};
 use super::rooms::Entry;
@@ -48,8 +49,9 @@ impl Control {
             Admin::Remove {
                 room,
                 identity,
+                sight,
                 reply,
-            } => answer(reply, self.remove(now, room, &identity)),
+            } => answer(reply, self.remove(now, room, &identity, &sight)),
             Admin::KeptOut {
                 room,
                 identity,
@@ -114,9 +116,15 @@ impl Control {
         Ok(())
     }
 
-    fn remove(&mut self, now: Instant, room: RoomName, identity: &str) -> Result<(), AdminError> {
+    fn remove(
+        &mut self,
+        now: Instant,
+        room: RoomName,
+        identity: &str,
+        sight: &Sight,
+    ) -> Result<(), AdminError> {
         let identity = Identity::new(identity);
-        let participant = self.someone(&room, &identity)?.id.clone();
+        let participant = self.someone((&room, sight), &identity)?.id.clone();
         let session = self.sessions.of(&participant);
         if session.is_some_and(|session| session.bearer == Bearer::Guest) {
             self.sanctions.keep_out(now, &room, &identity);
@@ -215,6 +223,7 @@ impl Control {
             }
             .to_owned(),
             hidden: view.permission.hidden,
+            camera: view.kind == ParticipantKind::Ingress,
             joined_at_ms: view.joined_at_ms,
             client: session.map(|s| s.client.clone()).unwrap_or_default(),
             protocol: session.map(|s| s.protocol().to_owned()).unwrap_or_default(),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
+use umbrella_room::Sight;
 use umbrella_room::model::{
     LeaveReason, ParticipantId, ParticipantState, ParticipantView, RoomName, TrackId, TrackView,
 };
@@ -146,7 +147,7 @@ impl Chronicle {
         let Some(to) = &self.to else { return };
         for happening in happenings {
             let news = News {
-                room: state(entry),
+                room: state(entry, &Sight::All),
                 happening,
                 at_s: unix_seconds(),
             };
@@ -317,6 +318,7 @@ mod tests {
                     hidden: false,
                     recorder: false,
                 },
+                sight: Sight::All,
                 joined_at_ms: 0,
                 auto_subscribe: true,
                 adaptive_stream: false,
@@ -415,7 +417,9 @@ mod tests {
             })),
         });
         assert_eq!(
-            state(rig.rooms.get(&rig.name).unwrap()).view.participants,
+            state(rig.rooms.get(&rig.name).unwrap(), &Sight::All)
+                .view
+                .participants,
             2
         );
         assert!(rig.told().is_empty());

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use umbrella_room::Command;
 use umbrella_room::command::Join;
 use umbrella_room::model::{Identity, LeaveReason, RoomName};
+use umbrella_room::{Command, Sight};
 
 use super::camera::CameraMessage;
 use super::resume::Resuming;
@@ -31,6 +31,9 @@ pub struct Handle {
     inbox: mpsc::Sender<Message>,
     media_addresses: Arc<[String]>,
     doors: Arc<Doors>,
+    /// Whom the calls of whoever has it concern: of others nothing is said, and nothing is done to
+    /// them.
+    sight: Sight,
 }
 
 /// Names a signalling connection; never used twice.
@@ -200,7 +203,7 @@ pub(super) enum Message {
     Metrics(oneshot::Sender<Snapshot>),
     Link(LinkEvent),
     Camera(CameraMessage),
-    Service(RoomName, Service),
+    Service(RoomName, Sight, Service),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -219,6 +222,7 @@ pub(super) enum Admin {
     Remove {
         room: RoomName,
         identity: String,
+        sight: Sight,
         reply: oneshot::Sender<Result<(), AdminError>>,
     },
     Mute {
@@ -243,6 +247,16 @@ impl Handle {
             inbox,
             media_addresses: media_addresses.into(),
             doors: Arc::default(),
+            sight: Sight::All,
+        }
+    }
+
+    /// The same for somebody who does not see everybody. To its calls about participants (those of
+    /// the server API, and [`Handle::remove_participant`]) nobody else exists.
+    pub fn seeing(&self, sight: Sight) -> Handle {
+        Handle {
+            sight,
+            ..self.clone()
         }
     }
 
@@ -365,6 +379,7 @@ impl Handle {
             Message::Admin(Admin::Remove {
                 room,
                 identity,
+                sight: self.sight.clone(),
                 reply,
             })
         })
@@ -477,6 +492,10 @@ impl Handle {
     /// A socket is gone, of which nothing was heard since a time; its client may come back.
     pub(crate) async fn lost(&self, socket: SocketId, heard: Instant) {
         self.tell(Message::Lost { socket, heard }).await;
+    }
+
+    pub(super) fn sight(&self) -> Sight {
+        self.sight.clone()
     }
 
     async fn tell(&self, message: Message) -> bool {

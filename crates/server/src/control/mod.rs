@@ -215,7 +215,7 @@ impl Control {
             Message::Metrics(reply) => self.scrape(now, reply),
             Message::Link(event) => self.link(now, event),
             Message::Camera(message) => self.camera(now, message),
-            Message::Service(room, request) => self.serve(now, &room, request),
+            Message::Service(room, sight, request) => self.serve(now, &room, &sight, request),
             Message::Shutdown(reply) => {
                 self.shut_down(now, reply);
                 return Next::Stop;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use umbrella_room::Command;
 use umbrella_room::command::{Moderation, ParticipantChange, Reliability};
 use umbrella_room::effect::Refusal;
 use umbrella_room::model::{
     Identity, LeaveReason, ParticipantId, ParticipantView, Permission, RoomName, RoomView, TrackId,
     TrackView,
 };
+use umbrella_room::{Command, Sight};
 
 use super::handle::{AdminError, Handle, Message};
 use super::rooms::{Entry, Stay};
@@ -109,7 +109,8 @@ impl Handle {
     /// Every room, by name.
     pub async fn room_states(&self) -> Vec<RoomState> {
         let room = RoomName::new("");
-        self.ask(|reply| Message::Service(room, Service::List(reply)))
+        let sight = self.sight();
+        self.ask(|reply| Message::Service(room, sight, Service::List(reply)))
             .await
             .unwrap_or_default()
     }
@@ -244,7 +245,8 @@ impl Handle {
         service: impl FnOnce(Reply<T>) -> Service,
     ) -> Result<T, AdminError> {
         let room = RoomName::new(room);
-        self.ask(|reply| Message::Service(room, service(reply)))
+        let sight = self.sight();
+        self.ask(|reply| Message::Service(room, sight, service(reply)))
             .await
             .unwrap_or(Err(AdminError::ShuttingDown))
     }
@@ -252,24 +254,28 @@ impl Handle {
 
 impl Control {
     // Who asked may be gone when the answer comes.
-    pub(super) fn serve(&mut self, now: Instant, room: &RoomName, service: Service) {
+    pub(super) fn serve(&mut self, now: Instant, room: &RoomName, sight: &Sight, service: Service) {
         match service {
             Service::Make(settings, reply) => {
-                let _ = reply.send(self.make_or_change(now, room, settings));
+                let _ = reply.send(self.make_or_change(now, room, sight, settings));
             }
             Service::List(reply) => {
                 let rooms = self.rooms.iter();
-                let _ = reply.send(rooms.map(|(_, entry)| state(entry)).collect());
+                let _ = reply.send(rooms.map(|(_, entry)| state(entry, sight)).collect());
             }
             Service::Participants(reply) => {
-                let everybody = |entry: &Entry| entry.room.participants().cloned().collect();
+                let seen = |view: &&Arc<ParticipantView>| sight.shows(view);
+                let everybody = |entry: &Entry| {
+                    let participants = entry.room.participants();
+                    participants.filter(seen).cloned().collect()
+                };
                 let _ = reply.send(self.entry(room).map(everybody));
             }
             Service::End(reply) => {
                 let _ = reply.send(self.end(now, room));
             }
             Service::SetMetadata(metadata, reply) => {
-                let _ = reply.send(self.set_metadata(now, room, metadata));
+                let _ = reply.send(self.set_metadata(now, room, sight, metadata));
             }
             Service::Mute {
                 identity,
@@ -277,7 +283,7 @@ impl Control {
                 muted,
                 reply,
             } => {
-                let _ = reply.send(self.mute_of(now, room, &identity, &track, muted));
+                let _ = reply.send(self.mute_of(now, (room, sight), &identity, &track, muted));
             }
             Service::Update {
                 identity,
@@ -285,14 +291,14 @@ impl Control {
                 permission,
                 reply,
             } => {
-                let _ = reply.send(self.update(now, room, identity, change, permission));
+                let _ = reply.send(self.update(now, (room, sight), identity, change, permission));
             }
             Service::LetPublish {
                 identity,
                 publish,
                 reply,
             } => {
-                let _ = reply.send(self.let_publish(now, room, identity, publish));
+                let _ = reply.send(self.let_publish(now, (room, sight), identity, publish));
             }
             Service::Subscribe {
                 identity,
@@ -300,7 +306,8 @@ impl Control {
                 subscribe,
                 reply,
             } => {
-                let _ = reply.send(self.subscribe(now, room, &identity, tracks, subscribe));
+                let _ =
+                    reply.send(self.subscribe(now, (room, sight), &identity, tracks, subscribe));
             }
             Service::Send(data, reply) => {
                 let _ = reply.send(self.send(now, room, data));
@@ -312,12 +319,14 @@ impl Control {
         self.rooms.get(room).ok_or(AdminError::NoSuchRoom)
     }
 
+    /// Somebody in a room, for whoever sees so much of it.
     pub(super) fn someone(
         &self,
-        room: &RoomName,
+        (room, sight): (&RoomName, &Sight),
         identity: &Identity,
     ) -> Result<&Arc<ParticipantView>, AdminError> {
         let found = self.entry(room)?.room.participant(identity);
+        let found = found.filter(|view| sight.shows(view));
         found.ok_or(AdminError::NoSuchParticipant)
     }
 
@@ -334,6 +343,7 @@ impl Control {
         &mut self,
         now: Instant,
         room: &RoomName,
+        sight: &Sight,
         settings: RoomSettings,
     ) -> Result<RoomState, AdminError> {
         if self.phase == Phase::ShuttingDown {
@@ -363,8 +373,8 @@ impl Control {
             );
         }
         match settings.metadata {
-            Some(metadata) => self.set_metadata(now, room, metadata),
-            None => self.entry(room).map(state),
+            Some(metadata) => self.set_metadata(now, room, sight, metadata),
+            None => self.entry(room).map(|entry| state(entry, sight)),
         }
     }
 
@@ -383,22 +393,23 @@ impl Control {
         &mut self,
         now: Instant,
         room: &RoomName,
+        sight: &Sight,
         metadata: String,
     ) -> Result<RoomState, AdminError> {
         self.entry(room)?.room.admit_metadata(&metadata)?;
         self.moderate(now, room, Moderation::SetRoomMetadata { metadata });
-        self.entry(room).map(state)
+        self.entry(room).map(|entry| state(entry, sight))
     }
 
     fn mute_of(
         &mut self,
         now: Instant,
-        room: &RoomName,
+        (room, sight): (&RoomName, &Sight),
         identity: &Identity,
         track: &TrackId,
         muted: bool,
     ) -> Result<TrackView, AdminError> {
-        self.someone(room, identity)?;
+        self.someone((room, sight), identity)?;
         match self.entry(room)?.room.track(track) {
             Some((publisher, _)) if publisher.identity == *identity => {}
             Some(_) | None => return Err(AdminError::NoSuchTrack),
@@ -417,14 +428,15 @@ impl Control {
     fn update(
         &mut self,
         now: Instant,
-        room: &RoomName,
+        (room, sight): (&RoomName, &Sight),
         identity: Identity,
         change: ParticipantChange,
         permission: Option<Permission>,
     ) -> Result<Arc<ParticipantView>, AdminError> {
+        let participant = self.someone((room, sight), &identity)?.id.clone();
         self.entry(room)?.room.admit_change(&identity, &change)?;
         if let Some(permission) = &permission {
-            self.note_granted(room, &identity, permission.publish)?;
+            self.note_granted(room, &identity, &participant, permission.publish);
         }
         let update = Moderation::Update {
             identity: identity.clone(),
@@ -432,7 +444,7 @@ impl Control {
             permission,
         };
         self.moderate(now, room, update);
-        self.someone(room, &identity).cloned()
+        self.someone((room, sight), &identity).cloned()
     }
 
     /// An application's word counts more than the token, and than that of a moderator before.
@@ -440,24 +452,23 @@ impl Control {
         &mut self,
         room: &RoomName,
         identity: &Identity,
+        participant: &ParticipantId,
         publish: bool,
-    ) -> Result<(), AdminError> {
-        let participant = self.someone(room, identity)?.id.clone();
-        if let Some(session) = self.sessions.of_mut(&participant) {
+    ) {
+        if let Some(session) = self.sessions.of_mut(participant) {
             session.may_publish = publish;
         }
         self.sanctions.lift(room, identity);
-        Ok(())
     }
 
     fn let_publish(
         &mut self,
         now: Instant,
-        room: &RoomName,
+        (room, sight): (&RoomName, &Sight),
         identity: Identity,
         publish: bool,
     ) -> Result<Arc<ParticipantView>, AdminError> {
-        let view = Arc::clone(self.someone(room, &identity)?);
+        let view = Arc::clone(self.someone((room, sight), &identity)?);
         let session = self.sessions.of(&view.id);
         // Of somebody at another server, that one knows what the token allows.
         let elsewhere = self.entry(room)?.room.origin(&view.id).is_some();
@@ -479,18 +490,18 @@ impl Control {
             permission: Some(permission),
         };
         self.moderate(now, room, update);
-        self.someone(room, &identity).cloned()
+        self.someone((room, sight), &identity).cloned()
     }
 
     fn subscribe(
         &mut self,
         now: Instant,
-        room: &RoomName,
+        (room, sight): (&RoomName, &Sight),
         identity: &Identity,
         tracks: Vec<TrackId>,
         subscribe: bool,
     ) -> Result<(), AdminError> {
-        let participant = self.someone(room, identity)?.id.clone();
+        let participant = self.someone((room, sight), identity)?.id.clone();
         let command = Command::Subscribe {
             participant,
             tracks,
@@ -537,9 +548,10 @@ impl From<Refusal> for AdminError {
     }
 }
 
-pub(super) fn state(entry: &Entry) -> RoomState {
+/// A room as somebody is told of it who sees so much.
+pub(super) fn state(entry: &Entry, sight: &Sight) -> RoomState {
     RoomState {
-        view: entry.room.view(),
+        view: entry.room.view_for(sight),
         empty_timeout: entry.stay.empty,
         departure_timeout: entry.stay.departure,
     }

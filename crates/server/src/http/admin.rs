@@ -13,7 +13,10 @@ use super::error::Refusal;
 use super::guest::{check_join, grant};
 use super::session::Admin;
 use super::state::App;
-use crate::auth::{Bearer, Claims, NewInvite, role_attribute, room_grants, stable_identity};
+use crate::auth::{
+    Bearer, CAMERA_CHARS, Claims, MAX_CAMERAS, NewInvite, are_few, role_attribute, room_grants,
+    stable_identity,
+};
 use crate::clock::unix_seconds;
 use crate::control::AdminError;
 use crate::store;
@@ -118,6 +121,7 @@ pub(super) async fn create_invite(
     if request.uses == Some(0) {
         return Err(Refusal::invalid("An invite allows one join at least."));
     }
+    let cameras = request.cameras.map(cameras).transpose()?;
     match app.control.create_room(&room, true).await {
         Ok(_) | Err(AdminError::RoomExists) => {}
         Err(error) => return Err(error.into()),
@@ -128,6 +132,7 @@ pub(super) async fn create_invite(
         role: request.role,
         expires_in_s: request.expires_in_s,
         uses: request.uses,
+        cameras,
     };
     let (invite, secret) = app.invites.create(new).await?;
     tracing::info!(room = invite.room, invite = invite.id, role = ?invite.role, "invite created");
@@ -137,6 +142,20 @@ pub(super) async fn create_invite(
         urls: with_fragment(app.addresses.urls(), &fragment),
         invite,
     }))
+}
+
+/// The cameras of an invite, each once. That they exist is not checked: some are at other servers,
+/// and come and go.
+fn cameras(mut named: Vec<String>) -> Result<Vec<String>, Refusal> {
+    let harmless = |id: &String| !id.chars().any(char::is_control);
+    if !are_few(&named) || !named.iter().all(harmless) {
+        return Err(Refusal::invalid(format!(
+            "An invite names {MAX_CAMERAS} cameras at most, by identities of 1 to {CAMERA_CHARS} characters."
+        )));
+    }
+    named.sort();
+    named.dedup();
+    Ok(named)
 }
 
 fn with_fragment(urls: Vec<String>, fragment: &str) -> Vec<String> {
@@ -209,6 +228,17 @@ fn room_name(text: &str) -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn invite_names_more_cameras_than_its_token_may() {
+        let named = |ids: &[&str]| cameras(ids.iter().map(|id| (*id).to_owned()).collect());
+        assert_eq!(named(&["b", "a", "b"]).unwrap(), ["a", "b"]);
+        assert_eq!(named(&[]).unwrap(), [""; 0]);
+        let long = "x".repeat(65);
+        for wrong in [&[""][..], &["a\n"], &[&long], &["x"; 65]] {
+            assert!(named(wrong).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn room_names_are_trimmed_and_bounded() {

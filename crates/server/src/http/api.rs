@@ -106,7 +106,7 @@ pub struct InviteInfo {
     pub can_publish: bool,
     /// Whether the guest may mute, forbid and remove others.
     pub can_moderate: bool,
-    /// Participants in the room now.
+    /// Participants in the room now, as far as the guest will see them.
     pub participants: u32,
     /// The server's name.
     pub server_name: String,
@@ -189,6 +189,8 @@ pub struct ParticipantDetail {
     pub state: String,
     /// Not shown to the others.
     pub hidden: bool,
+    /// A camera, of this server or of a linked one.
+    pub camera: bool,
     /// Milliseconds since the Unix epoch.
     #[ts(type = "number")]
     pub joined_at_ms: u64,
@@ -267,6 +269,9 @@ pub struct Invite {
     pub uses_left: Option<u32>,
     /// Joins so far.
     pub uses: u32,
+    /// The cameras that whoever comes by it may see, by identity, some of which may be gone;
+    /// `null` is all of the room.
+    pub cameras: Option<Vec<String>>,
     /// Seconds since the Unix epoch.
     #[ts(type = "number")]
     pub created_at: u64,
@@ -285,6 +290,9 @@ pub struct CreateInvite {
     pub expires_in_s: Option<u64>,
     /// How many joins; `null` is unbounded.
     pub uses: Option<u32>,
+    /// The cameras to be seen, by identity, 64 at most, of 1 to 64 characters each; `null` is all
+    /// of the room, those included that are added later.
+    pub cameras: Option<Vec<String>>,
 }
 
 /// A new invite with its link, shown once.

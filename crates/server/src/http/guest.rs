@@ -8,7 +8,7 @@ use super::body::Body;
 use super::client::ClientInfo;
 use super::error::Refusal;
 use super::state::App;
-use crate::auth::Claims;
+use crate::auth::{Claims, sight};
 
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 1..=64;
 const CLIENT_ID_CHARS: std::ops::RangeInclusive<usize> = 8..=64;
@@ -19,9 +19,12 @@ pub(super) async fn look(
     Path(token): Path<String>,
 ) -> Result<Json<InviteInfo>, Refusal> {
     let invite = app.invites.look(&token, client.ip).await?;
-    let room = app.control.room(&invite.room).await;
+    let control = app.control.seeing(sight(invite.cameras.as_deref()));
+    // There is no room before somebody is in.
+    let inside = control.participants(&invite.room).await.unwrap_or_default();
+    let seen = inside.iter().filter(|view| !view.permission.hidden);
     Ok(Json(InviteInfo {
-        participants: room.map_or(0, |room| room.summary.participants),
+        participants: u32::try_from(seen.count()).unwrap_or(u32::MAX),
         room: invite.room,
         can_publish: invite.role != Role::Watch,
         can_moderate: invite.role == Role::Moderate,

@@ -120,6 +120,9 @@ const STEPS: &[&str] = &[
         created_at INTEGER NOT NULL
     ) STRICT;
 ",
+    "
+    ALTER TABLE invites ADD COLUMN cameras TEXT;
+",
 ];
 
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -175,6 +178,30 @@ mod tests {
             .query_row("SELECT count(*) FROM invite_uses", [], |row| row.get(0))
             .unwrap();
         assert_eq!(uses, 1);
+    }
+
+    #[test]
+    fn invites_from_before_cameras_could_be_chosen_show_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("umbrella.db");
+        let mut connection = Connection::open(&path).unwrap();
+        for step in &STEPS[..5] {
+            connection.execute_batch(step).unwrap();
+        }
+        connection
+            .execute_batch(
+                "PRAGMA user_version = 5;
+                 INSERT INTO invites (id, hash, room, role, created_at)
+                     VALUES ('a', x'01', 'kitchen', 'talk', 1);",
+            )
+            .unwrap();
+        prepare(&mut connection, &path).unwrap();
+        let kept: (String, Option<String>) = connection
+            .query_row("SELECT role, cameras FROM invites", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        assert_eq!(kept, ("talk".to_owned(), None), "all cameras");
     }
 
     #[test]

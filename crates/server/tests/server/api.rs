@@ -207,6 +207,40 @@ fn a_guest_joins_by_an_invite_until_it_is_used_up_or_revoked() {
 }
 
 #[test]
+fn invite_for_some_cameras_lets_in_to_all() {
+    let server = Server::start(tempfile::tempdir().unwrap(), &[("UMBRELLA_CLOUD", "1")]);
+    let browser = Browser::set_up(&server);
+    let made = |cameras: serde_json::Value| {
+        let body = json!({ "room": "kitchen", "role": "watch", "expiresInS": null, "uses": null,
+            "cameras": cameras });
+        let call = browser.call("POST", "/api/admin/invites");
+        call.json(&body).send()
+    };
+    for (cameras, kept) in [
+        (json!(null), json!(null)),
+        (json!([]), json!([])),
+        (json!(["CA_b", "CA_a", "CA_b"]), json!(["CA_a", "CA_b"])),
+    ] {
+        let created = made(cameras).json(200);
+        assert_eq!(created["invite"]["cameras"], kept);
+        let listed = browser.get("/api/admin/invites");
+        assert_eq!(listed[0]["cameras"], kept);
+        let path = created["path"].as_str().unwrap();
+        let secret = path.strip_prefix("/sfu#/join/").unwrap();
+        let info = server.call("GET", &format!("/api/invite/{secret}"));
+        assert_eq!(info.send().json(200)["participants"], 0);
+    }
+    for wrong in [
+        json!(vec!["CA_x"; 65]),
+        json!([""]),
+        json!(["x".repeat(65)]),
+    ] {
+        assert_eq!(code(&made(wrong).json(400)), "invalid");
+    }
+    made(json!("CA_a")).json(400);
+}
+
+#[test]
 fn keys_show_their_secret_once() {
     let server = Server::start(
         tempfile::tempdir().unwrap(),

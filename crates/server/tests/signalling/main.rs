@@ -19,5 +19,6 @@ mod cameras;
 mod joining;
 mod moderators;
 mod service;
+mod sight;
 mod talking;
 mod webhooks;

@@ -81,6 +81,9 @@ impl Client {
     }
 
     pub(super) fn rate(&mut self, id: &ParticipantId, views: &[QualityView]) -> Result<(), String> {
+        if views.is_empty() {
+            return Err(format!("{id} is told of nobody's connection"));
+        }
         let views = views.iter();
         let rated = views.map(|view| (view.participant.clone(), view.quality));
         self.qualities.extend(rated);
@@ -132,6 +135,9 @@ impl Client {
     }
 
     pub(super) fn hear(&mut self, speakers: &[Speaker], again: bool) -> Result<(), String> {
+        if speakers.is_empty() {
+            return Err("is told that nobody has begun or ended to speak".to_owned());
+        }
         for speaker in speakers {
             if !(0.0..=1.0).contains(&speaker.level) {
                 return Err(format!("loudness of {speaker:?}"));

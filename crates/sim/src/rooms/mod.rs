@@ -303,7 +303,7 @@ impl<'a> Play<'a> {
             self.play(Command::AudioLevels(vec![loud]))?;
         }
         self.world
-            .compare_speaking(std::slice::from_ref(&talker))
+            .compare_speaking(&self.model, std::slice::from_ref(&talker))
             .and_then(|()| self.world.compare_speaker(&self.model, Some(&talker)))
             .map_err(|what| self.failure(what))?;
         self.check()
@@ -348,7 +348,7 @@ impl<'a> Play<'a> {
         self.command = "a long silence".to_owned();
         self.wait(Duration::from_secs(10))?;
         self.world
-            .compare_speaking(&[])
+            .compare_speaking(&self.model, &[])
             .and_then(|()| self.world.compare_speaker(&self.model, None))
             .and_then(|()| self.world.compare_room(&self.model))
             .and_then(|()| self.world.compare_layers(&self.model, true))

@@ -3,6 +3,7 @@
 //! Nothing in here is clever or fast, and nothing is shared with the room but its nouns.
 
 mod receiving;
+mod seeing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub(super) struct Model {
     pub(super) people: Vec<Person>,
     pub(super) pieces: Vec<Piece>,
     pub(super) metadata: String,
+    /// Everybody who has ever come in, as it was then.
+    visitors: BTreeMap<ParticipantId, Join>,
     /// From whom nothing comes.
     pub(super) lost: BTreeSet<ParticipantId>,
     inaudible: BTreeMap<ParticipantId, Instant>,
@@ -74,6 +77,7 @@ impl Model {
             people: Vec::new(),
             pieces: Vec::new(),
             metadata: String::new(),
+            visitors: BTreeMap::new(),
             lost: BTreeSet::new(),
             inaudible: BTreeMap::new(),
         }
@@ -221,29 +225,6 @@ impl Model {
         }
     }
 
-    /// Everybody whom somebody should see, itself not among them.
-    pub(super) fn visible_to(&self, id: &ParticipantId) -> impl Iterator<Item = &Person> {
-        let id = id.clone();
-        self.people
-            .iter()
-            .filter(move |person| *person.id() != id && !person.hidden())
-    }
-
-    /// Participants, publishers, recording.
-    pub(super) fn counts(&self) -> (u32, u32, bool) {
-        let seen = self.people.iter().filter(|person| !person.hidden());
-        let publishers = seen.clone().filter(|person| {
-            self.pieces
-                .iter()
-                .any(|piece| piece.open && piece.owner == *person.id())
-        });
-        let recording = self
-            .people
-            .iter()
-            .any(|person| person.join.permission.recorder);
-        (seen.count() as u32, publishers.count() as u32, recording)
-    }
-
     /// Whether a room tells its owner the same.
     pub(super) fn compare(&self, room: &Room) -> Result<(), String> {
         let view = room.view();
@@ -376,6 +357,7 @@ impl Model {
         let mut join = join.clone();
         join.attributes.retain(|_, value| !value.is_empty());
         out.joined.push(join.id.clone());
+        self.visitors.insert(join.id.clone(), join.clone());
         self.people.push(Person {
             join,
             active: false,
@@ -600,6 +582,7 @@ impl Model {
             let known = self
                 .piece(track)
                 .is_some_and(|piece| piece.open && piece.owner != *id);
+            let known = known && self.sees_track(id, track);
             if let Some(person) = self.person_mut(id).filter(|_| known) {
                 f(person, track);
             }
@@ -710,7 +693,10 @@ impl Model {
                 .is_some_and(|person| person.join.permission.publish_data)
         });
         let meant = self.people.iter().filter(|person| {
-            Some(person.id()) != from && (to.is_empty() || to.contains(&person.join.identity))
+            let hears = from.is_none_or(|from| self.sees(person.id(), from));
+            let named = from.is_none_or(|from| self.sees(from, person.id()))
+                && to.contains(&person.join.identity);
+            Some(person.id()) != from && hears && (to.is_empty() || named)
         });
         let recipients: BTreeSet<_> = meant.map(|person| person.id().clone()).collect();
         (may && size <= self.limits.data_message && !recipients.is_empty()).then_some(recipients)

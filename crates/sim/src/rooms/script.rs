@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use umbrella_media::{Codec, Kind, Layer, Spatial, Temporal};
-use umbrella_room::Command;
 use umbrella_room::command::{
     Allowance, AllowedSubscribers, Join, Moderation, NewTrack, ParticipantChange, Reliability,
     SubscriptionReport, TrackChange, TrackLoudness,
@@ -15,6 +14,7 @@ use umbrella_room::model::{
     TrackId, TrackSettings, VideoLayer,
 };
 use umbrella_room::quality::Measured;
+use umbrella_room::{Command, Sight};
 
 use super::model::{Model, Person};
 use super::world::World;
@@ -26,6 +26,12 @@ const REASONS: [LeaveReason; 5] = [
     LeaveReason::ConnectionLost,
     LeaveReason::Misbehaved,
     LeaveReason::StateMismatch,
+];
+const KINDS: [ParticipantKind; 4] = [
+    ParticipantKind::Standard,
+    ParticipantKind::Agent,
+    ParticipantKind::Ingress,
+    ParticipantKind::Ingress,
 ];
 const SOURCES: [Source; 5] = [
     Source::Unknown,
@@ -138,8 +144,9 @@ impl Script {
             name: text(random, 25),
             metadata: text(random, 41),
             attributes: attributes(random),
-            kind: one_of(random, &[ParticipantKind::Standard, ParticipantKind::Agent]),
+            kind: one_of(random, &KINDS),
             permission: permission(random),
+            sight: self.sight(random),
             joined_at_ms: self.next_id,
             auto_subscribe: !random.one_in(4),
             adaptive_stream: random.one_in(2),
@@ -148,6 +155,17 @@ impl Script {
             },
             capabilities: numbers(random),
         }))
+    }
+
+    /// Most see all cameras, some a few or none.
+    fn sight(&self, random: &mut Random) -> Sight {
+        if !random.one_in(3) {
+            return Sight::All;
+        }
+        let names = self.crowd * 3;
+        let count = random.below(names);
+        let cameras = (0..count).map(|_| random.below(names));
+        Sight::only(cameras.map(|name| Identity::new(format!("guest-{name}"))))
     }
 
     fn track(&mut self, random: &mut Random, model: &Model) -> NewTrack {

@@ -321,6 +321,9 @@ impl World {
         again: bool,
     ) -> Result<(), String> {
         let client = self.clients.get_mut(to).ok_or("it is not in")?;
+        if views.is_empty() {
+            return Err(format!("{to} is told that something is not told"));
+        }
         if again {
             views.iter().for_each(|view| client.recall(to, view));
             return Ok(());
@@ -503,27 +506,30 @@ impl World {
                 metadata,
                 ..
             } = &*client.room;
-            if (*participants, *publishers, *recording) != model.counts()
-                || *metadata != model.metadata
-            {
-                let counts = model.counts();
+            let counts = model.counts_for(id);
+            if (*participants, *publishers, *recording) != counts || *metadata != model.metadata {
                 return Err(format!("{id} believes {:?}, it is {counts:?}", client.room));
             }
         }
         Ok(())
     }
 
-    /// Whether everybody has the same opinion of who speaks, and nobody of those who cannot.
+    /// Whether everybody has the same opinion of who speaks, of those whom it sees, and nobody of
+    /// those who cannot.
     pub(super) fn compare_speakers(&self, model: &Model, now: Instant) -> Result<(), String> {
-        let mut clients = self.listeners();
-        let Some((_, first)) = clients.next() else {
-            return Ok(());
-        };
-        if let Some((id, client)) = clients.find(|(_, client)| client.speakers != first.speakers) {
-            let (a, b) = (&client.speakers, &first.speakers);
-            return Err(format!("{id} believes that {a:?} speak, another one {b:?}"));
+        let mut all = BTreeMap::new();
+        for (_, client) in self.listeners() {
+            all.extend(client.speakers.iter());
         }
-        for speaker in first.speakers.keys() {
+        for (id, client) in self.listeners() {
+            let known = all.iter().filter(|(speaker, _)| model.sees(id, speaker));
+            let known: BTreeMap<_, _> = known.map(|(a, b)| ((*a).clone(), **b)).collect();
+            if client.speakers != known {
+                let is = &client.speakers;
+                return Err(format!("{id} believes that {is:?} speak, not {known:?}"));
+            }
+        }
+        for speaker in all.into_keys() {
             if model
                 .inaudible_since(speaker)
                 .is_some_and(|since| since + SPEAKING_LAG < now)
@@ -538,6 +544,10 @@ impl World {
     pub(super) fn compare_qualities(&self, model: &Model) -> Result<(), String> {
         let mut opinions = BTreeMap::new();
         for (id, client) in self.listeners() {
+            let mut known = client.qualities.keys();
+            if let Some(unseen) = known.find(|other| !model.sees(id, other)) {
+                return Err(format!("{id} knows how {unseen} is connected"));
+            }
             for person in model.visible_to(id) {
                 let other = person.id();
                 let belief = client.qualities.get(other).copied();
@@ -597,10 +607,16 @@ impl World {
         }
     }
 
-    /// Whether everybody believes that exactly these speak.
-    pub(super) fn compare_speaking(&self, speaking: &[ParticipantId]) -> Result<(), String> {
+    /// Whether everybody believes that exactly these speak, of those whom it sees.
+    pub(super) fn compare_speaking(
+        &self,
+        model: &Model,
+        speaking: &[ParticipantId],
+    ) -> Result<(), String> {
         for (id, client) in self.listeners() {
-            if !client.speakers.keys().eq(speaking) {
+            let speaking = speaking.iter().filter(|it| model.sees(id, it));
+            let speaking: Vec<_> = speaking.collect();
+            if !client.speakers.keys().eq(speaking.iter().copied()) {
                 let speakers = &client.speakers;
                 return Err(format!(
                     "{id} believes that {speakers:?} speak, not {speaking:?}"

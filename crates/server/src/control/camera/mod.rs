@@ -15,11 +15,11 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, oneshot, watch};
 use umbrella_engine::{EncodingStatistics, ProducerId};
 use umbrella_media::Spatial;
-use umbrella_room::Command;
 use umbrella_room::command::{Join, ParticipantChange};
 use umbrella_room::model::{
     ClientFacts, Identity, LeaveReason, ParticipantId, ParticipantKind, Permission, RoomName,
 };
+use umbrella_room::{Command, Sight};
 
 use self::feeder::{Feeder, Outlet};
 use self::member::{Member, Presence, Return, Source};
@@ -463,6 +463,8 @@ fn join(member: &Member, now: Instant) -> Join {
             hidden: false,
             recorder: false,
         },
+        // It is shown nothing.
+        sight: Sight::default(),
         joined_at_ms: u64::try_from(since_epoch).unwrap_or_default(),
         auto_subscribe: false,
         adaptive_stream: false,

@@ -318,6 +318,7 @@ fn join(claims: &Claims, hello: &Hello) -> Join {
         attributes,
         kind: kind(&claims.kind),
         permission,
+        sight: claims.sight(),
         joined_at_ms: since_epoch.map_or(0, |d| d.as_millis() as u64),
         auto_subscribe: hello.auto_subscribe,
         adaptive_stream: hello.adaptive_stream,

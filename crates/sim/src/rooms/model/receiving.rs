@@ -32,6 +32,7 @@ impl Model {
         };
         let others = self.pieces.iter();
         let others = others.filter(|piece| piece.open && piece.owner != *id);
+        let others = others.filter(|piece| self.sees(id, &piece.owner));
         let forbidden = others.filter(|piece| !self.lets(piece, person));
         forbidden.map(|piece| piece.view.id.clone()).collect()
     }
@@ -49,6 +50,7 @@ impl Model {
                 let flows_to = *person.id() != piece.owner
                     && person.join.permission.subscribe
                     && wished
+                    && self.sees(person.id(), &piece.owner)
                     && self.lets(piece, person)
                     && !person.failed.contains(track);
                 if flows_to {

@@ -21,7 +21,8 @@ use crate::control::{AdminError, Handle, RoomSettings, RoomState, ServerData};
 /// One call of somebody with a valid token.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
-    pub(super) control: &'a Handle,
+    /// Sees as much as the token allows.
+    pub(super) control: Handle,
     pub(super) claims: &'a Claims,
     pub(super) bearer: Bearer,
     pub(super) format: Format,

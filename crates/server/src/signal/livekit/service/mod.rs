@@ -118,7 +118,7 @@ async fn answer(
         }
     };
     let call = Call {
-        control: &api.control,
+        control: api.control.seeing(claims.sight()),
         claims: &claims,
         bearer: api.authority.bearer(&claims),
         format,
