@@ -1,6 +1,7 @@
 //! One camera as a participant: what is known of it, and what follows from that.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -279,8 +280,12 @@ impl Member {
         self.states.iter().any(unknown)
     }
 
-    /// Has each layer connected if it is wanted, or if nothing is known of it as yet.
+    /// Has each layer connected if it is wanted, or if nothing is known of it as yet; and its sound
+    /// made if somebody hears it.
     pub(super) fn settle_wishes(&self) {
+        let heard = self.audio.as_ref().is_some_and(|audio| audio.wanted);
+        let flag = &self.spec.streams.main.options.heard;
+        flag.store(heard, Ordering::Relaxed);
         let Some(source) = &self.source else {
             return;
         };
