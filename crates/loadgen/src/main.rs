@@ -95,6 +95,9 @@ struct Args {
     /// Participants who publish; in a meeting all of them, in a soak those of each room
     #[arg(long, default_value_t = 1)]
     publishers: u32,
+    /// Milliseconds between publishers who join, and between their pictures
+    #[arg(long, default_value_t = 50.0)]
+    publisher_spacing: f64,
     /// Participants who do not publish; in a soak those of each room
     #[arg(long, default_value_t = 10)]
     subscribers: u32,
@@ -239,6 +242,7 @@ fn options(args: Args) -> anyhow::Result<Options> {
             quality: args.quality,
             join_within: seconds(args.join_within)?,
         },
+        publisher_spacing: seconds(args.publisher_spacing / 1000.0)?,
         dialect: args.dialect,
         url: args.url,
         watch_url: args.watch_url,
