@@ -1,6 +1,13 @@
 // A call whose participants the SDK makes up, to look at the call without a server:
 // /mock/room.html?people=5&state=reconnecting&video=off
-import { ConnectionState, type Participant, ParticipantEvent, RoomEvent } from 'livekit-client';
+import {
+  ConnectionState,
+  type Participant,
+  ParticipantEvent,
+  RoomEvent,
+  SubscriptionError,
+  Track,
+} from 'livekit-client';
 import { useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { loadChoices } from '../src/lobby/choices.ts';
@@ -77,6 +84,18 @@ if (camera !== undefined && query.get('camera') !== null) {
   // @ts-expect-error: no server says it here, so reach into the SDK
   camera._setAttributes(attributes);
   camera.emit(ParticipantEvent.AttributesChanged, attributes);
+}
+// The SDK's made-up tracks come a little later.
+await new Promise((resolve) => setTimeout(resolve, 500));
+for (const name of (query.get('unplayable') ?? '').split(',')) {
+  // A codec without a decoder: /mock/room.html?camera=idle&unplayable=Front door,Ada Lovelace
+  const participant = [...room.remoteParticipants.values()].find((it) => it.name === name);
+  const publication = participant?.getTrackPublication(Track.Source.Camera);
+  if (participant === undefined || publication === undefined) continue;
+  publication.mimeType = participant === camera ? 'video/H265' : 'video/AV1';
+  publication.setTrack(undefined);
+  const reason = SubscriptionError.SE_CODEC_UNSUPPORTED;
+  room.emit(RoomEvent.TrackSubscriptionFailed, publication.trackSid, participant, reason);
 }
 const speaker = [...room.remoteParticipants.values()][0];
 if (speaker !== undefined) speaker.setIsSpeaking(true);

@@ -81,6 +81,9 @@ const scenes = {
   },
   status: { hash: '#/admin/status', admin: true },
   callcamera: { hash: 'mock/room.html?people=5&camera=refused' },
+  callunplayable: {
+    hash: 'mock/room.html?people=5&camera=idle&unplayable=Front door,Ada Lovelace',
+  },
   call1: { hash: 'mock/room.html?people=1' },
   call2: { hash: 'mock/room.html?people=2' },
   call5: { hash: 'mock/room.html?people=5&state=reconnecting' },

@@ -102,6 +102,19 @@ impl Server {
         Server::start_umbrella(command, UMBRELLA_PORT, dir)
     }
 
+    /// Starts ours with cameras: the value of `UMBRELLA_CAMERAS`.
+    pub(crate) fn with_cameras(binary: &Path, dir: &Path, cameras: &str) -> Result<Server> {
+        let mut command = Server::umbrella_at(UMBRELLA_PORT, UMBRELLA_MEDIA, binary, dir);
+        command.env("UMBRELLA_CAMERAS", cameras);
+        Server::start_umbrella(command, UMBRELLA_PORT, dir)
+    }
+
+    /// What ours, which was started in `dir`, answers on its command line.
+    pub(crate) fn ask(binary: &Path, dir: &Path, words: &[&str]) -> Result<String> {
+        let command = Server::umbrella_command(UMBRELLA_PORT, UMBRELLA_MEDIA, binary, dir);
+        ask(command, words)
+    }
+
     /// Starts ours so that it can be soaked while another one is measured. Rooms go soon after the
     /// last participant, so that many do.
     ///

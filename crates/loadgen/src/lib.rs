@@ -6,6 +6,7 @@
 //! [`run::run`] for how a measurement goes.
 
 pub mod account;
+pub mod camera;
 mod clock;
 mod driver;
 mod janus;

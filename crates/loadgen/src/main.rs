@@ -6,14 +6,15 @@
     reason = "a command line tool talks on the terminal"
 )]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use umbrella_loadgen::camera::{self, Cameras, Sound};
 use umbrella_loadgen::loss::Loss;
 use umbrella_loadgen::media::VideoCodec;
 use umbrella_loadgen::report::Report;
@@ -25,6 +26,43 @@ use url::Url;
 /// Lets synthetic participants join a server and reports what that costs it.
 #[derive(Debug, Parser)]
 #[command(name = "umbrella-loadgen", version)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    load: Option<Args>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Be security cameras: print their addresses, and send to whoever connects until ended
+    Cameras(CameraArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct CameraArgs {
+    /// How many
+    #[arg(long, default_value_t = 16)]
+    count: u32,
+    /// Where to listen; with port 0 at a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Bits per second of pictures of each, such as 800k or 1.5M
+    #[arg(long, default_value = "2M", value_parser = bits)]
+    bitrate: u64,
+    /// Pictures per second
+    #[arg(long, default_value_t = 25)]
+    fps: u32,
+    /// Seconds from one key frame to the next
+    #[arg(long, default_value_t = 3.0)]
+    key_frames: f64,
+    /// What is to be heard
+    #[arg(long, value_enum, default_value_t = Sound::Aac)]
+    sound: Sound,
+}
+
+#[derive(Debug, clap::Args)]
 struct Args {
     /// Address of the server: ws://HOST:PORT or wss://HOST:PORT
     #[arg(long)]
@@ -57,6 +95,9 @@ struct Args {
     /// Participants who publish; in a meeting all of them, in a soak those of each room
     #[arg(long, default_value_t = 1)]
     publishers: u32,
+    /// Milliseconds between publishers who join, and between their pictures
+    #[arg(long, default_value_t = 50.0)]
+    publisher_spacing: f64,
     /// Participants who do not publish; in a soak those of each room
     #[arg(long, default_value_t = 10)]
     subscribers: u32,
@@ -120,7 +161,13 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match carry_out(Args::parse()) {
+    let cli = Cli::parse();
+    let done = match (cli.command, cli.load) {
+        (Some(Command::Cameras(args)), _) => be_cameras(&args),
+        (None, Some(args)) => carry_out(args),
+        (None, None) => Err(anyhow::anyhow!("nothing to do: --help says what there is")),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -150,6 +197,27 @@ fn carry_out(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn be_cameras(args: &CameraArgs) -> anyhow::Result<()> {
+    allow_many_sockets();
+    let plan = camera::Plan {
+        bitrate: args.bitrate,
+        fps: args.fps,
+        key_frames: seconds(args.key_frames)?,
+        sound: args.sound,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let cameras = Cameras::open(args.listen, args.count, &plan).await?;
+        for url in cameras.urls()? {
+            println!("{url}");
+        }
+        cameras.serve().await;
+        Ok(())
+    })
+}
+
 /// Every participant needs up to three. Where that is not allowed, joining fails and says so.
 fn allow_many_sockets() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
@@ -174,6 +242,7 @@ fn options(args: Args) -> anyhow::Result<Options> {
             quality: args.quality,
             join_within: seconds(args.join_within)?,
         },
+        publisher_spacing: seconds(args.publisher_spacing / 1000.0)?,
         dialect: args.dialect,
         url: args.url,
         watch_url: args.watch_url,

@@ -35,9 +35,6 @@ const LIMIT_TIME: Duration = Duration::from_millis(1500);
 /// How long the bursts are sent at their pace.
 const PACE_TIME: Duration = Duration::from_secs(4);
 
-/// Publishers join one after the other, so far apart.
-const PUBLISHER_SPACING: Duration = Duration::from_millis(50);
-
 /// How often memory is read while everybody is there.
 const READINGS: u32 = 11;
 
@@ -69,6 +66,9 @@ pub struct Options {
     pub room: String,
     /// Who joins.
     pub plan: Plan,
+    /// Publishers join one after the other, so far apart, and so are their pictures: of 25 in a second,
+    /// 50 ms bring those of each fourth together.
+    pub publisher_spacing: Duration,
     /// How long to wait when all are there.
     pub warm_up: Duration,
     /// How long to measure.
@@ -231,7 +231,7 @@ impl Crowd {
         }
         for publisher in plan.publishers(&options.room) {
             self.add(publisher);
-            tokio::time::sleep(PUBLISHER_SPACING).await;
+            tokio::time::sleep(options.publisher_spacing).await;
         }
         if plan.scenario == Scenario::Churn {
             return self.arrive(plan.publishers as usize, 0).await;

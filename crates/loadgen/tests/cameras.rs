@@ -16,18 +16,19 @@ use std::time::{Duration, Instant};
 
 use rig::{Audio, Rig, Script};
 use umbrella_loadgen::Scenario;
+use umbrella_loadgen::camera::{Cameras, Plan, Sound};
 use umbrella_loadgen::loss::Loss;
 use umbrella_loadgen::run::run;
-use umbrella_server::camera::{Address, CameraSpec, Mode, Options, Setup, Streams};
+use umbrella_server::camera::{Address, CameraSpec, Mode, Options, Setup, State, Streams};
 use umbrella_server::trunk::Trust;
 
-fn camera(rig: &Rig) -> CameraSpec {
+fn camera(url: &str) -> CameraSpec {
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(["nobody".to_owned()]).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     let own = params.self_signed(&key).unwrap();
     roots.add(own.der().clone()).unwrap();
-    let address = Address::parse(&rig.url("")).unwrap();
+    let address = Address::parse(url).unwrap();
     let main = Setup {
         options: Options::new(address, Trust::new(roots).unwrap()),
         mode: Mode::OnDemand,
@@ -48,7 +49,7 @@ async fn camera_is_seen_in_the_list_and_nothing_comes() {
         ..Script::default()
     })
     .await;
-    control.set_camera(camera(&rig)).await;
+    control.set_camera(camera(&rig.url(""))).await;
     // It is left alone first, so that whoever comes has it connected.
     let begin = Instant::now();
     while rig.connections() == 0 || rig.open() > 0 {
@@ -63,4 +64,41 @@ async fn camera_is_seen_in_the_list_and_nothing_comes() {
     // only datagrams are counted.
     assert!(report.packets_out > 1000, "{report:?}");
     assert_eq!((report.joined, report.wire_loss), (2, 0.0), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prepared_camera_is_refused() {
+    let (address, control) = server::start(1).await;
+    let plan = Plan {
+        bitrate: 2_000_000,
+        fps: 25,
+        key_frames: Duration::from_secs(1),
+        sound: Sound::Aac,
+    };
+    let any = "127.0.0.1:0".parse().unwrap();
+    let cameras = Cameras::open(any, 2, &plan).await.unwrap();
+    let urls = cameras.urls().unwrap();
+    tokio::spawn(cameras.serve());
+    control.set_camera(camera(&urls[1])).await;
+    let begin = Instant::now();
+    loop {
+        let states: Vec<State> = control
+            .cameras()
+            .await
+            .into_iter()
+            .map(|it| it.state)
+            .collect();
+        if let [State::Live { audio, notes, .. }] = &states[..] {
+            assert!(audio.is_some() && notes.is_empty(), "{states:?}");
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "{states:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let plan = server::plan(Scenario::Broadcast, 0, 1);
+    let report = run(&server::options(address, plan, Loss::default())).await;
+    let report = report.unwrap();
+    assert_eq!(report.failures, Vec::<String>::new());
+    // Nine packets in a picture, and fifty of sound in a second.
+    assert!(report.packets_out > 400, "{report:?}");
 }

@@ -2,6 +2,7 @@
 //! not, tests repeat what they have found.
 
 pub use crate::camera::fuzzing::camera;
+pub use crate::cameras::fuzzing::import;
 pub use crate::control::data::fuzzing::stamping;
 pub use crate::signal::livekit::fuzzing::{greeting, signalling};
 pub use crate::trunk::fuzzing::{handshake, trunk_frame};
@@ -46,6 +47,11 @@ mod tests {
     #[test]
     fn cameras_that_once_broke_something() {
         replay("camera", camera);
+    }
+
+    #[test]
+    fn files_that_once_broke_something() {
+        replay("import", import);
     }
 
     #[test]

@@ -14,18 +14,27 @@ export type CameraTrouble = {
 
 const STATES = ['connecting', 'reconnecting', 'idle', 'refused'] as const;
 
-/** `null` of people, and of cameras that have a picture. */
-export function useCameraState(participant: Participant): CameraTrouble | null {
+/** What is known of a security camera; `null` of people. */
+export type Camera = { trouble: CameraTrouble | null };
+
+export function useCamera(participant: Participant): Camera | null {
   const { attributes } = useParticipantAttributes({ participant });
-  return participant.isLocal ? null : cameraTrouble(attributes ?? {});
+  if (participant.isLocal || attributes?.['umbrella.camera.state'] === undefined) return null;
+  return { trouble: cameraTrouble(attributes) };
 }
 
+/** `null` of people, and of cameras that have a picture. */
 export function cameraTrouble(attributes: Record<string, string>): CameraTrouble | null {
   const state = STATES.find((name) => name === attributes['umbrella.camera.state']);
   if (state === undefined) return null;
   const retry = Number(attributes['umbrella.camera.retry'] ?? '');
   const why = attributes['umbrella.camera.why'] ?? '';
   return { state, why, retry: Number.isFinite(retry) && retry > 0 ? retry : null };
+}
+
+/** Whether there would be no picture in any browser, nor before it is seen what the camera sends. */
+export function isAway(trouble: CameraTrouble | null): boolean {
+  return trouble?.state === 'reconnecting' || trouble?.state === 'refused';
 }
 
 /** In words. `nowS`: seconds since the Unix epoch. */

@@ -11,10 +11,11 @@ import { ConnectionQuality, type Participant, Track } from 'livekit-client';
 import { useEffect, useState } from 'react';
 import { Icon } from '../ui/Icon.tsx';
 import { Spinner } from '../ui/Spinner.tsx';
-import { CameraState, useCameraState } from './CameraState.tsx';
+import { type Camera, CameraState, isAway, useCamera } from './CameraState.tsx';
 import { hueOf, initials } from './initials.ts';
 import { Site, useSite } from './Site.tsx';
 import { tileKey } from './tiles.ts';
+import { unplayableText } from './unplayable.ts';
 import { useOverdue } from './useOverdue.ts';
 import { type Picture, usePicture } from './usePicture.ts';
 
@@ -38,9 +39,10 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
   const isScreen = source === Track.Source.ScreenShare;
   const label = useLabel(participant, isScreen);
   const { quality } = useConnectionQualityIndicator({ participant });
-  const camera = useCameraState(participant);
+  const camera = useCamera(participant);
+  const trouble = camera?.trouble ?? null;
   // Of a camera it is said in more detail.
-  const lost = quality === ConnectionQuality.Lost && !participant.isLocal && camera === null;
+  const lost = quality === ConnectionQuality.Lost && !participant.isLocal && trouble === null;
 
   // After a pause, the first new frame has to be waited for again.
   const off = picture === 'muted';
@@ -68,22 +70,18 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
           onLoadedData={() => setShown(track.publication.trackSid)}
         />
       )}
-      {camera === null ? (
-        <Cover participant={participant} picture={picture} isScreen={isScreen} />
-      ) : (
-        <CameraState state={camera} />
-      )}
+      <Over track={track} picture={picture} camera={camera} />
       {lost && (
         <p className="tile-note">
           <Icon name="quality" /> Connection lost
         </p>
       )}
       <figcaption className="tile-foot">
-        {!isScreen && <MicState participant={participant} />}
+        {!isScreen && <MicState participant={participant} isCamera={camera !== null} />}
         {isScreen && <Icon name="screen" />}
         <span className="tile-name">{label}</span>
         <Site participant={participant} />
-        {!lost && camera === null && <Quality quality={quality} />}
+        {!lost && trouble === null && <Quality quality={quality} />}
       </figcaption>
       {onPin !== null && (
         <button
@@ -97,6 +95,35 @@ export function Tile({ track, pinned, onPin, className = '' }: Props) {
         </button>
       )}
     </figure>
+  );
+}
+
+/** What is seen over a picture, or in its place. */
+function Over(props: {
+  track: TrackReferenceOrPlaceholder;
+  picture: Picture;
+  camera: Camera | null;
+}) {
+  const { track, picture, camera } = props;
+  const trouble = camera?.trouble ?? null;
+  if (picture === 'unplayable' && !isAway(trouble)) {
+    return <Unplayable mimeType={track.publication?.mimeType} isCamera={camera !== null} />;
+  }
+  if (trouble !== null) return <CameraState state={trouble} />;
+  const isScreen = track.source === Track.Source.ScreenShare;
+  return <Cover participant={track.participant} picture={picture} isScreen={isScreen} />;
+}
+
+/** The server has it, and this browser has no decoder for it. */
+function Unplayable(props: { mimeType: string | undefined; isCamera: boolean }) {
+  const { what, advice } = unplayableText(props.mimeType, props.isCamera);
+  return (
+    <div className="tile-note tile-camera" data-testid="unplayable" title={advice}>
+      <p>
+        <Icon name="cameraOff" /> {what}
+      </p>
+      <p className="tile-why">{advice}</p>
+    </div>
   );
 }
 
@@ -131,6 +158,9 @@ function Cover(props: { participant: Participant; picture: Picture; isScreen: bo
       ) : (
         <Avatar identity={participant.identity} name={name} busy />
       );
+    // It is said before, see `Over`.
+    case 'unplayable':
+      return null;
     case 'muted':
       return <Avatar identity={participant.identity} name={name} />;
   }
@@ -146,8 +176,12 @@ function Avatar(props: { identity: string; name: string | undefined; busy?: bool
   );
 }
 
-function MicState({ participant }: { participant: Participant }) {
+function MicState({ participant, isCamera }: { participant: Participant; isCamera: boolean }) {
   const muted = useIsMuted({ participant, source: Track.Source.Microphone });
+  // Many cameras have none, and there is nobody who could switch it on.
+  if (isCamera && participant.getTrackPublication(Track.Source.Microphone) === undefined) {
+    return null;
+  }
   return (
     <span className={muted ? 'mic-state muted' : 'mic-state'}>
       <Icon name={muted ? 'micOff' : 'mic'} />

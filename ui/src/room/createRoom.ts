@@ -1,5 +1,6 @@
 import { Room, type RoomOptions, VideoPresets } from 'livekit-client';
 import type { Choices } from '../lobby/choices.ts';
+import { noteUnplayable } from './unplayable.ts';
 
 /** A room object set up for this page; not connected yet. */
 export function createRoom(choices: Choices): Room {
@@ -24,7 +25,9 @@ export function createRoom(choices: Choices): Room {
     disconnectOnPageLeave: true,
   };
   if (choices.speakerId !== '') options.audioOutput = { deviceId: choices.speakerId };
-  return new Room(options);
+  const room = new Room(options);
+  noteUnplayable(room);
+  return room;
 }
 
 /** A remembered device may be gone by now: a wish, not a condition. */

@@ -1,5 +1,10 @@
-import { isTrackReference, type TrackReferenceOrPlaceholder } from '@livekit/components-react';
-import { RemoteTrackPublication, RoomEvent, Track } from 'livekit-client';
+import {
+  isTrackReference,
+  type TrackReferenceOrPlaceholder,
+  useRoomContext,
+} from '@livekit/components-react';
+import { RemoteTrackPublication, type Room, RoomEvent, Track } from 'livekit-client';
+import { isUnplayable } from './unplayable.ts';
 import { useRoomValue } from './useRoomValue.ts';
 
 /** What a tile can show. */
@@ -11,7 +16,9 @@ export type Picture =
   /** It is on, but no frame has been seen yet. */
   | 'loading'
   /** The server has stopped it, because the connection is too slow. */
-  | 'paused';
+  | 'paused'
+  /** This browser cannot decode it. */
+  | 'unplayable';
 
 const EVENTS = [
   RoomEvent.TrackStreamStateChanged,
@@ -19,20 +26,24 @@ const EVENTS = [
   RoomEvent.TrackUnmuted,
   RoomEvent.TrackSubscribed,
   RoomEvent.TrackUnsubscribed,
+  RoomEvent.TrackSubscriptionFailed,
   RoomEvent.LocalTrackPublished,
   RoomEvent.LocalTrackUnpublished,
 ] as const;
 
 /** `shown`: the id of the track whose first frame this tile has seen. */
 export function usePicture(track: TrackReferenceOrPlaceholder, shown: string | null): Picture {
-  return useRoomValue(EVENTS, () => pictureOf(track, shown));
+  const room = useRoomContext();
+  return useRoomValue(EVENTS, () => pictureOf(room, track, shown));
 }
 
-function pictureOf(track: TrackReferenceOrPlaceholder, shown: string | null): Picture {
+function pictureOf(room: Room, track: TrackReferenceOrPlaceholder, shown: string | null): Picture {
   if (!isTrackReference(track)) return 'muted';
   const { publication } = track;
   if (publication.isMuted) return 'muted';
-  if (publication.track === undefined) return 'loading';
+  if (publication.track === undefined) {
+    return isUnplayable(room, publication.trackSid) ? 'unplayable' : 'loading';
+  }
   if (
     publication instanceof RemoteTrackPublication &&
     publication.track.streamState === Track.StreamState.Paused

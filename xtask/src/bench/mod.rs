@@ -1,17 +1,20 @@
 //! `cargo xtask bench`: what forwarding costs, against the limit of the machine and against others.
 
+mod cameras;
 mod figures;
 mod page;
 mod plot;
 mod runs;
+mod threads;
 mod trunks;
 
 use crate::cmd::{Cmd, which};
 use crate::server::{self, Binaries, Profile, Server};
 use crate::workspace::{read, root, target_dir};
 use anyhow::{Context, Result};
+use cameras::Cameras;
 use figures::Figures;
-use page::{Setting, markdown};
+use page::{Section, Setting, markdown};
 use plot::Line;
 use runs::{BROADCAST, Run};
 use std::path::{Path, PathBuf};
@@ -28,7 +31,8 @@ pub(crate) struct Args {
     #[arg(long)]
     quick: bool,
     /// Only runs whose name contains this; the page goes to the build directory. With `trunk` only
-    /// links between servers are measured, and the page's section of them is written anew
+    /// links between servers are measured, with `cameras` only those, and the page's section of
+    /// them is written anew
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// Leave out other servers
@@ -57,14 +61,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let results = forwarding(args, &binaries, &scratch, setting.cores, wanted)?;
     let trunks = trunks::measure(&binaries, &scratch, args.quick, wanted)?;
+    let cameras = cameras::measure(&binaries, &scratch, args.quick, wanted)?;
     let docs = root().join("docs");
-    if results.is_empty() && trunks.whole() && !args.quick {
-        return replace(&docs.join("performance.md"), &trunks.section(&setting));
+    let alone = results.is_empty() && !args.quick;
+    let section = match (trunks.whole(), cameras.whole()) {
+        (true, false) => Some((Section::Trunks, trunks.section(&setting))),
+        (false, true) => Some((Section::Cameras, cameras.section(&setting))),
+        (true, true) | (false, false) => None,
+    };
+    if let Some((section, text)) = section.filter(|_| alone) {
+        return replace(&docs.join("performance.md"), section, &text);
     }
     // A page of a part of the runs does not replace the real one.
     let whole = !args.quick && args.only.is_none();
     let dir = if whole { docs } else { scratch };
-    write(&dir, &setting, &results, &trunks)
+    write(&dir, &setting, &results, &trunks, &cameras)
 }
 
 /// All that needs one server at a time.
@@ -105,16 +116,23 @@ fn forwarding(
     Ok(results)
 }
 
-/// Writes the section of trunks anew, and leaves the rest of the page as it is.
-fn replace(path: &Path, section: &str) -> Result<()> {
-    let page = page::with_section(&read(path)?, section)
-        .with_context(|| format!("{} has no section of trunks", path.display()))?;
+/// Writes a section anew, and leaves the rest of the page as it is.
+fn replace(path: &Path, section: Section, text: &str) -> Result<()> {
+    let page = section
+        .replaced(&read(path)?, text)
+        .with_context(|| format!("{} has no place for {section:?}", path.display()))?;
     std::fs::write(path, page).with_context(|| format!("writing {}", path.display()))?;
     eprintln!("  ✓ {}", path.display());
     Ok(())
 }
 
-fn write(dir: &Path, setting: &Setting, results: &[page::Result], trunks: &Trunks) -> Result<()> {
+fn write(
+    dir: &Path,
+    setting: &Setting,
+    results: &[page::Result],
+    trunks: &Trunks,
+    cameras: &Cameras,
+) -> Result<()> {
     let points = |cost: fn(&Figures) -> Option<f64>| {
         let runs = page::grown(results).into_iter();
         runs.filter_map(move |of| Some((f64::from(of.subscribers), cost(of)?)))
@@ -142,7 +160,7 @@ fn write(dir: &Path, setting: &Setting, results: &[page::Result], trunks: &Trunk
     save("performance.svg", &svg)?;
     save(
         "performance.md",
-        &markdown(setting, results, trunks, "performance.svg"),
+        &markdown(setting, results, trunks, cameras, "performance.svg"),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::cameras::Cameras;
 use super::figures::Figures;
 use super::runs::{BROADCAST, Part, Run};
 use super::trunks::Trunks;
@@ -29,25 +30,87 @@ pub(super) struct Setting {
 /// On a machine of our own, other programs need less than this.
 const QUIET: f64 = 0.1;
 
-/// Between these lines stands what `--only trunk` writes anew.
-const BEGIN: &str = "<!-- Trunks: by `cargo xtask bench --only trunk` too. -->\n";
-const END: &str = "<!-- End of trunks. -->\n";
-
-/// The page with another section of trunks; `None` if it has no place for one.
-pub(super) fn with_section(page: &str, section: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{}{after}", marked(section)))
+/// A section that is written anew without the rest of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    /// By `--only trunk`.
+    Trunks,
+    /// By `--only cameras`.
+    Cameras,
 }
 
-fn marked(section: &str) -> String {
-    format!("{BEGIN}\n{section}\n{END}")
+impl Section {
+    /// The lines between which it stands.
+    const fn marks(self) -> (&'static str, &'static str) {
+        match self {
+            Section::Trunks => (
+                "<!-- Trunks: by `cargo xtask bench --only trunk` too. -->\n",
+                "<!-- End of trunks. -->\n",
+            ),
+            Section::Cameras => (
+                "<!-- Cameras: by `cargo xtask bench --only cameras` too. -->\n",
+                "<!-- End of cameras. -->\n",
+            ),
+        }
+    }
+
+    /// The page with this section as it is now; `None` if it has no place for one.
+    pub(super) fn replaced(self, page: &str, text: &str) -> Option<String> {
+        let (begin, end) = self.marks();
+        let (before, rest) = page.split_once(begin)?;
+        let (_, after) = rest.split_once(end)?;
+        Some(format!("{before}{}{after}", self.marked(text)))
+    }
+
+    fn marked(self, text: &str) -> String {
+        let (begin, end) = self.marks();
+        format!("{begin}\n{text}\n{end}")
+    }
+}
+
+/// What was measured of one bar, and what is allowed at most.
+pub(super) struct Bar {
+    pub(super) what: String,
+    pub(super) limit: f64,
+    pub(super) measured: Option<f64>,
+    pub(super) unit: &'static str,
+}
+
+/// A table of bars.
+pub(super) fn bars(bars: &[Bar]) -> String {
+    let mut table = String::from("| bar | limit | measured | |\n| --- | --- | --- | --- |\n");
+    for bar in bars {
+        let verdict = match bar.measured {
+            None => "not measured",
+            Some(measured) if measured <= bar.limit => "met",
+            Some(_) => "**not met**",
+        };
+        let measured = bar.measured.map_or("–".to_owned(), |measured| {
+            format!("**{measured:.3}** {}", bar.unit)
+        });
+        let _ = writeln!(
+            table,
+            "| {} | {} {} | {measured} | {verdict} |",
+            bar.what, bar.limit, bar.unit
+        );
+    }
+    table
+}
+
+/// Of values in order.
+pub(super) fn median(values: &[f64]) -> Option<f64> {
+    let middle = values.len() / 2;
+    match values.len() % 2 {
+        1 => values.get(middle).copied(),
+        _ => Some((values.get(middle)? + values.get(middle.checked_sub(1)?)?) / 2.0),
+    }
 }
 
 pub(super) fn markdown(
     setting: &Setting,
     results: &[Result],
     trunks: &Trunks,
+    cameras: &Cameras,
     plot: &str,
 ) -> String {
     let mut page = String::from(
@@ -87,7 +150,9 @@ pub(super) fn markdown(
     half_load(&mut page, results);
     joining(&mut page, results);
     memory(&mut page, results);
-    page.push_str(&marked(&trunks.section(setting)));
+    page.push_str(&Section::Trunks.marked(&trunks.section(setting)));
+    page.push('\n');
+    page.push_str(&Section::Cameras.marked(&cameras.section(setting)));
     page.push('\n');
     details(&mut page, results);
     page
@@ -325,12 +390,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_section_of_trunks_loses_the_rest_of_the_page() {
-        let page = format!("# Performance\n\n{}\n## All runs\n", marked("old"));
-        let page = with_section(&page, "new").unwrap();
+    fn a_new_section_loses_the_rest_of_the_page() {
+        let section = Section::Cameras;
+        let page = format!("# Performance\n\n{}\n## All runs\n", section.marked("old"));
+        let page = section.replaced(&page, "new").unwrap();
         assert!(page.starts_with("# Performance\n\n") && page.ends_with("\n\n## All runs\n"));
         assert!(page.contains("new") && !page.contains("old"));
-        assert_eq!(with_section(&page, "new").as_deref(), Some(page.as_str()));
-        assert_eq!(with_section("# Performance\n", "new"), None);
+        let again = section.replaced(&page, "new");
+        assert_eq!(again.as_deref(), Some(page.as_str()));
+        assert_eq!(Section::Trunks.replaced(&page, "new"), None);
+    }
+
+    #[test]
+    fn the_median_of_an_even_count_is_one_of_them() {
+        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), Some(3.0));
+        assert_eq!(median(&[1.0, 2.0, 9.0]), Some(2.0));
+        assert_eq!(median(&[]), None);
     }
 }

@@ -90,6 +90,7 @@ pub(crate) fn options(address: SocketAddr, plan: Plan, loss: Loss) -> Options {
         },
         room: ROOM.to_owned(),
         plan,
+        publisher_spacing: Duration::from_millis(50),
         warm_up: Duration::from_millis(500),
         duration: Duration::from_secs(3),
         server_pid: Some(std::process::id()),

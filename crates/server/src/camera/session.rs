@@ -1,5 +1,7 @@
 //! One connection to a camera, from its address to its end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -79,6 +81,10 @@ pub struct Options {
     pub transport: Transport,
     /// Whether sound is wanted.
     pub audio: bool,
+    /// Whether somebody hears it now: none comes while nobody does. To make Opus of AAC is most of
+    /// what a camera costs. All streams and connections of a camera share it, and it may change at
+    /// any time.
+    pub heard: Arc<AtomicBool>,
     /// Certificates or authorities that were confirmed, for rtsps.
     pub pins: Vec<Pin>,
     /// Whom the system trusts, for rtsps.
@@ -109,6 +115,7 @@ impl Options {
             address,
             transport: Transport::Tcp,
             audio: true,
+            heard: Arc::new(AtomicBool::new(true)),
             pins: Vec::new(),
             trust,
             epoch: Instant::now(),
@@ -496,6 +503,9 @@ struct Hearing {
     units: AccessUnits,
     track: Track,
     begins: bool,
+    heard: Arc<AtomicBool>,
+    /// Nobody has heard the packets before this one.
+    unheard: bool,
     max_payload: usize,
 }
 
@@ -516,14 +526,21 @@ impl Hearing {
             units: AccessUnits::default(),
             track,
             begins: true,
+            heard: Arc::clone(&options.heard),
+            unheard: false,
             max_payload: options.max_payload,
         }
     }
 
     fn packet(&mut self, packet: ReceivedPacket, arrived: i64, wall: &mut Wall) -> Vec<Sound> {
-        let lost = packet.loss() > 0;
         let raw = packet.timestamp().timestamp();
+        // The clock goes on meanwhile.
         let placed = self.track.place(raw, arrived, wall);
+        if !self.heard.load(Ordering::Relaxed) {
+            self.unheard = true;
+            return Vec::new();
+        }
+        let lost = std::mem::take(&mut self.unheard) || packet.loss() > 0;
         let payload = packet.into_payload_bytes();
         match &mut self.way {
             Way::Pass => {

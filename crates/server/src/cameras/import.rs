@@ -59,19 +59,19 @@ impl Cameras {
 
 /// A stream of the file: where it comes from, or why it is left out.
 #[derive(Debug, PartialEq, Eq)]
-struct Stream {
-    name: String,
-    source: Result<Source, String>,
+pub(super) struct Stream {
+    pub(super) name: String,
+    pub(super) source: Result<Source, String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Source {
+pub(super) struct Source {
     address: Address,
     audio: bool,
 }
 
 impl Source {
-    fn settings(self, name: &str, room: &str) -> Result<Settings, String> {
+    pub(super) fn settings(self, name: &str, room: &str) -> Result<Settings, String> {
         Ok(Settings {
             name: check_name(name)?,
             room: room.to_owned(),
@@ -85,7 +85,8 @@ impl Source {
     }
 }
 
-fn read(text: &str) -> Result<Vec<Stream>, String> {
+/// The streams of a text, in their order; or why it has none, in words that hold nothing of it.
+pub(super) fn read(text: &str) -> Result<Vec<Stream>, String> {
     if text.len() > MAX_IMPORT {
         return Err(format!("the text has more than {} KiB", MAX_IMPORT / 1024));
     }
@@ -116,8 +117,12 @@ fn source(node: Node) -> Result<Source, String> {
     let ours = |text: &&String| matches!(scheme(text).as_str(), "rtsp" | "rtsps");
     let Some(text) = texts.iter().find(ours) else {
         // Only how they begin: the rest may hold passwords.
-        let mut schemes: Vec<_> = texts.iter().map(|text| scheme(text) + ":").collect();
-        schemes.dedup();
+        let mut schemes: Vec<String> = Vec::new();
+        for scheme in texts.iter().map(|text| scheme(text) + ":") {
+            if !schemes.contains(&scheme) {
+                schemes.push(scheme);
+            }
+        }
         return Err(match schemes.is_empty() {
             true => "it has no source".to_owned(),
             false => format!(

@@ -4,6 +4,8 @@
 //! [`crate::camera`]. Passwords come in, are kept in the database, and go to the camera they were
 //! entered for: no answer, no log line and no `Debug` holds them.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod import;
 mod operator;
 mod port;
@@ -18,6 +20,6 @@ mod tests;
 pub use import::MAX_IMPORT;
 pub use operator::CameraError;
 pub use port::CameraPort;
-pub use registry::Cameras;
+pub use registry::{Cameras, StartError};
 pub use settings::{Entry, Settings};
 pub(crate) use settings::{check_name, check_room, pins};

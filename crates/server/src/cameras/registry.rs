@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::port::CameraPort;
 use super::settings::{Entry, Settings};
 use super::trial::Trials;
-use crate::camera::CameraSpec;
+use crate::camera::{CameraSpec, MAX_CAMERAS};
 use crate::store::{self, Store, StoreError};
 use crate::trunk::Trust;
 
@@ -26,18 +26,38 @@ pub(super) struct Inner {
     pub(super) entries: Mutex<BTreeMap<String, Entry>>,
 }
 
+/// Why there can be no cameras.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration and the database together have more than may be.
+    #[error(
+        "there are {configured} cameras in the configuration and {kept} that were set on the page or \
+         by commands, and together there may be at most {MAX_CAMERAS}: take some out of the \
+         configuration ([[camera]])"
+    )]
+    TooMany {
+        /// In the configuration.
+        configured: usize,
+        /// In the database, those not counted that the configuration has as well.
+        kept: usize,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Cameras {
     /// Reads what is set, and hands each camera to the owner of the rooms.
     ///
     /// # Errors
     ///
-    /// If the database fails.
+    /// If there are too many, or the database fails.
     pub async fn start(
         configured: &[Settings],
         store: Store,
         trust: Trust,
         port: Arc<dyn CameraPort>,
-    ) -> Result<Cameras, StoreError> {
+    ) -> Result<Cameras, StartError> {
         let configured = configured.iter().map(|settings| Entry {
             id: configured_id(settings),
             settings: settings.clone(),
@@ -59,6 +79,11 @@ impl Cameras {
                 continue;
             }
             entries.insert(entry.id.clone(), entry);
+        }
+        if entries.len() > MAX_CAMERAS {
+            let configured = entries.values().filter(|it| it.configured).count();
+            let kept = entries.len() - configured;
+            return Err(StartError::TooMany { configured, kept });
         }
         let inner = Inner {
             store,

@@ -288,6 +288,34 @@ async fn configured_camera_is_changed_on_the_page() {
 }
 
 #[tokio::test]
+async fn camera_beyond_the_bound_is_nowhere_and_nobody_is_told() {
+    let configured = |number: usize| {
+        let new = new(&format!("Configured {number}"), "rtsp://cam/1");
+        Settings::read(&new, None).unwrap()
+    };
+    let bench = Bench::new().await;
+    for number in 0..MAX_CAMERAS {
+        let new = new(&format!("Kept {number}"), "rtsp://cam/1");
+        bench.cameras.add(&new).await.unwrap();
+    }
+    let refused = bench.cameras.add(&new("Another", "rtsp://cam/1")).await;
+    let why = refused.unwrap_err().to_string();
+    assert!(why.contains("64 cameras"), "{why}");
+    let Bench { dir, cameras, .. } = bench;
+    drop(cameras);
+    let store = Store::open(&DataDir::claim(dir.path()).unwrap()).unwrap();
+    let port = Arc::new(Unconnected::default());
+    let both = [configured(1), configured(2)];
+    let refused = Cameras::start(&both, store, trust(), port.clone()).await;
+    let why = refused.unwrap_err().to_string();
+    assert!(
+        why.contains("2 cameras") && why.contains("64 that"),
+        "{why}"
+    );
+    assert!(port.specs().is_empty());
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_kept() {
     let bench = Bench::new().await;
     let wrong = |change: fn(&mut CameraSettings)| {

@@ -5,12 +5,14 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream as ClientStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
 
 use super::camera::CameraRequest;
 use super::trunk::TrunkRequest;
@@ -32,6 +34,9 @@ const MAX_ANSWER: u64 = 32 * 1024 * 1024;
 
 /// How long either side waits for the other: a camera that is tested may take 12 s.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Subcommands that are answered at a time. More than that wait.
+const AT_A_TIME: usize = 32;
 
 /// How long workers that are busy may take to say what they hold, and how often they are asked.
 const WORKERS_PATIENCE: Duration = Duration::from_secs(3);
@@ -108,9 +113,15 @@ fn no_server(data_dir: &Path, error: io::Error) -> anyhow::Error {
 pub(super) struct Local {
     listener: UnixListener,
     path: PathBuf,
+    desk: Arc<Desk>,
+}
+
+/// What answers are made of.
+#[derive(Debug)]
+struct Desk {
     accounts: Accounts,
     keys: Keys,
-    addresses: std::sync::Arc<PageAddresses>,
+    addresses: Arc<PageAddresses>,
     control: control::Handle,
     trunks: Trunks,
     cameras: Cameras,
@@ -123,7 +134,7 @@ impl Local {
         data_dir: &Path,
         accounts: Accounts,
         keys: Keys,
-        addresses: std::sync::Arc<PageAddresses>,
+        addresses: Arc<PageAddresses>,
         control: control::Handle,
         trunks: Trunks,
         cameras: Cameras,
@@ -143,21 +154,32 @@ impl Local {
         Ok(Self {
             listener,
             path,
-            accounts,
-            keys,
-            addresses,
-            control,
-            trunks,
-            cameras,
+            desk: Arc::new(Desk {
+                accounts,
+                keys,
+                addresses,
+                control,
+                trunks,
+                cameras,
+            }),
         })
     }
 
-    /// Answers for as long as the server runs, one after the other.
+    /// Answers for as long as the server runs. Nobody waits for another one's test of a camera.
     pub(super) async fn serve(self) {
+        let mut answering = JoinSet::new();
         loop {
+            while answering.try_join_next().is_some() {}
+            if answering.len() >= AT_A_TIME {
+                answering.join_next().await;
+            }
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let _ = tokio::time::timeout(PATIENCE, self.answer(stream)).await;
+                    let desk = Arc::clone(&self.desk);
+                    answering.spawn(async move {
+                        // Who asked says itself that no answer came.
+                        let _ = tokio::time::timeout(PATIENCE, desk.answer(stream)).await;
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a subcommand could not be heard");
@@ -166,7 +188,9 @@ impl Local {
             }
         }
     }
+}
 
+impl Desk {
     async fn answer(&self, stream: UnixStream) -> anyhow::Result<()> {
         let (reader, mut writer) = stream.into_split();
         let mut line = String::new();

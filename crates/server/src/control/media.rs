@@ -482,6 +482,9 @@ impl Control {
         };
         session.consumers.remove(&track);
         self.cameras.listeners_changed = true;
+        if codec.is_some() {
+            self.cameras.doubt(&track);
+        }
         let room = session.room.clone();
         tracing::info!(%room, identity = %session.identity, %track, ?error, "cannot subscribe");
         let command = Command::Subscription {

@@ -115,6 +115,38 @@ fn cameras_of_the_page_are_gone_after_a_restart_or_show_their_password() {
 }
 
 #[test]
+fn nobody_is_answered_while_a_camera_is_tested() {
+    let server = Server::cloud();
+    let camera = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("rtsp://{}/1", camera.local_addr().unwrap());
+    let mut test = umbrella(server.dir.path())
+        .args(["camera", "test", &address])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // It says nothing, so the test waits for as long as it may.
+    let connection = camera.accept().unwrap();
+    assert_eq!(print(&server, &["list"]), "There are no cameras.");
+    assert_eq!(test.try_wait().unwrap(), None);
+    drop(connection);
+    assert!(!test.wait().unwrap().success());
+}
+
+#[test]
+fn more_cameras_are_configured_than_there_may_be() {
+    let entry = |number| {
+        format!("{{ name = \"{number}\", room = \"Yard\", url = \"rtsp://192.0.2.1/1\" }}")
+    };
+    let all: Vec<String> = (0..65).map(entry).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let list = format!("[{}]", all.join(", "));
+    let why = refusal(umbrella(dir.path()).env("UMBRELLA_CAMERAS", list));
+    assert!(why.contains("at most 64 cameras"), "{why}");
+}
+
+#[test]
 fn cameras_of_the_command_line_show_their_password() {
     let configured =
         "[{ name = \"Barn\", room = \"Yard\", url = \"rtsp://a:hunter2@192.0.2.1/1\" }]";

@@ -1,14 +1,14 @@
 //! What a link costs while nobody uses it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::bench::threads::Threads;
 use crate::cmd::Cmd;
-use crate::server::{Binaries, Pair, Server};
+use crate::server::{Binaries, Pair};
 use crate::workspace::read;
 
 /// What keeps a link alive comes every two, three and ten seconds: whole periods of all of them.
@@ -104,7 +104,10 @@ fn rest(binaries: &Binaries, dir: &Path, quick: bool, alone: bool) -> Result<Idl
 
 fn watch(pair: &Pair, time: Duration, alone: bool) -> Result<Rest> {
     let servers = [&pair.near, &pair.far];
-    let threads = || -> Result<Vec<Threads>> { servers.into_iter().map(Threads::of).collect() };
+    let threads = || -> Result<Vec<Threads>> {
+        let each = servers.into_iter();
+        each.map(|server| Threads::of(server.pid())).collect()
+    };
     let bytes = || alone.then(loopback_bytes).transpose();
     let (begun, before, bytes_before) = (Instant::now(), threads()?, bytes()?);
     std::thread::sleep(time);
@@ -115,32 +118,6 @@ fn watch(pair: &Pair, time: Duration, alone: bool) -> Result<Rest> {
         cores: [cores(0), cores(1)],
         bits: bits.map(|(after, before)| (after - before) as f64 * 8.0 / seconds),
     })
-}
-
-/// CPU time of each thread in nanoseconds: ticks, of which there are a hundred a second, are too
-/// coarse for what a link needs.
-struct Threads(BTreeMap<std::ffi::OsString, u64>);
-
-impl Threads {
-    fn of(server: &Server) -> Result<Threads> {
-        let dir = format!("/proc/{}/task", server.pid());
-        let tasks = std::fs::read_dir(&dir).with_context(|| format!("listing {dir}"))?;
-        let times = tasks.flatten().filter_map(|task| {
-            // It may have ended meanwhile.
-            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-            let (ran, _) = text.split_once(' ')?;
-            Some((task.file_name(), ran.parse().ok()?))
-        });
-        Ok(Threads(times.collect()))
-    }
-
-    fn since(&self, earlier: &Threads) -> Duration {
-        let used = self.0.iter().map(|(thread, now)| {
-            let then = earlier.0.get(thread).copied().unwrap_or(0);
-            now.saturating_sub(then)
-        });
-        Duration::from_nanos(used.sum())
-    }
 }
 
 /// What the loopback interface of this network has got. It gets everything that is sent there,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{PUBLISHERS, Trunks, Way};
 use crate::bench::figures::Figures;
-use crate::bench::page::{Setting, head};
+use crate::bench::page::{Bar, Setting, bars, head, median};
 
 /// CPU time at the sending server of a packet over a link, against one to a subscriber.
 const COST_TIMES: f64 = 1.1;
@@ -17,14 +17,6 @@ const IDLE_PERCENT: f64 = 0.1;
 /// Until all of a crowd are known.
 const ANNOUNCE_S: f64 = 1.0;
 
-/// What was measured of one bar, and what is allowed at most.
-struct Bar {
-    what: String,
-    limit: f64,
-    measured: Option<f64>,
-    unit: &'static str,
-}
-
 impl Trunks {
     /// For people; ends with a line's end.
     pub(in crate::bench) fn section(&self, setting: &Setting) -> String {
@@ -36,22 +28,7 @@ impl Trunks {
              rounds.\n\n",
         );
         head(&mut page, setting);
-        page.push_str("| bar | limit | measured | |\n| --- | --- | --- | --- |\n");
-        for bar in self.bars() {
-            let verdict = match bar.measured {
-                None => "not measured",
-                Some(measured) if measured <= bar.limit => "met",
-                Some(_) => "**not met**",
-            };
-            let measured = bar.measured.map_or("–".to_owned(), |measured| {
-                format!("**{measured:.3}** {}", bar.unit)
-            });
-            let _ = writeln!(
-                page,
-                "| {} | {} {} | {measured} | {verdict} |",
-                bar.what, bar.limit, bar.unit
-            );
-        }
+        page.push_str(&bars(&self.bars()));
         page.push('\n');
         self.ways(&mut page);
         self.rest(&mut page);
@@ -225,15 +202,6 @@ fn cost(of: &Figures) -> Option<f64> {
     (of.packets_in > 0).then(|| used.cpu_s * 1e6 / of.packets_in as f64)
 }
 
-/// Of values in order.
-fn median(values: &[f64]) -> Option<f64> {
-    let middle = values.len() / 2;
-    match values.len() % 2 {
-        1 => values.get(middle).copied(),
-        _ => Some((values.get(middle)? + values.get(middle.checked_sub(1)?)?) / 2.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,12 +253,5 @@ mod tests {
     fn traffic_that_was_not_measured_is_called_met() {
         let section = trunks(None, 900).section(&setting());
         assert!(section.contains("| 2 kbit/s | – | not measured |"));
-    }
-
-    #[test]
-    fn the_median_of_an_even_count_is_one_of_them() {
-        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), Some(3.0));
-        assert_eq!(median(&[1.0, 2.0, 9.0]), Some(2.0));
-        assert_eq!(median(&[]), None);
     }
 }

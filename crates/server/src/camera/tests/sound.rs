@@ -1,5 +1,8 @@
 //! Cameras that can be heard.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use umbrella_media::Codec;
 
 use super::rig::{Audio, adts};
@@ -37,6 +40,29 @@ async fn most_cameras_are_silent() {
         let step = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
         // The rig is in a hurry, so there may be gaps; never is there less than a packet.
         assert!(step == 960 || pair[1].begins, "{step}");
+    }
+}
+
+#[tokio::test]
+async fn sound_is_made_for_nobody_or_missing_when_somebody_listens() {
+    for audio in [Audio::Aac, Audio::Pcmu] {
+        let rig = Rig::start(of(audio)).await;
+        let options = options(&rig.url(""));
+        let heard = Arc::clone(&options.heard);
+        heard.store(false, Ordering::Relaxed);
+        let mut session = Session::open(options);
+        assert!(connected(&mut session).await.1.is_some());
+        for _ in 0..20 {
+            let event = next(&mut session).await;
+            assert!(matches!(event, Event::Video(_)), "{event:?}");
+        }
+        heard.store(true, Ordering::Relaxed);
+        let sound = loop {
+            if let Event::Audio(sound) = next(&mut session).await {
+                break sound;
+            }
+        };
+        assert!(sound.begins, "{audio:?}");
     }
 }
 

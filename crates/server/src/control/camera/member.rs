@@ -1,6 +1,7 @@
 //! One camera as a participant: what is known of it, and what follows from that.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ pub(super) struct Member {
     pub(super) states: Vec<(Spatial, State)>,
     /// What layers are, or were when they were last connected.
     pub(super) formats: BTreeMap<Spatial, Format>,
+    /// What this layer was is to be seen again.
+    pub(super) doubted: Option<Spatial>,
     /// When it is published without the layers that are not there yet.
     pub(super) patience: Option<Instant>,
     pub(super) presence: Presence,
@@ -125,6 +128,7 @@ impl Member {
             source: None,
             states: Vec::new(),
             formats: BTreeMap::new(),
+            doubted: None,
             patience: None,
             presence: Presence::Out(Return::Changed),
             video: None,
@@ -165,9 +169,28 @@ impl Member {
                     notes: notes.clone(),
                 };
                 self.formats.insert(*layer, format);
+                if self.doubted == Some(*layer) {
+                    self.doubted = None;
+                }
             }
         }
         self.states = states;
+    }
+
+    /// Somebody cannot decode its picture, and would never have it connected: it is looked at once,
+    /// since the operator may have chosen another codec in the camera's settings.
+    pub(super) fn doubt(&mut self) {
+        let lowest = self.video.as_ref().and_then(|video| video.layers.first());
+        let Some(lowest) = lowest.copied() else {
+            return;
+        };
+        let is_live = |(layer, state): &(Spatial, State)| {
+            *layer == lowest && matches!(state, State::Live { .. })
+        };
+        if !self.states.iter().any(is_live) {
+            self.doubted = Some(lowest);
+            self.settle_wishes();
+        }
     }
 
     /// It is not connected any more, until it is started anew.
@@ -257,8 +280,12 @@ impl Member {
         self.states.iter().any(unknown)
     }
 
-    /// Has each layer connected if it is wanted, or if nothing is known of it as yet.
+    /// Has each layer connected if it is wanted, or if nothing is known of it as yet; and its sound
+    /// made if somebody hears it.
     pub(super) fn settle_wishes(&self) {
+        let heard = self.audio.as_ref().is_some_and(|audio| audio.wanted);
+        let flag = &self.spec.streams.main.options.heard;
+        flag.store(heard, Ordering::Relaxed);
         let Some(source) = &self.source else {
             return;
         };
@@ -271,7 +298,7 @@ impl Member {
         if matches!(self.presence, Presence::Out(_)) {
             return false;
         }
-        if !self.formats.contains_key(&layer) {
+        if !self.formats.contains_key(&layer) || self.doubted == Some(layer) {
             return true;
         }
         let seen = self.video.as_ref().is_some_and(|video| {
@@ -427,6 +454,22 @@ mod tests {
         assert_eq!(wanted(&member), [true, false], "who only listens");
         member.presence = Presence::Out(Return::Changed);
         assert_eq!(wanted(&member), [false, false], "it does not take part");
+    }
+
+    #[test]
+    fn codec_that_nobody_can_decode_is_never_looked_at_again() {
+        let mut member = member();
+        member.take(vec![(LOW, live(Codec::H265)), (MEDIUM, State::Idle)]);
+        member.video = video(&[LOW], None);
+        member.doubt();
+        assert_eq!(member.doubted, None, "it is connected anyway");
+        member.take(vec![(LOW, State::Idle), (MEDIUM, State::Idle)]);
+        member.doubt();
+        assert!(member.wants(LOW));
+        member.take(vec![(LOW, State::Connecting), (MEDIUM, State::Idle)]);
+        assert!(member.wants(LOW));
+        member.take(vec![(LOW, live(Codec::H265)), (MEDIUM, State::Idle)]);
+        assert!(!member.wants(LOW), "it is connected for ever");
     }
 
     #[test]

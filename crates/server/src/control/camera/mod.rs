@@ -18,6 +18,7 @@ use umbrella_media::Spatial;
 use umbrella_room::command::{Join, ParticipantChange};
 use umbrella_room::model::{
     ClientFacts, Identity, LeaveReason, ParticipantId, ParticipantKind, Permission, RoomName,
+    TrackId,
 };
 use umbrella_room::{Command, Sight};
 
@@ -98,6 +99,14 @@ impl Cameras {
         each.flatten().min()
     }
 
+    /// Somebody cannot decode a track, which may be the picture of one of them.
+    pub(super) fn doubt(&mut self, track: &TrackId) {
+        let of = |member: &&mut Member| member.video.as_ref().is_some_and(|it| it.track == *track);
+        if let Some(member) = self.by_id.values_mut().find(of) {
+            member.doubt();
+        }
+    }
+
     /// The server goes down.
     pub(super) fn close(&mut self) {
         self.by_id.clear();
@@ -130,6 +139,7 @@ impl Control {
         }
         let id = spec.id.clone();
         let Some(member) = self.cameras.by_id.get_mut(&id) else {
+            // Whoever sets cameras has refused it before, see `server::cameras`.
             if self.cameras.by_id.len() >= MAX_CAMERAS {
                 tracing::error!(camera = id, "more than {MAX_CAMERAS} cameras");
                 return;
