@@ -1,6 +1,7 @@
 //! The server: sockets, threads, files, real time. The binary is a thin shell around it.
 
 pub mod auth;
+pub mod backup;
 pub mod camera;
 pub mod cameras;
 pub mod cli;

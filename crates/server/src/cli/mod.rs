@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod camera;
 mod greeting;
 mod local;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, default_toml, unknown_variables};
+use backup::{BackupArgs, RestoreArgs};
 use camera::CameraArgs;
 use local::{Answer, Request};
 use trunk::TrunkArgs;
@@ -57,6 +59,13 @@ enum Command {
     Trunk(TrunkArgs),
     /// Have cameras in rooms.
     Camera(CameraArgs),
+    /// Write everything that must outlive this machine into one file.
+    ///
+    /// Database, certificate authority, own certificate and configuration file, whether or not the
+    /// server is running. The file holds secrets.
+    Backup(BackupArgs),
+    /// Bring a backup back into the data directory, while the server is stopped.
+    Restore(RestoreArgs),
     /// Check the configuration, or print it with its defaults.
     Config(ConfigArgs),
 }
@@ -131,6 +140,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Status) => ask(&config, &Request::Status),
         Some(Command::Trunk(args)) => trunk::run(&config, args.command),
         Some(Command::Camera(args)) => camera::run(&config, args.command),
+        Some(Command::Backup(args)) => backup::back_up(&config, &args),
+        Some(Command::Restore(args)) => backup::restore(&config, &args),
         Some(Command::Config(_)) => print("The configuration is valid."),
     }
 }

@@ -31,6 +31,8 @@ pub type Environment = BTreeMap<String, String>;
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
     /// Shown in the page's head.
     pub name: String,
     /// Where everything that outlives a restart is kept.

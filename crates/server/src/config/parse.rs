@@ -40,6 +40,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
     let keys = check_auth(&auth, &blame)?;
     let webhook = check_webhook(&webhook, &keys, &blame)?;
     Ok(Config {
+        file: blame.file.clone(),
         name,
         data_dir,
         cloud: server.cloud,
