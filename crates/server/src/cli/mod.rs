@@ -3,6 +3,7 @@
 mod backup;
 mod camera;
 mod greeting;
+mod health;
 mod local;
 mod serve;
 mod trunk;
@@ -18,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, default_toml, unknown_variables};
 use backup::{BackupArgs, RestoreArgs};
 use camera::CameraArgs;
+use health::HealthArgs;
 use local::{Answer, Request};
 use trunk::TrunkArgs;
 
@@ -55,6 +57,11 @@ enum Command {
     ///
     /// Asks the running server, which is found through the data directory.
     Status,
+    /// Say in one line whether the server is alive; the exit status is 0 or 1.
+    ///
+    /// Asks /healthz, or /readyz, at the port of the configuration on this machine. For probes of
+    /// containers, where there is nothing else to ask with.
+    Health(HealthArgs),
     /// Share rooms with other servers.
     Trunk(TrunkArgs),
     /// Have cameras in rooms.
@@ -138,6 +145,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Token(args)) => ask(&config, &args.into()),
         Some(Command::AdminLink) => ask(&config, &Request::AdminLink),
         Some(Command::Status) => ask(&config, &Request::Status),
+        Some(Command::Health(args)) => health::run(&config, &args),
         Some(Command::Trunk(args)) => trunk::run(&config, args.command),
         Some(Command::Camera(args)) => camera::run(&config, args.command),
         Some(Command::Backup(args)) => backup::back_up(&config, &args),

@@ -5,6 +5,7 @@
 mod api;
 mod cameras;
 mod harness;
+mod health;
 mod metrics;
 mod startup;
 mod tls;
