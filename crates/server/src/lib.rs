@@ -16,6 +16,7 @@ pub mod net;
 mod protobuf;
 pub mod signal;
 pub mod store;
+mod systemd;
 mod tally;
 pub mod tls;
 pub mod trunk;

@@ -5,16 +5,16 @@ mod camera;
 mod greeting;
 mod health;
 mod local;
+mod log;
 mod serve;
 mod trunk;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, default_toml, unknown_variables};
 use backup::{BackupArgs, RestoreArgs};
@@ -136,7 +136,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(cli.config.as_deref(), &env)?;
     match cli.command {
         None => {
-            start_log(&config)?;
+            log::start(&config.log)?;
             for name in unknown_variables(&env) {
                 tracing::warn!(name, "this environment variable means nothing to umbrella");
             }
@@ -180,21 +180,6 @@ fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }
-}
-
-fn start_log(config: &Config) -> anyhow::Result<()> {
-    // The media engine's own messages name peers' credentials; they are for whoever asks.
-    let filter = if config.log.contains("str0m") {
-        config.log.clone()
-    } else {
-        format!("{},str0m=warn", config.log)
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter)?)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .try_init()
-        .map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

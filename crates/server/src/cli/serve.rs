@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::greeting::{media_lines, push};
 use super::local::{Local, admin_link};
+use super::log::goes_to_journal;
 use crate::auth::{Accounts, Invites, Keys};
 use crate::cameras::Cameras;
 use crate::config::{Config, LimitsConfig, RoomsConfig};
@@ -20,6 +21,7 @@ use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
 use crate::net::{PageAddresses, interface_addresses};
 use crate::store::{self, DataDir, Store};
+use crate::systemd;
 use crate::tls::Tls;
 use crate::trunk::{LinkEvent, Pin, Trunks};
 use crate::webhook::Webhooks;
@@ -135,6 +137,10 @@ impl Server {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
         self.phase.send_replace(Phase::Running);
         self.greet().await?;
+        systemd::ready();
+        if systemd::listens() {
+            tokio::spawn(systemd::keep_alive(self.app.control.clone()));
+        }
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
@@ -145,6 +151,7 @@ impl Server {
     }
 
     async fn stop(self) {
+        systemd::stopping();
         self.phase.send_replace(Phase::Stopping);
         // Links say goodbye before there are no rooms any more.
         tokio::join!(self.app.trunks.shutdown(), self.app.control.shutdown());
@@ -165,9 +172,40 @@ impl Server {
         tracing::info!("stopped");
     }
 
-    /// What a person at the terminal needs, and no more.
+    /// What a person needs, and no more.
     async fn greet(&self) -> anyhow::Result<()> {
         let config = &self.app.config;
+        if goes_to_journal(std::io::stdout()) {
+            self.greet_in_journal().await?;
+        } else {
+            self.greet_at_terminal().await?;
+        }
+        tracing::info!(
+            data_dir = %self.data_dir.path().display(),
+            cloud = config.cloud,
+            startup_ms = u64::try_from(self.app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "ready"
+        );
+        Ok(())
+    }
+
+    /// Without the one-time link: many may read the journal, and for long.
+    async fn greet_in_journal(&self) -> anyhow::Result<()> {
+        let (open, media) = (
+            self.app.addresses.urls(),
+            self.app.control.media_addresses(),
+        );
+        let media = media_lines(media).join(" ");
+        tracing::info!(open = open.join(" "), media, tls = self.certificate, "up");
+        if !self.app.accounts.password_set().await? {
+            tracing::warn!(
+                "there is no admin's password yet; `umbrella admin-link` prints a link to set it"
+            );
+        }
+        Ok(())
+    }
+
+    async fn greet_at_terminal(&self) -> anyhow::Result<()> {
         let mut text = format!("Umbrella {}\n\n", env!("CARGO_PKG_VERSION"));
         push(&mut text, "Open", &self.app.addresses.urls());
         let media = media_lines(self.app.control.media_addresses());
@@ -188,12 +226,6 @@ impl Server {
         }
         // Nobody may be reading: that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "{text}");
-        tracing::info!(
-            data_dir = %self.data_dir.path().display(),
-            cloud = config.cloud,
-            startup_ms = u64::try_from(self.app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "ready"
-        );
         Ok(())
     }
 }

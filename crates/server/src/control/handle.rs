@@ -51,6 +51,15 @@ impl SocketId {
     }
 }
 
+/// How many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Population {
+    /// Rooms.
+    pub(crate) rooms: usize,
+    /// Participants of all of them.
+    pub(crate) participants: u64,
+}
+
 /// Somebody comes in.
 #[derive(Debug)]
 pub struct Joining {
@@ -289,6 +298,17 @@ impl Handle {
         self.ask(|reply| Message::Admin(Admin::Rooms(reply)))
             .await
             .unwrap_or_default()
+    }
+
+    /// How many rooms there are, with how many in them; `None` if the server is going down.
+    pub(crate) async fn population(&self) -> Option<Population> {
+        let rooms = self
+            .ask(|reply| Message::Admin(Admin::Rooms(reply)))
+            .await?;
+        Some(Population {
+            rooms: rooms.len(),
+            participants: rooms.iter().map(|room| u64::from(room.participants)).sum(),
+        })
     }
 
     /// Every room with everybody in it, by name.

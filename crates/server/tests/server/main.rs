@@ -8,5 +8,6 @@ mod harness;
 mod health;
 mod metrics;
 mod startup;
+mod systemd;
 mod tls;
 mod trunks;
