@@ -1,4 +1,4 @@
-//! What systemd is told of the server: when it is up and stops, that it lives, and how many
+//! What systemd is told of the server: when it is up, reloads and stops, that it lives, and how many
 //! people are in. Nothing happens where no systemd has started it.
 
 use std::time::Duration;
@@ -13,6 +13,14 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 /// Everything is up.
 pub(crate) fn ready() {
     tell(&[NotifyState::Ready]);
+}
+
+/// The configuration is being read again; [`ready`] says that it was.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "the monotonic clock cannot be read"),
+    }
 }
 
 /// The server goes down.

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::port::CameraPort;
 use super::settings::{Entry, Settings};
 use super::trial::Trials;
-use crate::camera::CameraSpec;
+use crate::camera::{CameraSpec, MAX_CAMERAS};
 use crate::store::{self, Store, StoreError};
 use crate::trunk::Trust;
 
@@ -38,12 +38,7 @@ impl Cameras {
         trust: Trust,
         port: Arc<dyn CameraPort>,
     ) -> Result<Cameras, StoreError> {
-        let configured = configured.iter().map(|settings| Entry {
-            id: configured_id(settings),
-            settings: settings.clone(),
-            created_at: 0,
-            configured: true,
-        });
+        let configured = configured.iter().map(from_configuration);
         // What is in both is as it is configured.
         let kept = store::cameras::list(&store).await?;
         let all: Vec<_> = configured.chain(kept).collect();
@@ -75,6 +70,36 @@ impl Cameras {
     }
 }
 
+impl Cameras {
+    /// Takes the cameras of a new configuration. Those that have not changed are left alone.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails; nothing has changed then.
+    pub async fn configure(&self, configured: &[Settings]) -> Result<(), StoreError> {
+        let inner = &self.0;
+        let mut entries = inner.entries.lock().await;
+        let kept = store::cameras::list(&inner.store).await?;
+        let mut wanted = BTreeMap::new();
+        // What is in both is as it is configured.
+        for entry in configured.iter().map(from_configuration).chain(kept) {
+            if wanted.len() < MAX_CAMERAS && !is_taken(&wanted, &entry.settings, None) {
+                wanted.insert(entry.id.clone(), entry);
+            }
+        }
+        for id in entries.keys().filter(|id| !wanted.contains_key(*id)) {
+            inner.port.remove_camera(id).await;
+        }
+        for (id, entry) in &wanted {
+            if entries.get(id) != Some(entry) {
+                inner.hand_over(entry).await;
+            }
+        }
+        *entries = wanted;
+        Ok(())
+    }
+}
+
 impl Inner {
     /// Tells the owner of the rooms of a camera, or of what has changed about it.
     pub(super) async fn hand_over(&self, entry: &Entry) {
@@ -97,6 +122,15 @@ pub(super) fn is_taken(
 ) -> bool {
     let mut others = entries.values().filter(|it| Some(it.id.as_str()) != own);
     others.any(|it| it.settings.name == settings.name && it.settings.room == settings.room)
+}
+
+fn from_configuration(settings: &Settings) -> Entry {
+    Entry {
+        id: configured_id(settings),
+        settings: settings.clone(),
+        created_at: 0,
+        configured: true,
+    }
 }
 
 /// The same at each start, since nobody remembers it.

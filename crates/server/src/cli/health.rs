@@ -1,6 +1,7 @@
 //! `umbrella health`: asks the server's own port, for probes in images that have nothing else.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::print;
-use crate::config::{Config, Listen};
+use crate::config::{Config, ConfigError, Environment, Listen};
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -36,7 +37,25 @@ pub(super) struct HealthArgs {
 }
 
 /// Fails unless the server answers that all is well.
-pub(super) fn run(config: &Config, args: &HealthArgs) -> anyhow::Result<()> {
+///
+/// A server goes on with what it has read when its file gets a mistake, and must not be killed for
+/// that: then it is looked for where the environment and the defaults say that it is.
+pub(super) fn run(
+    config: Result<Config, ConfigError>,
+    env: &Environment,
+    args: &HealthArgs,
+) -> anyhow::Result<()> {
+    config.map_or_else(
+        |error| {
+            let without = Config::load(Some(Path::new("/dev/null")), env)?;
+            let answer = ask_server(&without, args);
+            answer.map_err(|_| anyhow!(error).context("the server cannot be looked for"))
+        },
+        |config| ask_server(&config, args),
+    )
+}
+
+fn ask_server(config: &Config, args: &HealthArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -13,14 +13,14 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::camera::CameraRequest;
+use super::reload::Reloader;
 use super::trunk::TrunkRequest;
-use crate::auth::{Accounts, Claims, Keys, TokenError, room_grants};
-use crate::cameras::Cameras;
+use crate::auth::{Accounts, Claims, TokenError, room_grants};
 use crate::clock::unix_seconds;
 use crate::control;
+use crate::http::App;
 use crate::http::api::Role;
 use crate::net::PageAddresses;
-use crate::trunk::Trunks;
 
 const NAME: &str = "umbrella.sock";
 
@@ -43,6 +43,7 @@ const WORKERS_LOOKS: u32 = 60;
 pub(super) enum Request {
     AdminLink,
     Status,
+    Reload,
     Token {
         room: String,
         identity: String,
@@ -108,26 +109,14 @@ fn no_server(data_dir: &Path, error: io::Error) -> anyhow::Error {
 pub(super) struct Local {
     listener: UnixListener,
     path: PathBuf,
-    accounts: Accounts,
-    keys: Keys,
-    addresses: std::sync::Arc<PageAddresses>,
-    control: control::Handle,
-    trunks: Trunks,
-    cameras: Cameras,
+    app: App,
+    reloader: Reloader,
 }
 
 impl Local {
     /// Opens the socket. What is left of a server that did not end well is removed; the data
     /// directory's lock has shown that none is running.
-    pub(super) fn open(
-        data_dir: &Path,
-        accounts: Accounts,
-        keys: Keys,
-        addresses: std::sync::Arc<PageAddresses>,
-        control: control::Handle,
-        trunks: Trunks,
-        cameras: Cameras,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn open(data_dir: &Path, app: App, reloader: Reloader) -> anyhow::Result<Self> {
         let path = data_dir.join(NAME);
         let what = || format!("cannot open the socket {}", path.display());
         match std::fs::remove_file(&path) {
@@ -143,12 +132,8 @@ impl Local {
         Ok(Self {
             listener,
             path,
-            accounts,
-            keys,
-            addresses,
-            control,
-            trunks,
-            cameras,
+            app,
+            reloader,
         })
     }
 
@@ -188,10 +173,11 @@ impl Local {
 
     async fn handle(&self, request: Request) -> anyhow::Result<String> {
         match request {
-            Request::AdminLink => admin_link(&self.accounts, &self.addresses).await,
-            Request::Status => held(&self.control).await,
-            Request::Camera(request) => super::camera::answer(&self.cameras, request).await,
-            Request::Trunk(request) => super::trunk::answer(&self.trunks, request).await,
+            Request::AdminLink => admin_link(&self.app.accounts, &self.app.addresses).await,
+            Request::Status => held(&self.app.control).await,
+            Request::Reload => self.reloader.reload().await,
+            Request::Camera(request) => super::camera::answer(&self.app.cameras, request).await,
+            Request::Trunk(request) => super::trunk::answer(&self.app.trunks, request).await,
             Request::Token {
                 room,
                 identity,
@@ -207,7 +193,7 @@ impl Local {
                 video.can_update_own_metadata = Some(true);
                 let key = match key {
                     Some(key) => key,
-                    None => self.keys.preferred().await?.unwrap_or_default(),
+                    None => self.app.keys.preferred().await?.unwrap_or_default(),
                 };
                 let claims = Claims {
                     iss: key,
@@ -221,7 +207,8 @@ impl Local {
                     video,
                     ..Claims::default()
                 };
-                self.keys
+                self.app
+                    .keys
                     .authority()
                     .issue(claims)
                     .map_err(|error| match error {

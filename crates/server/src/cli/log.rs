@@ -11,20 +11,35 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
+
+/// Changes what is logged.
+#[derive(Debug, Clone)]
+pub(super) struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// # Errors
+    ///
+    /// If it is no filter.
+    pub(super) fn set(&self, text: &str) -> anyhow::Result<()> {
+        Ok(self.0.reload(filter(text)?)?)
+    }
+}
 
 /// Starts the log.
-pub(super) fn start(text: &str) -> anyhow::Result<()> {
+pub(super) fn start(text: &str) -> anyhow::Result<LogFilter> {
+    let (filter, handle) = reload::Layer::new(filter(text)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let lines = match goes_to_journal(io::stderr()) {
         true => lines.with_ansi(false).event_format(Journal::new()).boxed(),
         false => lines.with_ansi(io::stderr().is_terminal()).boxed(),
     };
     tracing_subscriber::registry()
-        .with(filter(text)?)
+        .with(filter)
         .with(lines)
         .try_init()
-        .map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
+        .map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))?;
+    Ok(LogFilter(handle))
 }
 
 fn filter(text: &str) -> anyhow::Result<EnvFilter> {

@@ -6,6 +6,7 @@ mod greeting;
 mod health;
 mod local;
 mod log;
+mod reload;
 mod serve;
 mod trunk;
 
@@ -21,6 +22,7 @@ use backup::{BackupArgs, RestoreArgs};
 use camera::CameraArgs;
 use health::HealthArgs;
 use local::{Answer, Request};
+use reload::Origin;
 use trunk::TrunkArgs;
 
 /// Calls, cameras and trunks between sites in one binary.
@@ -57,6 +59,11 @@ enum Command {
     ///
     /// Asks the running server, which is found through the data directory.
     Status,
+    /// Read the configuration again, and say what has changed and what needs a restart.
+    ///
+    /// Asks the running server, which is found through the data directory. No call ends by it; with
+    /// a mistake in it, nothing changes.
+    Reload,
     /// Say in one line whether the server is alive; the exit status is 0 or 1.
     ///
     /// Asks /healthz, or /readyz, at the port of the configuration on this machine. For probes of
@@ -133,24 +140,31 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             dir.to_string_lossy().into_owned(),
         );
     }
-    let config = Config::load(cli.config.as_deref(), &env)?;
+    let config = Config::load(cli.config.as_deref(), &env);
+    if let Some(Command::Health(args)) = &cli.command {
+        return health::run(config, &env, args);
+    }
+    let config = config?;
     match cli.command {
         None => {
-            log::start(&config.log)?;
+            let log = log::start(&config.log)?;
             for name in unknown_variables(&env) {
                 tracing::warn!(name, "this environment variable means nothing to umbrella");
             }
-            serve::serve(config)
+            let file = cli.config;
+            serve::serve(config, Origin { file, env, log })
         }
         Some(Command::Token(args)) => ask(&config, &args.into()),
         Some(Command::AdminLink) => ask(&config, &Request::AdminLink),
+        Some(Command::Reload) => ask(&config, &Request::Reload),
         Some(Command::Status) => ask(&config, &Request::Status),
-        Some(Command::Health(args)) => health::run(&config, &args),
         Some(Command::Trunk(args)) => trunk::run(&config, args.command),
         Some(Command::Camera(args)) => camera::run(&config, args.command),
         Some(Command::Backup(args)) => backup::back_up(&config, &args),
         Some(Command::Restore(args)) => backup::restore(&config, &args),
         Some(Command::Config(_)) => print("The configuration is valid."),
+        // Was answered above.
+        Some(Command::Health(_)) => Ok(()),
     }
 }
 

@@ -14,9 +14,10 @@ use tokio::task::JoinHandle;
 use super::greeting::{media_lines, push};
 use super::local::{Local, admin_link};
 use super::log::goes_to_journal;
+use super::reload::{Origin, Reloader};
 use crate::auth::{Accounts, Invites, Keys};
 use crate::cameras::Cameras;
-use crate::config::{Config, LimitsConfig, RoomsConfig};
+use crate::config::{Config, LimitsConfig, Live, RoomsConfig};
 use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
 use crate::net::{PageAddresses, interface_addresses};
@@ -35,13 +36,13 @@ const LAST_REQUESTS: Duration = Duration::from_millis(1200);
 const LAST_THREADS: Duration = Duration::from_millis(300);
 
 /// Serves until SIGTERM or SIGINT.
-pub(super) fn serve(config: Config) -> anyhow::Result<()> {
+pub(super) fn serve(config: Config, origin: Origin) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     let result = runtime.block_on(async {
-        let server = Server::start(config).await?;
+        let server = Server::start(config, origin).await?;
         server.run().await
     });
     runtime.shutdown_timeout(LAST_THREADS);
@@ -56,12 +57,13 @@ struct Server {
     certificate: String,
     http: JoinHandle<()>,
     local: JoinHandle<()>,
+    reloader: Reloader,
     webhooks: Option<Webhooks>,
     data_dir: DataDir,
 }
 
 impl Server {
-    async fn start(config: Config) -> anyhow::Result<Self> {
+    async fn start(config: Config, origin: Origin) -> anyhow::Result<Self> {
         let (started, started_at) = (Instant::now(), SystemTime::now());
         let data_dir = DataDir::claim(&config.data_dir)?;
         let store = Store::open(&data_dir)?;
@@ -96,7 +98,7 @@ impl Server {
             page: Page::new(&config.http.prefix),
             authority,
             addresses: Arc::clone(&addresses),
-            config: Arc::new(config),
+            config: Live::new(config),
             store,
             keys,
             control,
@@ -106,16 +108,10 @@ impl Server {
             started,
             started_at,
         };
-        let local = Local::open(
-            data_dir.path(),
-            app.accounts.clone(),
-            app.keys.clone(),
-            Arc::clone(&addresses),
-            app.control.clone(),
-            app.trunks.clone(),
-            app.cameras.clone(),
-        )?;
-        let service = service(&app, tls.as_ref());
+        let (change, limits) = watch::channel(app.config.now().limits.clone());
+        let reloader = Reloader::new(origin, app.clone(), change);
+        let local = Local::open(data_dir.path(), app.clone(), reloader.clone())?;
+        let service = service(&app, limits, tls.as_ref());
         let certificate = describe(tls.as_ref());
         let http = tokio::spawn(http::serve(listener, service, phases));
         if let Some(tls) = tls {
@@ -123,6 +119,7 @@ impl Server {
         }
         Ok(Self {
             local: tokio::spawn(local.serve()),
+            reloader,
             app,
             phase,
             certificate,
@@ -135,8 +132,11 @@ impl Server {
     async fn run(self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+        let hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
         self.phase.send_replace(Phase::Running);
         self.greet().await?;
+        tokio::spawn(self.reloader.clone().at_signals(hangup));
+        tokio::spawn(self.reloader.clone().at_changes());
         systemd::ready();
         if systemd::listens() {
             tokio::spawn(systemd::keep_alive(self.app.control.clone()));
@@ -174,7 +174,7 @@ impl Server {
 
     /// What a person needs, and no more.
     async fn greet(&self) -> anyhow::Result<()> {
-        let config = &self.app.config;
+        let config = self.app.config.now();
         if goes_to_journal(std::io::stdout()) {
             self.greet_in_journal().await?;
         } else {
@@ -251,18 +251,19 @@ fn describe(tls: Option<&Tls>) -> String {
     )
 }
 
-fn service(app: &App, tls: Option<&Tls>) -> http::Service {
+fn service(app: &App, limits: watch::Receiver<LimitsConfig>, tls: Option<&Tls>) -> http::Service {
+    let config = app.config.now();
     let signalling = crate::signal::livekit::router(
         app.control.clone(),
         Arc::clone(app.keys.authority()),
-        app.config.limits.clone(),
+        limits,
     );
     let doors = signalling.merge(crate::trunk::router(app.trunks.clone()));
     http::Service {
         router: http::router(app.clone(), doors),
         tls: tls.map(Tls::server_config),
-        max_connections: app.config.http.max_connections,
-        trusted: app.config.http.trusted_proxies.clone(),
+        max_connections: config.http.max_connections,
+        trusted: config.http.trusted_proxies.clone(),
         control: app.control.clone(),
     }
 }
@@ -294,10 +295,15 @@ fn start_media(
             per_address: limits.tcp_connections_per_address as usize,
         },
     })?;
+    let control::Bounds {
+        rooms,
+        max_rooms,
+        limits,
+    } = bounds(config);
     let settings = control::Settings {
-        rooms: config.rooms.clone(),
-        max_rooms: limits.rooms,
-        limits: room_limits(limits, &config.rooms),
+        rooms,
+        max_rooms,
+        limits,
         news,
         mesh,
     };
@@ -308,6 +314,15 @@ fn start_media(
 fn udp_addresses(advertised: &[String]) -> Vec<SocketAddr> {
     let udp = advertised.iter().filter_map(|it| it.strip_prefix("udp "));
     udp.filter_map(|it| it.parse().ok()).collect()
+}
+
+/// What the owner of the rooms keeps to.
+pub(super) fn bounds(config: &Config) -> control::Bounds {
+    control::Bounds {
+        rooms: config.rooms.clone(),
+        max_rooms: config.limits.rooms,
+        limits: room_limits(&config.limits, &config.rooms),
+    }
 }
 
 fn room_limits(limits: &LimitsConfig, rooms: &RoomsConfig) -> umbrella_room::Limits {

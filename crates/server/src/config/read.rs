@@ -18,7 +18,7 @@ pub(super) struct Written {
 }
 
 pub(super) fn read(file: Option<&Path>, env: &Environment) -> Result<Written, ConfigError> {
-    let path = find(file, env);
+    let path = find_file(file, env);
     let mut table = match &path {
         Some(path) => read_file(path)?,
         None => Table::new(),
@@ -28,7 +28,8 @@ pub(super) fn read(file: Option<&Path>, env: &Environment) -> Result<Written, Co
     Ok(Written { values, file: path })
 }
 
-fn find(file: Option<&Path>, env: &Environment) -> Option<PathBuf> {
+/// The file that is read: the one that was asked for, or named by the environment, or found.
+pub fn find_file(file: Option<&Path>, env: &Environment) -> Option<PathBuf> {
     if let Some(file) = file {
         return Some(file.to_owned());
     }
@@ -276,7 +277,7 @@ fn parse_pairs(text: &str) -> Result<Value, String> {
 }
 
 impl FileConfig {
-    fn deserialize_from(table: Table) -> Result<Self, ConfigError> {
+    pub(super) fn deserialize_from(table: Table) -> Result<Self, ConfigError> {
         table
             .try_into()
             .map_err(|error: toml::de::Error| ConfigError::BadValue {

@@ -8,6 +8,7 @@ use umbrella_room::Command;
 use umbrella_room::command::Join;
 use umbrella_room::model::{Identity, LeaveReason, RoomName};
 
+use super::Bounds;
 use super::camera::CameraMessage;
 use super::resume::Resuming;
 use super::service::Service;
@@ -206,6 +207,7 @@ pub(super) enum Message {
         heard: Instant,
     },
     Admin(Admin),
+    Bounds(Box<Bounds>),
     Metrics(oneshot::Sender<Snapshot>),
     Link(LinkEvent),
     Camera(CameraMessage),
@@ -265,6 +267,11 @@ impl Handle {
     pub async fn link(&self, event: LinkEvent) {
         // Gone only when the server ends.
         let _ = self.inbox.send(Message::Link(event)).await;
+    }
+
+    /// From now on these bounds hold.
+    pub async fn set_bounds(&self, bounds: Bounds) {
+        self.tell(Message::Bounds(Box::new(bounds))).await;
     }
 
     /// A camera takes part from now on, or is another one: at most

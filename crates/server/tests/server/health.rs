@@ -56,6 +56,21 @@ fn a_probe_takes_a_living_server_for_dead() {
 }
 
 #[test]
+fn a_mistake_in_the_file_kills_a_server_that_lives() {
+    let (server, address) = server(&[]);
+    let file = server.dir.path().join("umbrella.toml");
+    std::fs::write(&file, "[server\n").unwrap();
+    let file = file.to_str().unwrap();
+    let output = health(&address, &[], &["--config", file]);
+    assert!(output.status.success(), "{output:?}");
+    let _dir = server.terminate();
+    let output = health(&address, &[], &["--config", file]);
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("is not valid TOML"), "{said}");
+}
+
+#[test]
 fn a_probe_takes_a_dead_server_for_living() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap().to_string();

@@ -55,6 +55,30 @@ fn systemd_does_not_know_how_the_server_stands() {
 }
 
 #[test]
+fn a_reload_never_ends_or_has_never_begun() {
+    let (mut manager, server) = Manager::start(&[]);
+    manager.hears("READY=1");
+    manager.heard.clear();
+    // As well with a mistake: the server runs on with what it had.
+    std::fs::write(server.dir.path().join("umbrella.toml"), "[server\n").unwrap();
+    server.signal("-HUP");
+    manager.hears("READY=1");
+    let place = |wanted: &str| {
+        manager
+            .heard
+            .iter()
+            .position(|line| line.starts_with(wanted))
+    };
+    assert_eq!(
+        place("RELOADING=1").unwrap() + 1,
+        place("MONOTONIC_USEC=").unwrap()
+    );
+    assert!(place("RELOADING=1") < place("READY=1"));
+    let said = server.log();
+    assert!(said.contains("the new configuration is not used"), "{said}");
+}
+
+#[test]
 fn a_watchdog_is_fed_that_nobody_has_asked_for() {
     let (mut manager, server) = Manager::start(&[]);
     manager.hears("STATUS=0 rooms, 0 participants");
