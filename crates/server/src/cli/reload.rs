@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, watch};
 
 use super::log::LogFilter;
@@ -86,14 +85,6 @@ impl Reloader {
         systemd::ready();
         drop(seen);
         result.map(|it| describe(&it.changed, &it.restart))
-    }
-
-    /// At each `SIGHUP`.
-    pub(super) async fn at_signals(self, mut hangup: Signal) {
-        while hangup.recv().await.is_some() {
-            // The log says how it went.
-            let _ = self.reload().await;
-        }
     }
 
     /// Whenever the file has changed.

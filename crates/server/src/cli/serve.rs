@@ -1,6 +1,6 @@
 //! The life of the server, from its configuration to the signal that ends it.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -132,18 +132,25 @@ impl Server {
     async fn run(self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
-        let hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+        // Of a server that was started there, a terminal that is closed says that it is to end.
+        let at_terminal = std::io::stdin().is_terminal();
         self.phase.send_replace(Phase::Running);
         self.greet().await?;
-        tokio::spawn(self.reloader.clone().at_signals(hangup));
         tokio::spawn(self.reloader.clone().at_changes());
         systemd::ready();
         if systemd::listens() {
             tokio::spawn(systemd::keep_alive(self.app.control.clone()));
         }
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+        let name = loop {
+            tokio::select! {
+                _ = terminate.recv() => break "SIGTERM",
+                _ = interrupt.recv() => break "SIGINT",
+                _ = hangup.recv() => if at_terminal { break "SIGHUP" },
+            }
+            let reloader = self.reloader.clone();
+            // The log says how it went.
+            tokio::spawn(async move { drop(reloader.reload().await) });
         };
         tracing::info!(signal = name, "stopping");
         self.stop().await;

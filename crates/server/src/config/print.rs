@@ -111,8 +111,9 @@ unknown key or a bad value stops the start with a message that names it. A varia
 with `UMBRELLA_` and means nothing is only warned about, because orchestrators set some of their \
 own.
 
-A server that runs reads the file again when it has changed, at `SIGHUP`, and by `umbrella reload`, which \
-says what has changed and what counts only after a restart. No call ends by that. A file with a mistake \
+A server that runs reads the file again when it has changed, at `SIGHUP` (at a terminal that signal ends \
+it, as it comes when the terminal is closed), and by `umbrella reload`, which says what has changed and what \
+counts only after a restart. No call ends by that. A file with a mistake \
 changes nothing, and the mistake is named. Variables are those with which the server was started, and \
 still win.
 ";
