@@ -47,10 +47,21 @@ fn read_file(path: &Path) -> Result<Table, ConfigError> {
     })?;
     let table: Table = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),
-        message: error.to_string().trim_end().to_owned(),
+        message: syntax(&text, &error),
     })?;
     check_names_and_kinds(&table, &path.display().to_string())?;
     Ok(table)
+}
+
+/// What is wrong, and where. What the library says by itself shows the line, which may hold a secret.
+fn syntax(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(before) = before else {
+        return error.message().to_owned();
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("line {line}, column {column}: {}", error.message())
 }
 
 fn check_names_and_kinds(table: &Table, origin: &str) -> Result<(), ConfigError> {

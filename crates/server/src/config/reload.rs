@@ -256,5 +256,12 @@ mod tests {
         let reloaded = case.reload(&config, &text).unwrap();
         let shown = format!("{config:?} {reloaded:?} {:?}", Live::new(config.clone()));
         assert!(!shown.contains(SECRET), "{shown}");
+        // Also not by the line that has a mistake.
+        let mistake = format!("[server]\n[auth]\nkeys = {{ a = \"{SECRET}\" b }}\n");
+        let why = case.reload(&config, &mistake).unwrap_err();
+        assert!(
+            why.contains("line 3, column") && !why.contains(SECRET),
+            "{why}"
+        );
     }
 }
