@@ -168,6 +168,12 @@ impl Room {
         (view, recorders)
     }
 
+    /// From now on these bounds hold. Who and what is there already stays, also beyond them.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.config.limits = limits;
+        self.floor.changed = true;
+    }
+
     /// Whether [`Moderation::SetRoomMetadata`](crate::command::Moderation::SetRoomMetadata) is
     /// within the limits. What is not is ignored.
     pub fn admit_metadata(&self, metadata: &str) -> Result<(), Refusal> {

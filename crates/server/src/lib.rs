@@ -1,6 +1,7 @@
 //! The server: sockets, threads, files, real time. The binary is a thin shell around it.
 
 pub mod auth;
+pub mod backup;
 pub mod camera;
 pub mod cameras;
 pub mod cli;
@@ -15,6 +16,7 @@ pub mod net;
 mod protobuf;
 pub mod signal;
 pub mod store;
+mod systemd;
 mod tally;
 pub mod tls;
 pub mod trunk;

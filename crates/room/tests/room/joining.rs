@@ -107,6 +107,22 @@ fn full_room_says_so_and_lets_nobody_in() {
 }
 
 #[test]
+fn lower_bound_sends_somebody_away_or_lets_more_in() {
+    let bound = |participants| Limits {
+        participants,
+        ..Limits::default()
+    };
+    let mut room = Harness::limited(0, bound(3));
+    room.join(newcomer("a"));
+    room.join(newcomer("b"));
+    room.room.set_limits(bound(1));
+    assert!(room.room.participant_by_id(&pa("b")).is_some());
+    assert_eq!(room.room.admit(&newcomer("c")), Err(Refusal::RoomFull));
+    room.room.set_limits(bound(3));
+    assert_eq!(room.room.admit(&newcomer("c")), Ok(()));
+}
+
+#[test]
 fn full_room_lets_a_reloaded_page_back_in() {
     let mut room = Harness::limited(
         2,

@@ -1,6 +1,6 @@
 //! API keys: those of the configuration, those made on the page, and the server's own.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rusqlite::{OptionalExtension as _, params};
 
@@ -36,7 +36,7 @@ pub enum KeyError {
 pub struct Keys {
     store: Store,
     authority: Arc<Authority>,
-    configured: Arc<[ConfiguredKey]>,
+    configured: Arc<RwLock<Arc<[ConfiguredKey]>>>,
 }
 
 impl Keys {
@@ -57,16 +57,7 @@ impl Keys {
                 )?;
                 let own: String =
                     db.query_row("SELECT signing_secret FROM server", [], |r| r.get(0))?;
-                let mut statement = db.prepare("SELECT key, secret FROM api_keys")?;
-                let made = statement
-                    .query_map([], |row| {
-                        Ok(ConfiguredKey {
-                            key: row.get(0)?,
-                            secret: row.get(1)?,
-                        })
-                    })?
-                    .collect::<rusqlite::Result<Vec<_>>>()?;
-                Ok((own, made))
+                Ok((own, made(db)?))
             })
             .await?;
         let internal = ConfiguredKey {
@@ -80,8 +71,44 @@ impl Keys {
         Ok(Self {
             store,
             authority: Arc::new(authority),
-            configured: configured.into(),
+            configured: Arc::new(RwLock::new(configured.into())),
         })
+    }
+
+    /// Takes the keys of a new configuration. Tokens of keys that are gone let nobody in from now on;
+    /// who is in stays in.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails; nothing has changed then.
+    pub async fn configure(&self, configured: &[ConfiguredKey]) -> Result<(), StoreError> {
+        let made = self.store.run(made).await?;
+        let before = {
+            let now = self.configured.write();
+            let mut now = now.unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *now, configured.into())
+        };
+        for key in configured {
+            self.authority.add(key);
+        }
+        let is_gone = |key: &&ConfiguredKey| configured.iter().all(|new| new.key != key.key);
+        for key in before.iter().filter(is_gone) {
+            // One of the page that it had covered is there again.
+            match made.iter().find(|made| made.key == key.key) {
+                Some(made) => self.authority.add(made),
+                None => self.authority.remove(&key.key),
+            }
+        }
+        Ok(())
+    }
+
+    fn configured(&self) -> Arc<[ConfiguredKey]> {
+        Arc::clone(
+            &self
+                .configured
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// What verifies and issues tokens with these keys.
@@ -112,7 +139,8 @@ impl Keys {
                 rows.collect()
             })
             .await?;
-        let configured = self.configured.iter().map(|key| ApiKey {
+        let of_file = self.configured();
+        let configured = of_file.iter().map(|key| ApiKey {
             key: key.key.clone(),
             note: String::new(),
             created_at: 0,
@@ -189,7 +217,7 @@ impl Keys {
     ///
     /// If the database fails.
     pub async fn preferred(&self) -> Result<Option<String>, StoreError> {
-        if let Some(first) = self.configured.first() {
+        if let Some(first) = self.configured().first() {
             return Ok(Some(first.key.clone()));
         }
         self.store
@@ -205,8 +233,20 @@ impl Keys {
     }
 
     fn is_configured(&self, key: &str) -> bool {
-        self.configured.iter().any(|k| k.key == key)
+        self.configured().iter().any(|k| k.key == key)
     }
+}
+
+/// Those that were made on the page.
+fn made(db: &rusqlite::Transaction<'_>) -> rusqlite::Result<Vec<ConfiguredKey>> {
+    let mut statement = db.prepare("SELECT key, secret FROM api_keys")?;
+    let rows = statement.query_map([], |row| {
+        Ok(ConfiguredKey {
+            key: row.get(0)?,
+            secret: row.get(1)?,
+        })
+    })?;
+    rows.collect()
 }
 
 #[cfg(test)]
@@ -248,6 +288,34 @@ mod tests {
             again.revoke(&key.key).await,
             Err(KeyError::NotFound)
         ));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_taken_away_goes_on_letting_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Keys::load(store(&dir), &[]).await.unwrap();
+        let (made, _) = keys.create("of the page".into()).await.unwrap();
+        let key = |key: &str, secret: &str| ConfiguredKey {
+            key: key.into(),
+            secret: secret.into(),
+        };
+        let covering = key(&made.key, "another secret of it");
+        let own = keys.authority().issue(claims(&made.key)).unwrap();
+        let one = key("one", "0123456789abcdef");
+        keys.configure(&[one, covering]).await.unwrap();
+        assert!(keys.authority().verify(&own).is_err());
+        let token = keys.authority().issue(claims("one")).unwrap();
+        let other = key("two", "fedcba9876543210");
+        keys.configure(&[other]).await.unwrap();
+        let gone = keys.authority().verify(&token).unwrap_err();
+        assert_eq!(gone, TokenError::UnknownKey);
+        keys.authority().issue(claims("two")).unwrap();
+        assert_eq!(keys.preferred().await.unwrap().as_deref(), Some("two"));
+        keys.authority().verify(&own).unwrap();
+        let listed: Vec<_> = keys.list().await.unwrap();
+        let listed = listed.iter().map(|key| (key.key.as_str(), key.configured));
+        let wanted = [("two", true), (made.key.as_str(), false)];
+        assert_eq!(listed.collect::<Vec<_>>(), wanted);
     }
 
     #[tokio::test]

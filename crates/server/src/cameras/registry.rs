@@ -26,7 +26,7 @@ pub(super) struct Inner {
     pub(super) entries: Mutex<BTreeMap<String, Entry>>,
 }
 
-/// Why there can be no cameras.
+/// Why these cameras cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration and the database together have more than may be.
@@ -58,33 +58,7 @@ impl Cameras {
         trust: Trust,
         port: Arc<dyn CameraPort>,
     ) -> Result<Cameras, StartError> {
-        let configured = configured.iter().map(|settings| Entry {
-            id: configured_id(settings),
-            settings: settings.clone(),
-            created_at: 0,
-            configured: true,
-        });
-        // What is in both is as it is configured.
-        let kept = store::cameras::list(&store).await?;
-        let all: Vec<_> = configured.chain(kept).collect();
-        let mut entries = BTreeMap::new();
-        for entry in all {
-            if is_taken(&entries, &entry.settings, None) {
-                let Settings { name, room, .. } = &entry.settings;
-                tracing::warn!(
-                    name,
-                    room,
-                    "a camera is set twice; the configured one counts"
-                );
-                continue;
-            }
-            entries.insert(entry.id.clone(), entry);
-        }
-        if entries.len() > MAX_CAMERAS {
-            let configured = entries.values().filter(|it| it.configured).count();
-            let kept = entries.len() - configured;
-            return Err(StartError::TooMany { configured, kept });
-        }
+        let entries = together(configured, store::cameras::list(&store).await?)?;
         let inner = Inner {
             store,
             port,
@@ -98,6 +72,55 @@ impl Cameras {
         *inner.entries.lock().await = entries;
         Ok(Cameras(Arc::new(inner)))
     }
+}
+
+impl Cameras {
+    /// Takes the cameras of a new configuration. Those that have not changed are left alone.
+    ///
+    /// # Errors
+    ///
+    /// If there are too many, or the database fails; nothing has changed then.
+    pub async fn configure(&self, configured: &[Settings]) -> Result<(), StartError> {
+        let inner = &self.0;
+        let mut entries = inner.entries.lock().await;
+        let wanted = together(configured, store::cameras::list(&inner.store).await?)?;
+        for id in entries.keys().filter(|id| !wanted.contains_key(*id)) {
+            inner.port.remove_camera(id).await;
+        }
+        for (id, entry) in &wanted {
+            if entries.get(id) != Some(entry) {
+                inner.hand_over(entry).await;
+            }
+        }
+        *entries = wanted;
+        Ok(())
+    }
+}
+
+/// All that are set, by id. What is in both is as it is configured.
+fn together(
+    configured: &[Settings],
+    kept: Vec<Entry>,
+) -> Result<BTreeMap<String, Entry>, StartError> {
+    let mut entries = BTreeMap::new();
+    for entry in configured.iter().map(from_configuration).chain(kept) {
+        if is_taken(&entries, &entry.settings, None) {
+            let Settings { name, room, .. } = &entry.settings;
+            tracing::warn!(
+                name,
+                room,
+                "a camera is set twice; the configured one counts"
+            );
+            continue;
+        }
+        entries.insert(entry.id.clone(), entry);
+    }
+    if entries.len() > MAX_CAMERAS {
+        let configured = entries.values().filter(|it| it.configured).count();
+        let kept = entries.len() - configured;
+        return Err(StartError::TooMany { configured, kept });
+    }
+    Ok(entries)
 }
 
 impl Inner {
@@ -122,6 +145,15 @@ pub(super) fn is_taken(
 ) -> bool {
     let mut others = entries.values().filter(|it| Some(it.id.as_str()) != own);
     others.any(|it| it.settings.name == settings.name && it.settings.room == settings.room)
+}
+
+fn from_configuration(settings: &Settings) -> Entry {
+    Entry {
+        id: configured_id(settings),
+        settings: settings.clone(),
+        created_at: 0,
+        configured: true,
+    }
 }
 
 /// The same at each start, since nobody remembers it.

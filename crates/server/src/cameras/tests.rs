@@ -448,3 +448,38 @@ async fn import_sets_cameras_twice_or_into_no_room() {
     let refused = bench.cameras.import(&what).await.unwrap_err();
     assert!(matches!(refused, CameraError::Invalid(_)), "{refused}");
 }
+
+#[tokio::test]
+async fn new_configuration_restarts_cameras_that_have_not_changed() {
+    let set = |name: &str, address: &str| Settings::read(&new(name, address), None).unwrap();
+    let (gate, yard) = (set("Gate", "rtsp://cam/1"), set("Yard", "rtsp://cam/2"));
+    let bench = Bench::new().await;
+    let page = new("Door", "rtsp://cam/3");
+    bench.cameras.add(&page).await.unwrap();
+    let names = || {
+        let specs = bench.port.specs();
+        let mut names: Vec<_> = specs.into_iter().map(|spec| spec.name).collect();
+        names.sort();
+        names
+    };
+    bench
+        .cameras
+        .configure(&[gate.clone(), yard])
+        .await
+        .unwrap();
+    assert_eq!(names(), ["Door", "Gate", "Yard"]);
+    // What is told again would be seen to come back.
+    bench.port.0.lock().unwrap().clear();
+    let moved = set("Yard", "rtsp://cam/4");
+    bench.cameras.configure(&[gate, moved]).await.unwrap();
+    assert_eq!(names(), ["Yard"]);
+    // One of the page comes back when that of the same name goes.
+    let door = set("Door", "rtsp://cam/5");
+    bench.cameras.configure(&[door]).await.unwrap();
+    let list = bench.cameras.list().await;
+    assert!(list.len() == 1 && list[0].configured, "{list:?}");
+    bench.cameras.configure(&[]).await.unwrap();
+    let list = bench.cameras.list().await;
+    assert!(list.len() == 1 && !list[0].configured, "{list:?}");
+    assert_eq!(names(), ["Door"]);
+}

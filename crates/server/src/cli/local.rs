@@ -15,14 +15,14 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 use super::camera::CameraRequest;
+use super::reload::Reloader;
 use super::trunk::TrunkRequest;
-use crate::auth::{Accounts, Claims, Keys, TokenError, room_grants};
-use crate::cameras::Cameras;
+use crate::auth::{Accounts, Claims, TokenError, room_grants};
 use crate::clock::unix_seconds;
 use crate::control;
+use crate::http::App;
 use crate::http::api::Role;
 use crate::net::PageAddresses;
-use crate::trunk::Trunks;
 
 const NAME: &str = "umbrella.sock";
 
@@ -48,6 +48,7 @@ const WORKERS_LOOKS: u32 = 60;
 pub(super) enum Request {
     AdminLink,
     Status,
+    Reload,
     Token {
         room: String,
         identity: String,
@@ -119,26 +120,14 @@ pub(super) struct Local {
 /// What answers are made of.
 #[derive(Debug)]
 struct Desk {
-    accounts: Accounts,
-    keys: Keys,
-    addresses: Arc<PageAddresses>,
-    control: control::Handle,
-    trunks: Trunks,
-    cameras: Cameras,
+    app: App,
+    reloader: Reloader,
 }
 
 impl Local {
     /// Opens the socket. What is left of a server that did not end well is removed; the data
     /// directory's lock has shown that none is running.
-    pub(super) fn open(
-        data_dir: &Path,
-        accounts: Accounts,
-        keys: Keys,
-        addresses: Arc<PageAddresses>,
-        control: control::Handle,
-        trunks: Trunks,
-        cameras: Cameras,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn open(data_dir: &Path, app: App, reloader: Reloader) -> anyhow::Result<Self> {
         let path = data_dir.join(NAME);
         let what = || format!("cannot open the socket {}", path.display());
         match std::fs::remove_file(&path) {
@@ -154,14 +143,7 @@ impl Local {
         Ok(Self {
             listener,
             path,
-            desk: Arc::new(Desk {
-                accounts,
-                keys,
-                addresses,
-                control,
-                trunks,
-                cameras,
-            }),
+            desk: Arc::new(Desk { app, reloader }),
         })
     }
 
@@ -212,10 +194,11 @@ impl Desk {
 
     async fn handle(&self, request: Request) -> anyhow::Result<String> {
         match request {
-            Request::AdminLink => admin_link(&self.accounts, &self.addresses).await,
-            Request::Status => held(&self.control).await,
-            Request::Camera(request) => super::camera::answer(&self.cameras, request).await,
-            Request::Trunk(request) => super::trunk::answer(&self.trunks, request).await,
+            Request::AdminLink => admin_link(&self.app.accounts, &self.app.addresses).await,
+            Request::Status => held(&self.app.control).await,
+            Request::Reload => self.reloader.reload().await,
+            Request::Camera(request) => super::camera::answer(&self.app.cameras, request).await,
+            Request::Trunk(request) => super::trunk::answer(&self.app.trunks, request).await,
             Request::Token {
                 room,
                 identity,
@@ -231,7 +214,7 @@ impl Desk {
                 video.can_update_own_metadata = Some(true);
                 let key = match key {
                     Some(key) => key,
-                    None => self.keys.preferred().await?.unwrap_or_default(),
+                    None => self.app.keys.preferred().await?.unwrap_or_default(),
                 };
                 let claims = Claims {
                     iss: key,
@@ -245,7 +228,8 @@ impl Desk {
                     video,
                     ..Claims::default()
                 };
-                self.keys
+                self.app
+                    .keys
                     .authority()
                     .issue(claims)
                     .map_err(|error| match error {

@@ -1,22 +1,28 @@
 //! The command line.
 
+mod backup;
 mod camera;
 mod greeting;
+mod health;
 mod local;
+mod log;
+mod reload;
 mod serve;
 mod trunk;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, default_toml, unknown_variables};
+use backup::{BackupArgs, RestoreArgs};
 use camera::CameraArgs;
+use health::HealthArgs;
 use local::{Answer, Request};
+use reload::Origin;
 use trunk::TrunkArgs;
 
 /// Calls, cameras and trunks between sites in one binary.
@@ -53,10 +59,27 @@ enum Command {
     ///
     /// Asks the running server, which is found through the data directory.
     Status,
+    /// Read the configuration again, and say what has changed and what needs a restart.
+    ///
+    /// Asks the running server, which is found through the data directory. No call ends by it; with
+    /// a mistake in it, nothing changes.
+    Reload,
+    /// Say in one line whether the server is alive; the exit status is 0 or 1.
+    ///
+    /// Asks /healthz, or /readyz, at the port of the configuration on this machine. For probes of
+    /// containers, where there is nothing else to ask with.
+    Health(HealthArgs),
     /// Share rooms with other servers.
     Trunk(TrunkArgs),
     /// Have cameras in rooms.
     Camera(CameraArgs),
+    /// Write everything that must outlive this machine into one file.
+    ///
+    /// Database, certificate authority, own certificate and configuration file, whether or not the
+    /// server is running. The file holds secrets.
+    Backup(BackupArgs),
+    /// Bring a backup back into the data directory, while the server is stopped.
+    Restore(RestoreArgs),
     /// Check the configuration, or print it with its defaults.
     Config(ConfigArgs),
 }
@@ -117,21 +140,31 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             dir.to_string_lossy().into_owned(),
         );
     }
-    let config = Config::load(cli.config.as_deref(), &env)?;
+    let config = Config::load(cli.config.as_deref(), &env);
+    if let Some(Command::Health(args)) = &cli.command {
+        return health::run(config, &env, args);
+    }
+    let config = config?;
     match cli.command {
         None => {
-            start_log(&config)?;
+            let log = log::start(&config.log)?;
             for name in unknown_variables(&env) {
                 tracing::warn!(name, "this environment variable means nothing to umbrella");
             }
-            serve::serve(config)
+            let file = cli.config;
+            serve::serve(config, Origin { file, env, log })
         }
         Some(Command::Token(args)) => ask(&config, &args.into()),
         Some(Command::AdminLink) => ask(&config, &Request::AdminLink),
+        Some(Command::Reload) => ask(&config, &Request::Reload),
         Some(Command::Status) => ask(&config, &Request::Status),
         Some(Command::Trunk(args)) => trunk::run(&config, args.command),
         Some(Command::Camera(args)) => camera::run(&config, args.command),
+        Some(Command::Backup(args)) => backup::back_up(&config, &args),
+        Some(Command::Restore(args)) => backup::restore(&config, &args),
         Some(Command::Config(_)) => print("The configuration is valid."),
+        // Was answered above.
+        Some(Command::Health(_)) => Ok(()),
     }
 }
 
@@ -161,21 +194,6 @@ fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }
-}
-
-fn start_log(config: &Config) -> anyhow::Result<()> {
-    // The media engine's own messages name peers' credentials; they are for whoever asks.
-    let filter = if config.log.contains("str0m") {
-        config.log.clone()
-    } else {
-        format!("{},str0m=warn", config.log)
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter)?)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .try_init()
-        .map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -1,6 +1,6 @@
 //! The life of the server, from its configuration to the signal that ends it.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +13,16 @@ use tokio::task::JoinHandle;
 
 use super::greeting::{media_lines, push};
 use super::local::{Local, admin_link};
+use super::log::goes_to_journal;
+use super::reload::{Origin, Reloader};
 use crate::auth::{Accounts, Invites, Keys};
 use crate::cameras::Cameras;
-use crate::config::{Config, LimitsConfig, RoomsConfig};
+use crate::config::{Config, LimitsConfig, Live, RoomsConfig};
 use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
 use crate::net::{PageAddresses, interface_addresses};
 use crate::store::{self, DataDir, Store};
+use crate::systemd;
 use crate::tls::Tls;
 use crate::trunk::{LinkEvent, Pin, Trunks};
 use crate::webhook::Webhooks;
@@ -33,13 +36,13 @@ const LAST_REQUESTS: Duration = Duration::from_millis(1200);
 const LAST_THREADS: Duration = Duration::from_millis(300);
 
 /// Serves until SIGTERM or SIGINT.
-pub(super) fn serve(config: Config) -> anyhow::Result<()> {
+pub(super) fn serve(config: Config, origin: Origin) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     let result = runtime.block_on(async {
-        let server = Server::start(config).await?;
+        let server = Server::start(config, origin).await?;
         server.run().await
     });
     runtime.shutdown_timeout(LAST_THREADS);
@@ -54,12 +57,13 @@ struct Server {
     certificate: String,
     http: JoinHandle<()>,
     local: JoinHandle<()>,
+    reloader: Reloader,
     webhooks: Option<Webhooks>,
     data_dir: DataDir,
 }
 
 impl Server {
-    async fn start(config: Config) -> anyhow::Result<Self> {
+    async fn start(config: Config, origin: Origin) -> anyhow::Result<Self> {
         let (started, started_at) = (Instant::now(), SystemTime::now());
         let data_dir = DataDir::claim(&config.data_dir)?;
         let store = Store::open(&data_dir)?;
@@ -94,7 +98,7 @@ impl Server {
             page: Page::new(&config.http.prefix),
             authority,
             addresses: Arc::clone(&addresses),
-            config: Arc::new(config),
+            config: Live::new(config),
             store,
             keys,
             control,
@@ -104,16 +108,10 @@ impl Server {
             started,
             started_at,
         };
-        let local = Local::open(
-            data_dir.path(),
-            app.accounts.clone(),
-            app.keys.clone(),
-            Arc::clone(&addresses),
-            app.control.clone(),
-            app.trunks.clone(),
-            app.cameras.clone(),
-        )?;
-        let service = service(&app, tls.as_ref());
+        let (change, limits) = watch::channel(app.config.now().limits.clone());
+        let reloader = Reloader::new(origin, app.clone(), change);
+        let local = Local::open(data_dir.path(), app.clone(), reloader.clone())?;
+        let service = service(&app, limits, tls.as_ref());
         let certificate = describe(tls.as_ref());
         let http = tokio::spawn(http::serve(listener, service, phases));
         if let Some(tls) = tls {
@@ -121,6 +119,7 @@ impl Server {
         }
         Ok(Self {
             local: tokio::spawn(local.serve()),
+            reloader,
             app,
             phase,
             certificate,
@@ -133,11 +132,25 @@ impl Server {
     async fn run(self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot wait for signals")?;
+        // Of a server that was started there, a terminal that is closed says that it is to end.
+        let at_terminal = std::io::stdin().is_terminal();
         self.phase.send_replace(Phase::Running);
         self.greet().await?;
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+        tokio::spawn(self.reloader.clone().at_changes());
+        systemd::ready();
+        if systemd::listens() {
+            tokio::spawn(systemd::keep_alive(self.app.control.clone()));
+        }
+        let name = loop {
+            tokio::select! {
+                _ = terminate.recv() => break "SIGTERM",
+                _ = interrupt.recv() => break "SIGINT",
+                _ = hangup.recv() => if at_terminal { break "SIGHUP" },
+            }
+            let reloader = self.reloader.clone();
+            // The log says how it went.
+            tokio::spawn(async move { drop(reloader.reload().await) });
         };
         tracing::info!(signal = name, "stopping");
         self.stop().await;
@@ -145,6 +158,7 @@ impl Server {
     }
 
     async fn stop(self) {
+        systemd::stopping();
         self.phase.send_replace(Phase::Stopping);
         // Links say goodbye before there are no rooms any more.
         tokio::join!(self.app.trunks.shutdown(), self.app.control.shutdown());
@@ -165,9 +179,40 @@ impl Server {
         tracing::info!("stopped");
     }
 
-    /// What a person at the terminal needs, and no more.
+    /// What a person needs, and no more.
     async fn greet(&self) -> anyhow::Result<()> {
-        let config = &self.app.config;
+        let config = self.app.config.now();
+        if goes_to_journal(std::io::stdout()) {
+            self.greet_in_journal().await?;
+        } else {
+            self.greet_at_terminal().await?;
+        }
+        tracing::info!(
+            data_dir = %self.data_dir.path().display(),
+            cloud = config.cloud,
+            startup_ms = u64::try_from(self.app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "ready"
+        );
+        Ok(())
+    }
+
+    /// Without the one-time link: many may read the journal, and for long.
+    async fn greet_in_journal(&self) -> anyhow::Result<()> {
+        let (open, media) = (
+            self.app.addresses.urls(),
+            self.app.control.media_addresses(),
+        );
+        let media = media_lines(media).join(" ");
+        tracing::info!(open = open.join(" "), media, tls = self.certificate, "up");
+        if !self.app.accounts.password_set().await? {
+            tracing::warn!(
+                "there is no admin's password yet; `umbrella admin-link` prints a link to set it"
+            );
+        }
+        Ok(())
+    }
+
+    async fn greet_at_terminal(&self) -> anyhow::Result<()> {
         let mut text = format!("Umbrella {}\n\n", env!("CARGO_PKG_VERSION"));
         push(&mut text, "Open", &self.app.addresses.urls());
         let media = media_lines(self.app.control.media_addresses());
@@ -188,12 +233,6 @@ impl Server {
         }
         // Nobody may be reading: that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "{text}");
-        tracing::info!(
-            data_dir = %self.data_dir.path().display(),
-            cloud = config.cloud,
-            startup_ms = u64::try_from(self.app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "ready"
-        );
         Ok(())
     }
 }
@@ -219,18 +258,19 @@ fn describe(tls: Option<&Tls>) -> String {
     )
 }
 
-fn service(app: &App, tls: Option<&Tls>) -> http::Service {
+fn service(app: &App, limits: watch::Receiver<LimitsConfig>, tls: Option<&Tls>) -> http::Service {
+    let config = app.config.now();
     let signalling = crate::signal::livekit::router(
         app.control.clone(),
         Arc::clone(app.keys.authority()),
-        app.config.limits.clone(),
+        limits,
     );
     let doors = signalling.merge(crate::trunk::router(app.trunks.clone()));
     http::Service {
         router: http::router(app.clone(), doors),
         tls: tls.map(Tls::server_config),
-        max_connections: app.config.http.max_connections,
-        trusted: app.config.http.trusted_proxies.clone(),
+        max_connections: config.http.max_connections,
+        trusted: config.http.trusted_proxies.clone(),
         control: app.control.clone(),
     }
 }
@@ -262,10 +302,15 @@ fn start_media(
             per_address: limits.tcp_connections_per_address as usize,
         },
     })?;
+    let control::Bounds {
+        rooms,
+        max_rooms,
+        limits,
+    } = bounds(config);
     let settings = control::Settings {
-        rooms: config.rooms.clone(),
-        max_rooms: limits.rooms,
-        limits: room_limits(limits, &config.rooms),
+        rooms,
+        max_rooms,
+        limits,
         news,
         mesh,
     };
@@ -276,6 +321,15 @@ fn start_media(
 fn udp_addresses(advertised: &[String]) -> Vec<SocketAddr> {
     let udp = advertised.iter().filter_map(|it| it.strip_prefix("udp "));
     udp.filter_map(|it| it.parse().ok()).collect()
+}
+
+/// What the owner of the rooms keeps to.
+pub(super) fn bounds(config: &Config) -> control::Bounds {
+    control::Bounds {
+        rooms: config.rooms.clone(),
+        max_rooms: config.limits.rooms,
+        limits: room_limits(&config.limits, &config.rooms),
+    }
 }
 
 fn room_limits(limits: &LimitsConfig, rooms: &RoomsConfig) -> umbrella_room::Limits {

@@ -48,6 +48,31 @@ pub(super) enum ColumnKind {
     List,
 }
 
+/// When a change of a key counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// After a reload, at once.
+    Reload,
+    /// After a reload, for rooms that begin then.
+    NewRooms,
+    /// After a reload, for clients that come then.
+    NewClients,
+    /// Only after a restart.
+    Restart,
+}
+
+impl Effect {
+    /// For people.
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::Reload => "at once by a reload",
+            Self::NewRooms => "by a reload, for rooms that begin afterwards",
+            Self::NewClients => "by a reload, for clients that come afterwards",
+            Self::Restart => "after a restart",
+        }
+    }
+}
+
 /// One key.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -55,9 +80,16 @@ pub(super) struct Key {
     pub(super) env: &'static str,
     pub(super) kind: Kind,
     pub(super) doc: &'static str,
+    pub(super) effect: Effect,
 }
 
 impl Key {
+    /// A change counts earlier than after a restart.
+    const fn when(mut self, effect: Effect) -> Key {
+        self.effect = effect;
+        self
+    }
+
     /// Its section is no table of keys, but a list, and this is what is to be said of it.
     pub(super) fn is_section(&self) -> bool {
         self.name.is_empty()
@@ -78,6 +110,7 @@ const fn key(name: &'static str, env: &'static str, kind: Kind, doc: &'static st
         env,
         kind,
         doc,
+        effect: Effect::Restart,
     }
 }
 
@@ -143,7 +176,7 @@ pub(super) const SECTIONS: &[Section] = &[
 ];
 
 const SERVER: &[Key] = &[
-    key("name", "UMBRELLA_NAME", Text, "Shown in the page's head."),
+    key("name", "UMBRELLA_NAME", Text, "Shown in the page's head.").when(Effect::Reload),
     key(
         "data_dir",
         "UMBRELLA_DATA_DIR",
@@ -164,7 +197,8 @@ const SERVER: &[Key] = &[
         Text,
         "What is logged to standard error: error, warn, info, debug or trace, or a filter such as \
          \"info,umbrella_server::http=debug\".",
-    ),
+    )
+    .when(Effect::Reload),
 ];
 
 const HTTP: &[Key] = &[
@@ -271,26 +305,30 @@ const ROOMS: &[Key] = &[
         "UMBRELLA_ROOMS_AUTO_CREATE",
         Switch,
         "Make a room when the first participant with a valid token joins it.",
-    ),
+    )
+    .when(Effect::Reload),
     key(
         "empty_timeout_s",
         "UMBRELLA_ROOMS_EMPTY_TIMEOUT_S",
         Number,
         "Seconds after which a room that nobody has joined is gone.",
-    ),
+    )
+    .when(Effect::NewRooms),
     key(
         "departure_timeout_s",
         "UMBRELLA_ROOMS_DEPARTURE_TIMEOUT_S",
         Number,
         "Seconds after which a room is gone when the last participant has left.",
-    ),
+    )
+    .when(Effect::NewRooms),
     key(
         "loudest",
         "UMBRELLA_ROOMS_LOUDEST",
         Number,
         "Participants of one room whose sound is forwarded at a time. Of more, the loudest are \
          heard; whoever begins to speak is heard after a fraction of a second. 0: all of them.",
-    ),
+    )
+    .when(Effect::Reload),
 ];
 
 const AUTH: &[Key] = &[key(
@@ -299,7 +337,8 @@ const AUTH: &[Key] = &[key(
     Pairs,
     "API keys and their secrets, besides those made on the page. A secret has 16 characters at \
      least; 32 random ones are better.",
-)];
+)
+.when(Effect::Reload)];
 
 const METRICS: &[Key] = &[key(
     "token",
@@ -307,7 +346,8 @@ const METRICS: &[Key] = &[key(
     Text,
     "Who gives this as bearer token may read /metrics; at least 16 characters, better 32 random \
      ones. Empty: only the admin may.",
-)];
+)
+.when(Effect::Reload)];
 
 const WEBHOOK: &[Key] = &[
     key(
@@ -355,7 +395,7 @@ const TRUNK: &[Key] = &[
          join secret of that server), rooms (patterns such as [\"site-*\"]; left out, all), \
          moderate (false keeps its moderators from muting and removing participants here), insecure \
          (true allows http:// beyond this machine). At most 64.",
-    ),
+    ).when(Effect::Reload),
     key(
         "allow",
         "UMBRELLA_TRUNK_ALLOW",
@@ -365,7 +405,7 @@ const TRUNK: &[Key] = &[
          moderate (false keeps its moderators from muting and removing participants here), expires \
          (when a server that has not joined yet is refused, as \"2030-12-31T00:00:00Z\"; left out, \
          never). At most 256.",
-    ),
+    ).when(Effect::Reload),
 ];
 
 const fn column(name: &'static str, kind: ColumnKind) -> Column {
@@ -396,7 +436,7 @@ const CAMERA: &[Key] = &[key(
      sub_url (of its small stream; left out, none), transport (\"tcp\" or \"udp\"; left out, \"tcp\"), \
      audio (false leaves sound out), always_on (true keeps it connected while nobody watches), pin \
      (fingerprints of its certificate, for rtsps://). At most 64.",
-)];
+).when(Effect::Reload)];
 
 const CAMERA_COLUMNS: &[Column] = &[
     column("name", ColumnKind::Text),
@@ -415,31 +455,36 @@ const LIMITS: &[Key] = &[
         "UMBRELLA_LIMIT_PARTICIPANTS_PER_ROOM",
         Number,
         "0 is unbounded.",
-    ),
+    )
+    .when(Effect::Reload),
     key(
         "rooms",
         "UMBRELLA_LIMIT_ROOMS",
         Number,
         "Rooms at a time. 0 is unbounded.",
-    ),
+    )
+    .when(Effect::Reload),
     key(
         "tracks_per_participant",
         "UMBRELLA_LIMIT_TRACKS_PER_PARTICIPANT",
         Number,
         "Tracks that one participant may publish at a time.",
-    ),
+    )
+    .when(Effect::Reload),
     key(
         "sockets",
         "UMBRELLA_LIMIT_SOCKETS",
         Number,
         "Signalling connections at a time.",
-    ),
+    )
+    .when(Effect::Reload),
     key(
         "sockets_per_address",
         "UMBRELLA_LIMIT_SOCKETS_PER_ADDRESS",
         Number,
         "Signalling connections at a time from one address (one /64 for IPv6).",
-    ),
+    )
+    .when(Effect::Reload),
     key(
         "message_bytes",
         "UMBRELLA_LIMIT_MESSAGE_BYTES",
@@ -451,13 +496,15 @@ const LIMITS: &[Key] = &[
         "UMBRELLA_LIMIT_MESSAGES_PER_SECOND",
         Number,
         "Signalling messages of one client, on average; four times as many at once.",
-    ),
+    )
+    .when(Effect::NewClients),
     key(
         "offers_per_minute",
         "UMBRELLA_LIMIT_OFFERS_PER_MINUTE",
         Number,
         "Session descriptions of one client, on average.",
-    ),
+    )
+    .when(Effect::NewClients),
     key(
         "data_message_bytes",
         "UMBRELLA_LIMIT_DATA_MESSAGE_BYTES",

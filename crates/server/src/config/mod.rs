@@ -6,6 +6,7 @@ mod keys;
 mod parse;
 mod print;
 mod read;
+mod reload;
 mod trunk;
 mod webhook;
 
@@ -18,7 +19,8 @@ use crate::cameras;
 use crate::net::Cidr;
 
 pub use print::{default_toml, reference};
-pub use read::unknown_variables;
+pub use read::{find_file, unknown_variables};
+pub use reload::{Live, Reloaded};
 pub use trunk::{TrunkAllow, TrunkConfig, TrunkTo};
 pub use webhook::{WebhookConfig, WebhookUrl};
 
@@ -31,6 +33,8 @@ pub type Environment = BTreeMap<String, String>;
 /// The whole configuration, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
     /// Shown in the page's head.
     pub name: String,
     /// Where everything that outlives a restart is kept.
@@ -59,6 +63,8 @@ pub struct Config {
     pub cameras: Vec<cameras::Settings>,
     /// What clients may ask for.
     pub limits: LimitsConfig,
+    /// What it was made of.
+    written: reload::Source,
 }
 
 /// Where the page, the API and the signalling are served.

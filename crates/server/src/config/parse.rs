@@ -8,6 +8,7 @@ use super::camera;
 use super::file::{Auth, FileConfig, Http, Limits, Media, Metrics, Rooms, Server, Tls, Webhook};
 use super::keys::SECTIONS;
 use super::read::Written;
+use super::reload::Source;
 use super::trunk;
 use super::webhook::MAX_URLS;
 use super::{
@@ -22,6 +23,7 @@ const MIN_SECRET_CHARS: usize = 16;
 
 pub(super) fn check(written: Written, env: &Environment) -> Result<Config, ConfigError> {
     let Written { values, file } = written;
+    let source = Source(values.clone());
     let blame = Blame { file, env };
     let FileConfig {
         server,
@@ -40,6 +42,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
     let keys = check_auth(&auth, &blame)?;
     let webhook = check_webhook(&webhook, &keys, &blame)?;
     Ok(Config {
+        file: blame.file.clone(),
         name,
         data_dir,
         cloud: server.cloud,
@@ -54,6 +57,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         trunk: trunk::check(&trunk, &blame)?,
         cameras: camera::check(&camera, &blame)?,
         limits: check_limits(&limits, &blame)?,
+        written: source,
     })
 }
 

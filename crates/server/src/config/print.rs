@@ -68,21 +68,24 @@ pub fn reference() -> String {
                 let (env, form) = (key.env, environment_form(key.kind));
                 let _ = write!(
                     text,
-                    "\n{}\n\n- Environment: `{env}`{form}\n- Default: none\n",
-                    key.doc
+                    "\n{}\n\n- Environment: `{env}`{form}\n- Default: none\n- Changes take effect: {}\n",
+                    key.doc,
+                    key.effect.describe()
                 );
                 continue;
             }
             let value = default_of(&defaults, section.name, key);
             let _ = write!(
                 text,
-                "\n### `{}.{}`\n\n{}\n\n- Environment: `{}`{}\n- Value: {}\n- Default: `{value}`\n",
+                "\n### `{}.{}`\n\n{}\n\n- Environment: `{}`{}\n- Value: {}\n- Default: `{value}`\n\
+                 - Changes take effect: {}\n",
                 section.name,
                 key.name,
                 key.doc,
                 key.env,
                 environment_form(key.kind),
                 key.kind.describe(),
+                key.effect.describe(),
             );
         }
     }
@@ -107,6 +110,12 @@ directory,
 unknown key or a bad value stops the start with a message that names it. A variable that begins \
 with `UMBRELLA_` and means nothing is only warned about, because orchestrators set some of their \
 own.
+
+A server that runs reads the file again when it has changed, at `SIGHUP` (at a terminal that signal ends \
+it, as it comes when the terminal is closed), and by `umbrella reload`, which says what has changed and what \
+counts only after a restart. No call ends by that. A file with a mistake \
+changes nothing, and the mistake is named. Variables are those with which the server was started, and \
+still win.
 ";
 
 fn environment_form(kind: Kind) -> &'static str {

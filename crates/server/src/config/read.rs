@@ -18,7 +18,7 @@ pub(super) struct Written {
 }
 
 pub(super) fn read(file: Option<&Path>, env: &Environment) -> Result<Written, ConfigError> {
-    let path = find(file, env);
+    let path = find_file(file, env);
     let mut table = match &path {
         Some(path) => read_file(path)?,
         None => Table::new(),
@@ -28,7 +28,8 @@ pub(super) fn read(file: Option<&Path>, env: &Environment) -> Result<Written, Co
     Ok(Written { values, file: path })
 }
 
-fn find(file: Option<&Path>, env: &Environment) -> Option<PathBuf> {
+/// The file that is read: the one that was asked for, or named by the environment, or found.
+pub fn find_file(file: Option<&Path>, env: &Environment) -> Option<PathBuf> {
     if let Some(file) = file {
         return Some(file.to_owned());
     }
@@ -46,10 +47,21 @@ fn read_file(path: &Path) -> Result<Table, ConfigError> {
     })?;
     let table: Table = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),
-        message: error.to_string().trim_end().to_owned(),
+        message: syntax(&text, &error),
     })?;
     check_names_and_kinds(&table, &path.display().to_string())?;
     Ok(table)
+}
+
+/// What is wrong, and where. What the library says by itself shows the line, which may hold a secret.
+fn syntax(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(before) = before else {
+        return error.message().to_owned();
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("line {line}, column {column}: {}", error.message())
 }
 
 fn check_names_and_kinds(table: &Table, origin: &str) -> Result<(), ConfigError> {
@@ -276,7 +288,7 @@ fn parse_pairs(text: &str) -> Result<Value, String> {
 }
 
 impl FileConfig {
-    fn deserialize_from(table: Table) -> Result<Self, ConfigError> {
+    pub(super) fn deserialize_from(table: Table) -> Result<Self, ConfigError> {
         table
             .try_into()
             .map_err(|error: toml::de::Error| ConfigError::BadValue {

@@ -68,6 +68,35 @@ fn reference_in_the_documentation_is_current() {
 }
 
 #[test]
+fn packaged_configuration_pins_the_defaults_of_its_version_or_is_stale() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../deploy/debian/umbrella.toml"
+    );
+    let commented = default_toml()
+        .lines()
+        .map(
+            |line| match line.contains(" = ") && !line.starts_with('#') {
+                true => format!("#{line}\n"),
+                false => format!("{line}\n"),
+            },
+        )
+        .collect::<String>();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &commented).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        written == commented,
+        "{path} is stale: UPDATE_DOCS=1 cargo test -p umbrella packaged"
+    );
+    let nothing = load_text(&commented, &env(&[])).unwrap();
+    let reloaded = nothing.reload(Some(Path::new("/dev/null")), &env(&[]));
+    let reloaded = reloaded.unwrap();
+    assert!(reloaded.changed.is_empty() && reloaded.restart.is_empty());
+}
+
+#[test]
 fn environment_wins_over_file() {
     let env = env(&[
         ("UMBRELLA_HTTP_SERVE_ADDR", "127.0.0.1:9000"),

@@ -14,7 +14,7 @@ use umbrella_room::{Command, Sight};
 
 use super::handle::{Admin, AdminError};
 use super::rooms::Entry;
-use super::{Control, Phase};
+use super::{Bounds, Control, Phase};
 use crate::auth::Bearer;
 use crate::http::api::{
     Held, LayerDetail, ParticipantDetail, RoomDetail, RoomSummary, TrackDetail, WorkerStatus,
@@ -75,6 +75,21 @@ impl Control {
                 self.statistics.look(now);
                 answer(reply, self.topology(now));
             }
+        }
+    }
+
+    /// A configuration has changed.
+    pub(super) fn set_bounds(&mut self, now: Instant, bounds: Bounds) {
+        self.settings.rooms = bounds.rooms;
+        self.settings.max_rooms = bounds.max_rooms;
+        self.settings.limits = bounds.limits;
+        let names: Vec<_> = self.rooms.iter().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            if let Some(entry) = self.rooms.get_mut(&name) {
+                entry.room.set_limits(self.settings.limits.clone());
+                entry.room.handle_timeout(now);
+            }
+            self.carry_out(now, &name);
         }
     }
 

@@ -8,6 +8,7 @@ use umbrella_room::command::Join;
 use umbrella_room::model::{Identity, LeaveReason, RoomName};
 use umbrella_room::{Command, Sight};
 
+use super::Bounds;
 use super::camera::CameraMessage;
 use super::resume::Resuming;
 use super::service::Service;
@@ -52,6 +53,15 @@ impl SocketId {
     pub(crate) fn first(session: SessionId) -> SocketId {
         SocketId { session, number: 0 }
     }
+}
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Population {
+    /// Rooms.
+    pub(crate) rooms: usize,
+    /// Participants of all of them.
+    pub(crate) participants: u64,
 }
 
 /// Somebody comes in.
@@ -200,6 +210,7 @@ pub(super) enum Message {
         heard: Instant,
     },
     Admin(Admin),
+    Bounds(Box<Bounds>),
     Metrics(oneshot::Sender<Snapshot>),
     Link(LinkEvent),
     Camera(CameraMessage),
@@ -272,6 +283,11 @@ impl Handle {
         let _ = self.inbox.send(Message::Link(event)).await;
     }
 
+    /// From now on these bounds hold.
+    pub async fn set_bounds(&self, bounds: Bounds) {
+        self.tell(Message::Bounds(Box::new(bounds))).await;
+    }
+
     /// A camera takes part from now on, or is another one: at most
     /// [`MAX_CAMERAS`](crate::camera::MAX_CAMERAS). How it gets on is told by [`Handle::cameras`].
     pub async fn set_camera(&self, spec: CameraSpec) {
@@ -303,6 +319,17 @@ impl Handle {
         self.ask(|reply| Message::Admin(Admin::Rooms(reply)))
             .await
             .unwrap_or_default()
+    }
+
+    /// How many rooms there are, with how many in them; `None` if the server is going down.
+    pub(crate) async fn population(&self) -> Option<Population> {
+        let rooms = self
+            .ask(|reply| Message::Admin(Admin::Rooms(reply)))
+            .await?;
+        Some(Population {
+            rooms: rooms.len(),
+            participants: rooms.iter().map(|room| u64::from(room.participants)).sum(),
+        })
     }
 
     /// Every room with everybody in it, by name.

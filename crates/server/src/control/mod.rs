@@ -79,6 +79,17 @@ pub struct Settings {
     pub mesh: MeshConfig,
 }
 
+/// The part of [`Settings`] that can change while the server runs.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// When rooms are made and when they go; the times count for rooms that begin afterwards.
+    pub rooms: RoomsConfig,
+    /// Rooms at a time; 0 is unbounded.
+    pub max_rooms: u32,
+    /// Bounds on participants, also in rooms that exist.
+    pub limits: Limits,
+}
+
 /// Starts the owner of the rooms. It runs until [`Handle::shutdown`].
 ///
 /// Must be called within a tokio runtime.
@@ -212,6 +223,7 @@ impl Control {
             }
             Message::Lost { socket, heard } => self.lost(now, socket, heard),
             Message::Admin(request) => self.admin(now, request),
+            Message::Bounds(bounds) => self.set_bounds(now, *bounds),
             Message::Metrics(reply) => self.scrape(now, reply),
             Message::Link(event) => self.link(now, event),
             Message::Camera(message) => self.camera(now, message),

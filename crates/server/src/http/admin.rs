@@ -138,7 +138,7 @@ pub(super) async fn create_invite(
     tracing::info!(room = invite.room, invite = invite.id, role = ?invite.role, "invite created");
     let fragment = format!("#/join/{secret}");
     Ok(Json(CreatedInvite {
-        path: format!("{}/sfu{fragment}", app.config.http.prefix),
+        path: format!("{}/sfu{fragment}", app.config.now().http.prefix),
         urls: with_fragment(app.addresses.urls(), &fragment),
         invite,
     }))

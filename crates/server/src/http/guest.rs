@@ -28,7 +28,7 @@ pub(super) async fn look(
         room: invite.room,
         can_publish: invite.role != Role::Watch,
         can_moderate: invite.role == Role::Moderate,
-        server_name: app.config.name.clone(),
+        server_name: app.config.now().name.clone(),
     }))
 }
 
@@ -71,7 +71,7 @@ pub(super) fn grant(app: &App, claims: Claims) -> Result<JoinGrant, Refusal> {
         .issue(claims)
         .map_err(|error| Refusal::forbidden(error.to_string()))?;
     Ok(JoinGrant {
-        prefix: app.config.http.prefix.clone(),
+        prefix: app.config.now().http.prefix.clone(),
         token,
         room,
         identity,

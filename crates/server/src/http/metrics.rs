@@ -38,7 +38,8 @@ pub(super) async fn show(State(app): State<App>, headers: HeaderMap) -> Response
 }
 
 async fn figures(app: &App, headers: &HeaderMap) -> Result<String, Refusal> {
-    let token = app.config.metrics.token.as_deref();
+    let config = app.config.now();
+    let token = config.metrics.token.as_deref();
     let knows_token = bearer(headers)
         .zip(token)
         .is_some_and(|(given, token)| same(given, token));

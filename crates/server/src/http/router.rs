@@ -17,9 +17,9 @@ use crate::net::Cidr;
 
 /// Everything below the configured prefix. `signalling` brings its own paths.
 pub fn router(app: App, signalling: Router) -> Router {
-    let prefix = app.config.http.prefix.clone();
-    let trusted: Arc<[Cidr]> = app.config.http.trusted_proxies.clone().into();
-    let policy = policy(app.config.cloud);
+    let prefix = app.config.now().http.prefix.clone();
+    let trusted: Arc<[Cidr]> = app.config.now().http.trusted_proxies.clone().into();
+    let policy = policy(app.config.now().cloud);
     let doors = Arc::clone(app.control.doors());
     let inner = Router::new()
         .route("/sfu", get(assets::page))
@@ -121,7 +121,7 @@ async fn status(State(app): State<App>, headers: HeaderMap) -> Result<Response, 
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.contains("application/json"));
     if !wants_json {
-        let page = format!("{}/sfu#/admin/status", app.config.http.prefix);
+        let page = format!("{}/sfu#/admin/status", app.config.now().http.prefix);
         return Ok(Redirect::to(&page).into_response());
     }
     if session::session_of(&headers, &app).await?.is_none() {
@@ -137,7 +137,10 @@ async fn status(State(app): State<App>, headers: HeaderMap) -> Result<Response, 
 
 /// The page's view of other servers.
 async fn servers(State(app): State<App>) -> Redirect {
-    Redirect::to(&format!("{}/sfu#/admin/servers", app.config.http.prefix))
+    Redirect::to(&format!(
+        "{}/sfu#/admin/servers",
+        app.config.now().http.prefix
+    ))
 }
 
 async fn nothing_here() -> Response {

@@ -141,7 +141,7 @@ async fn describe(app: &App, session: Option<&Session>) -> Result<AdminSession, 
         password_set: app.accounts.password_set().await?,
         csrf: session.map(Session::csrf).unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        server_name: app.config.name.clone(),
+        server_name: app.config.now().name.clone(),
     })
 }
 
@@ -169,7 +169,8 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 
 /// Always `Secure`: browsers make an exception for localhost only, and so do we.
 fn cookie(app: &App, token: &str, max_age_s: u64) -> Result<HeaderValue, Refusal> {
-    let path = match app.config.http.prefix.as_str() {
+    let config = app.config.now();
+    let path = match config.http.prefix.as_str() {
         "" => "/",
         prefix => prefix,
     };

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::assets::Page;
 use crate::auth::{Accounts, Invites, Keys};
 use crate::cameras::Cameras;
-use crate::config::Config;
+use crate::config::Live;
 use crate::control;
 use crate::net::PageAddresses;
 use crate::store::Store;
@@ -29,8 +29,8 @@ pub enum Phase {
 /// What the handlers share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The configuration.
-    pub config: Arc<Config>,
+    /// The configuration, which may change.
+    pub config: Live,
     /// The database.
     pub store: Store,
     /// The admin.

@@ -52,7 +52,7 @@ pub(super) async fn guide(State(app): State<App>) -> Response {
     if app.authority.is_none() {
         return missing();
     }
-    let prefix = &app.config.http.prefix;
+    let prefix = &app.config.now().http.prefix;
     Html(GUIDE.replace("{prefix}", prefix)).into_response()
 }
 

@@ -6,7 +6,7 @@
 pub mod cameras;
 pub mod node;
 pub mod rooms;
-mod schema;
+pub(crate) mod schema;
 pub mod trunks;
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -21,6 +21,10 @@ use tokio::sync::{mpsc, oneshot};
 pub const FILE_NAME: &str = "umbrella.db";
 
 const LOCK_NAME: &str = "lock";
+
+/// What is being brought back from a backup, in the data directory: while it is there, the old state
+/// and the new one are mixed.
+pub(crate) const PENDING_NAME: &str = "restore-pending";
 
 /// Jobs that wait for the database.
 const QUEUE: usize = 256;
@@ -62,6 +66,15 @@ pub enum StoreError {
         found: i64,
         /// Ours.
         known: i64,
+    },
+    /// A backup was being brought back when the power, or something else, failed.
+    #[error(
+        "a restore into {path} was interrupted half-way; run `umbrella restore` there again, with \
+             --force"
+    )]
+    HalfRestored {
+        /// The directory.
+        path: PathBuf,
     },
     /// The database does not work.
     #[error("the database failed: {0}")]
@@ -115,6 +128,11 @@ impl DataDir {
         }
     }
 
+    /// The lock's file.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.path.join(LOCK_NAME)
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -148,8 +166,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If it cannot be opened or is newer than this program.
+    /// If it cannot be opened or is newer than this program, or a restore was interrupted.
     pub fn open(dir: &DataDir) -> Result<Self, StoreError> {
+        if dir.path().join(PENDING_NAME).exists() {
+            return Err(StoreError::HalfRestored {
+                path: dir.path().to_owned(),
+            });
+        }
         let path = dir.path().join(FILE_NAME);
         let failed = |error| StoreError::Directory {
             path: path.clone(),

@@ -125,13 +125,43 @@ const STEPS: &[&str] = &[
 ",
 ];
 
+/// The newest version that this program knows.
+pub(crate) fn known() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
+/// The version of a database; 0 is one without tables.
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Everything that a database consists of, as kind, name and columns: the same for all databases of
+/// one version.
+pub(crate) fn shape(connection: &Connection) -> rusqlite::Result<Vec<[String; 3]>> {
+    let mut statement = connection.prepare(
+        "SELECT it.type, it.name, coalesce((SELECT group_concat(name || ' ' || type || ' ' || pk)
+             FROM (SELECT name, type, pk FROM pragma_table_info(it.name) ORDER BY cid)), '')
+         FROM sqlite_schema AS it ORDER BY 1, 2",
+    )?;
+    let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+    rows.collect()
+}
+
+/// The shape that databases of a version have.
+pub(crate) fn shape_of(version: i64) -> rusqlite::Result<Vec<[String; 3]>> {
+    let connection = Connection::open_in_memory()?;
+    for step in STEPS.iter().take(usize::try_from(version).unwrap_or(0)) {
+        connection.execute_batch(step)?;
+    }
+    shape(&connection)
+}
+
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let (known, found) = (known(), version(connection)?);
     if found > known {
         return Err(StoreError::Newer {
             path: path.to_owned(),

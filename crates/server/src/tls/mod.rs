@@ -90,10 +90,7 @@ impl Tls {
     ///
     /// If files are there and cannot be used, or none can be made.
     pub fn start(config: &Config, data_dir: &Path, names: &Names) -> Result<Self, TlsError> {
-        let files = match &config.tls.files {
-            Some(files) => Some(files.clone()),
-            None => usual_files(Path::new("."))?,
-        };
+        let files = operators_files(config)?;
         let (source, key) = match files {
             Some(files) => {
                 let key = load(&files)?;
@@ -159,6 +156,31 @@ pub(crate) fn system_roots() -> RootCertStore {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     roots
+}
+
+/// The operator's own certificate, if there is one: what is configured, or what is in the working
+/// directory.
+pub(crate) fn operators_files(config: &Config) -> Result<Option<CertificateFiles>, TlsError> {
+    match &config.tls.files {
+        Some(files) => Ok(Some(files.clone())),
+        None => usual_files(Path::new(".")),
+    }
+}
+
+/// Checks that a certificate chain and a private key, both PEM, belong together.
+///
+/// # Errors
+///
+/// Says why they do not.
+pub(crate) fn check_pair(certificate: &[u8], private_key: &[u8]) -> Result<(), String> {
+    let chain = CertificateDer::pem_slice_iter(certificate);
+    let chain: Vec<_> = chain
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    let key = PrivateKeyDer::from_pem_slice(private_key).map_err(|error| error.to_string())?;
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 fn usual_files(dir: &Path) -> Result<Option<CertificateFiles>, TlsError> {

@@ -5,6 +5,7 @@
 //! [`control`](crate::control).
 
 mod address;
+mod configure;
 mod decode;
 mod dial;
 mod direct;

@@ -307,7 +307,7 @@ fn one(mut keys: impl Iterator<Item = String>) -> Result<String, TrunkError> {
 
 impl State {
     /// Ends links that were made by a secret.
-    fn end(&mut self, key: &str, dialled: bool, why: &str) {
+    pub(super) fn end(&mut self, key: &str, dialled: bool, why: &str) {
         for live in self.links.values() {
             if live.key == key && live.dialled == dialled {
                 live.end(why);

@@ -326,26 +326,13 @@ impl Inner {
     }
 
     async fn load(self: &Arc<Self>, config: &TrunkConfig) -> anyhow::Result<()> {
-        let joined = store::trunks::joined(&self.store).await?;
-        let pins = store::trunks::pins(&self.store).await?;
-        let of = |key: &str| joined.get(key).cloned().unwrap_or_default();
-        let allowed = config.allow.iter();
-        let configured = allowed.map(|allow| Permit::configured(allow, of(&allow.secret.key())));
-        let mut permits = store::trunks::permits(&self.store).await?;
-        for permit in &mut permits {
-            permit.joined = of(&permit.key);
-        }
+        let configured = self.wanted(config).await?;
+        let permits = self.kept_permits().await?;
         // What is in both is as it is configured.
-        let permits = permits.into_iter().chain(configured);
+        let permits = permits.into_iter().chain(configured.permits);
         self.state().permits = permits.map(|permit| (permit.key.clone(), permit)).collect();
-        let configured = config.to.iter().map(|to| {
-            let url = to.address.to_string();
-            let pin = pins.get(&to.secret.key()).filter(|(of, _)| *of == url);
-            Entry::configured(to, pin.map(|(_, pin)| *pin))
-        });
-        let configured: Vec<_> = configured.collect();
         let kept = store::trunks::entries(&self.store).await?;
-        for entry in configured.into_iter().chain(kept) {
+        for entry in configured.entries.into_iter().chain(kept) {
             self.dial(entry);
         }
         Ok(())

@@ -15,7 +15,7 @@ use umbrella_wire::trunk::{Frame, Ping, Synced};
 
 use super::hello::{Dialler, Own, frame};
 use super::*;
-use crate::config::TrunkConfig;
+use crate::config::{TrunkAllow, TrunkConfig, TrunkTo};
 use crate::http::api::{AddTrunk, AllowServer, TrunkEntry, TrunkState};
 use crate::store::{DataDir, Store};
 
@@ -680,4 +680,68 @@ async fn neighbour_that_falls_silent_is_needed_and_not_noticed() {
         matches!(event, LinkEvent::Silent { silent: false, .. }),
         "{event:?}"
     );
+}
+
+/// What the configuration of one server says of another.
+fn configuration(to: &[(&str, &JoinSecret)], allow: &[(&str, &JoinSecret, bool)]) -> TrunkConfig {
+    let to = to.iter().map(|(url, secret)| TrunkTo {
+        address: Address::parse(url, true).unwrap(),
+        secret: (*secret).clone(),
+        rooms: Vec::new(),
+        moderate: true,
+    });
+    let allow = allow.iter().map(|(name, secret, moderate)| TrunkAllow {
+        name: (*name).to_owned(),
+        secret: (*secret).clone(),
+        rooms: Vec::new(),
+        moderate: *moderate,
+        expires_at: None,
+    });
+    TrunkConfig {
+        name: "x".to_owned(),
+        media: true,
+        direct: true,
+        to: to.collect(),
+        allow: allow.collect(),
+    }
+}
+
+#[tokio::test]
+async fn new_configuration_cuts_links_that_have_not_changed() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let mut cloud = Site::start(&dirs[0], "Cloud").await;
+    let mut hut = Site::start(&dirs[1], "Hut").await;
+    let (secret, other) = (JoinSecret::random(None), JoinSecret::random(None));
+    let allow = |moderate| configuration(&[], &[("Hut", &secret, moderate)]);
+    cloud.trunks.configure(&allow(true)).await.unwrap();
+    let url = cloud.url();
+    let to = configuration(&[(&url, &secret)], &[]);
+    hut.trunks.configure(&to).await.unwrap();
+    let (link, ..) = cloud.up().await;
+    let (own, ..) = hut.up().await;
+    // The same again, and another server besides: nothing happens to the link.
+    let more = configuration(&[], &[("Hut", &secret, true), ("Other", &other, true)]);
+    cloud.trunks.configure(&more).await.unwrap();
+    hut.trunks.configure(&to).await.unwrap();
+    assert_eq!(cloud.trunks.overview().allowed.len(), 2);
+    // Other terms count at once, for a new link.
+    cloud.trunks.configure(&allow(false)).await.unwrap();
+    cloud.down(link).await;
+    hut.down(own).await;
+    let (link, neighbour, _outbox) = cloud.up().await;
+    assert!(!neighbour.may_moderate);
+    let (own, ..) = hut.up().await;
+    hut.trunks
+        .configure(&configuration(&[], &[]))
+        .await
+        .unwrap();
+    hut.down(own).await;
+    cloud.down(link).await;
+    assert!(hut.trunks.overview().entries.is_empty());
+    cloud
+        .trunks
+        .configure(&configuration(&[], &[]))
+        .await
+        .unwrap();
+    assert!(cloud.trunks.overview().allowed.is_empty());
 }

@@ -125,16 +125,16 @@ impl Server {
         }
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, which: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([which, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Asks it to end, which it must do without complaint; its directory stays.
     pub(crate) fn terminate(mut self) -> tempfile::TempDir {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.signal("-TERM");
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

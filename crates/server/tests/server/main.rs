@@ -5,7 +5,9 @@
 mod api;
 mod cameras;
 mod harness;
+mod health;
 mod metrics;
 mod startup;
+mod systemd;
 mod tls;
 mod trunks;

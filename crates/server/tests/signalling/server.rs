@@ -113,7 +113,8 @@ impl Server {
             },
             workers,
         );
-        let router = signal::livekit::router(control.clone(), authority.clone(), options.limits);
+        let (_, limits) = tokio::sync::watch::channel(options.limits);
+        let router = signal::livekit::router(control.clone(), authority.clone(), limits);
         let listener = tokio::net::TcpListener::bind((loopback, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });

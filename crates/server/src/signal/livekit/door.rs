@@ -223,7 +223,7 @@ fn open(
     counted: Counted,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let bytes = shared.limits.message_bytes as usize;
+    let bytes = shared.limits.borrow().message_bytes as usize;
     upgrade
         .max_message_size(bytes)
         .max_frame_size(bytes)

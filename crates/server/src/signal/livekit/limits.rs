@@ -5,14 +5,15 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::watch;
+
 use crate::config::LimitsConfig;
 use crate::control::Budget;
 
 /// Counts open connections, in total and per address.
 #[derive(Debug, Clone)]
 pub(super) struct Sockets {
-    most: usize,
-    most_per_address: usize,
+    limits: watch::Receiver<LimitsConfig>,
     counts: Arc<Mutex<Counts>>,
 }
 
@@ -30,10 +31,9 @@ pub(super) struct Counted {
 }
 
 impl Sockets {
-    pub(super) fn new(limits: &LimitsConfig) -> Sockets {
+    pub(super) fn new(limits: watch::Receiver<LimitsConfig>) -> Sockets {
         Sockets {
-            most: limits.sockets as usize,
-            most_per_address: limits.sockets_per_address as usize,
+            limits,
             counts: Arc::default(),
         }
     }
@@ -41,9 +41,13 @@ impl Sockets {
     /// Counts one more; `None` if there are too many.
     pub(super) fn count(&self, address: IpAddr) -> Option<Counted> {
         let address = network_of(address);
+        let (most, most_per_address) = {
+            let limits = self.limits.borrow();
+            (limits.sockets as usize, limits.sockets_per_address as usize)
+        };
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = counts.by_address.get(&address).copied().unwrap_or(0);
-        if counts.total >= self.most || of_address >= self.most_per_address {
+        if counts.total >= most || of_address >= most_per_address {
             return None;
         }
         counts.total += 1;
@@ -109,12 +113,29 @@ impl Rates {
 mod tests {
     use super::*;
 
-    fn sockets(most: usize, most_per_address: usize) -> Sockets {
-        Sockets {
-            most,
-            most_per_address,
-            counts: Arc::default(),
+    fn limits(sockets: u32, sockets_per_address: u32) -> LimitsConfig {
+        let config = crate::config::Config::load(None, &Default::default()).unwrap();
+        LimitsConfig {
+            sockets,
+            sockets_per_address,
+            ..config.limits
         }
+    }
+
+    fn sockets(most: u32, most_per_address: u32) -> Sockets {
+        Sockets::new(watch::channel(limits(most, most_per_address)).1)
+    }
+
+    #[test]
+    fn a_new_bound_counts_only_after_a_restart() {
+        let (change, current) = watch::channel(limits(1, 1));
+        let sockets = Sockets::new(current);
+        let one: IpAddr = "192.0.2.1".parse().unwrap();
+        let _held = sockets.count(one).unwrap();
+        assert!(sockets.count(one).is_none());
+        change.send_replace(limits(2, 2));
+        let _more = sockets.count(one).unwrap();
+        assert!(sockets.count(one).is_none());
     }
 
     #[test]

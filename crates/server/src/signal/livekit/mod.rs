@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use tokio::sync::watch;
 use tower_http::cors::{Any, CorsLayer};
 
 use self::limits::Sockets;
@@ -29,7 +30,7 @@ use crate::control::Handle;
 struct Shared {
     control: Handle,
     authority: Arc<Authority>,
-    limits: LimitsConfig,
+    limits: watch::Receiver<LimitsConfig>,
     sockets: Sockets,
 }
 
@@ -38,11 +39,18 @@ struct Shared {
 ///
 /// Requests should carry an [`axum::extract::ConnectInfo`] with the client's address as an
 /// extension; without one all clients share the bounds of a single address.
-pub fn router(control: Handle, authority: Arc<Authority>, limits: LimitsConfig) -> Router {
+///
+/// `limits` may change at any time: counts are bounded by the current ones, messages and rates of a
+/// client by those of when it came.
+pub fn router(
+    control: Handle,
+    authority: Arc<Authority>,
+    limits: watch::Receiver<LimitsConfig>,
+) -> Router {
     // Not for pages of other origins: its tokens are for the servers of applications.
     let service = service::router(control.clone(), Arc::clone(&authority));
     let shared = Arc::new(Shared {
-        sockets: Sockets::new(&limits),
+        sockets: Sockets::new(limits.clone()),
         control,
         authority,
         limits,

@@ -133,12 +133,13 @@ impl Session {
         shared: Arc<Shared>,
     ) -> Session {
         let now = Instant::now();
+        let rates = Rates::new(&shared.limits.borrow(), now.into_std());
         Session {
             line,
             me,
             links,
             control: shared.control.clone(),
-            rates: Rates::new(&shared.limits, now.into_std()),
+            rates,
             claims,
             bearer,
             shared,
