@@ -1,7 +1,8 @@
 // Runs the end-to-end tests: node run.mjs [FILE PATTERN] [--name REGEX]
 //
-// Builds the test page, makes a network (as root), and runs each file of tests/ in Node's test
-// runner, one after the other. `cargo xtask test --e2e` prepares the parts and calls this.
+// Builds the test page, makes networks (as root), and runs each file of tests/ in Node's test runner:
+// first those that mostly wait, two at a time, then the others alone. `cargo xtask test --e2e` prepares
+// the parts and calls this.
 
 import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
@@ -11,6 +12,9 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { canMakeNetworks, inside, makeNetwork, removeNetwork } from './lib/network.mjs';
 import { BINARY, HERE } from './lib/settings.mjs';
+
+/** Files in which encoders need both cores, or in which it counts how soon something comes. */
+const ALONE = ['bandwidth', 'cameras', 'crowd', 'lossy', 'media', 'pairs', 'paths', 'sites-apart', 'sites-cable', 'sites-once'];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { name: { type: 'string' } } });
 
@@ -32,23 +36,56 @@ await build({ entryPoints: [join(HERE, 'page/client.mjs')], outfile: join(output
 copyFileSync(join(HERE, 'page/index.html'), join(output, 'index.html'));
 copyFileSync(fileURLToPath(import.meta.resolve('livekit-client/e2ee-worker')), join(output, 'e2ee.worker.js'));
 
-const network = canMakeNetworks() ? makeNetwork() : null;
-if (!network) {
+const lanes = canMakeNetworks() ? [makeNetwork('a'), makeNetwork('b')] : [null];
+if (!lanes[0]) {
   console.error('not root: everything on localhost, tests that need a network of their own are left out');
 }
 
-const argv = [
-  process.execPath, '--test', '--test-concurrency=1', '--test-reporter=spec', '--test-timeout=360000',
-  ...(values.name ? [`--test-name-pattern=${values.name}`] : []),
-  ...files.map((file) => join('tests', file)),
-];
-const [program, ...args] = inside(network?.clients, argv);
-const tests = spawn(program, args, {
-  cwd: HERE,
-  stdio: ['ignore', 'inherit', 'inherit'],
-  env: { ...process.env, ...(network ? { UMBRELLA_TEST_NETWORK: JSON.stringify(network) } : {}) },
-});
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => tests.kill(signal));
-const code = await new Promise((resolve) => tests.once('exit', (status) => resolve(status ?? 1)));
-if (network) removeNetwork(network);
-process.exit(code);
+const running = new Set();
+const totals = { tests: 0, pass: 0, fail: 0, skipped: 0 };
+let failed = false;
+
+/** Runs one file in a network, and prints what it has said when it has ended. */
+async function runFile(file, network) {
+  const argv = [
+    process.execPath, '--test', '--test-concurrency=1', '--test-reporter=spec', '--test-timeout=360000',
+    ...(values.name ? [`--test-name-pattern=${values.name}`] : []), join('tests', file),
+  ];
+  const [program, ...args] = inside(network?.clients, argv);
+  const child = spawn(program, args, {
+    cwd: HERE,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...(network ? { UMBRELLA_TEST_NETWORK: JSON.stringify(network) } : {}) },
+  });
+  running.add(child);
+  const said = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => said.push(chunk));
+  const code = await new Promise((resolve) => child.once('close', (status) => resolve(status ?? 1)));
+  running.delete(child);
+  const text = Buffer.concat(said).toString();
+  for (const [, name, count] of text.matchAll(/^ℹ (\w+) (\d+)$/gm)) if (name in totals) totals[name] += Number(count);
+  failed ||= code !== 0;
+  process.stdout.write(`\n${file}\n${text}`);
+}
+
+/** Runs files one after the other in each of these networks, as many at a time as there are. */
+async function runAll(list, networks) {
+  const left = [...list];
+  await Promise.all(networks.map(async (network) => {
+    for (let file = left.shift(); file; file = left.shift()) await runFile(file, network);
+  }));
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    failed = true;
+    for (const child of running) child.kill(signal);
+  });
+}
+const isAlone = (file) => ALONE.includes(file.replace('.test.mjs', ''));
+await runAll(files.filter((file) => !isAlone(file)), lanes);
+await runAll(files.filter(isAlone), lanes.slice(0, 1));
+for (const network of lanes.filter(Boolean)) removeNetwork(network);
+console.log(`\n${files.length} files`);
+for (const [name, count] of Object.entries(totals)) console.log(`ℹ ${name} ${count}`);
+process.exit(failed ? 1 : 0);

@@ -13,9 +13,9 @@ export function canMakeNetworks() {
   return process.platform === 'linux' && process.getuid?.() === 0;
 }
 
-/** Makes the namespaces; the answer is plain data for `NETWORK` in settings.mjs. */
-export function makeNetwork() {
-  const id = process.pid.toString(36);
+/** Makes the namespaces; the answer is plain data for `NETWORK` in settings.mjs. `lane` tells several apart. */
+export function makeNetwork(lane) {
+  const id = `${process.pid.toString(36)}${lane}`;
   const network = {
     id,
     server: `umb-s-${id}`,
