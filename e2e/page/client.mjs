@@ -81,10 +81,7 @@ class Client {
   listen() {
     const { room, events } = this;
     room.on(RoomEvent.TrackSubscribed, (track, _publication, participant) => this.attach(track, participant));
-    room.on(RoomEvent.TrackUnsubscribed, (track, _publication, { identity }) => {
-      track.detach();
-      elementOf(identity, track.source)?.remove();
-    });
+    room.on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((element) => element.remove()));
     room.on(RoomEvent.DataReceived, (payload, participant, _kind, topic) => {
       events.data.push({ from: participant?.identity, text: new TextDecoder().decode(payload), topic });
     });
@@ -343,9 +340,9 @@ function isDrawn(identity, source) {
   return element !== null && element.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
 }
 
-/** What shows or plays somebody's track. */
+/** What shows or plays somebody's track: the latest, as those that are detached may be left. */
 function elementOf(identity, source) {
-  return document.querySelector(`[data-track="${identity}/${source}"]`);
+  return [...document.querySelectorAll(`[data-track="${identity}/${source}"]`)].at(-1) ?? null;
 }
 
 async function received(track) {

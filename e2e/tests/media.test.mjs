@@ -112,6 +112,8 @@ for (const { single, called } of TOPOLOGIES) {
       await bob.hears('ann');
       await bob.subscribe({ identity: 'ann', source: 'camera', on: true });
       await bob.seesMoving('ann');
+      for (const on of [false, true]) await bob.subscribe({ identity: 'ann', source: 'microphone', on });
+      await bob.hears('ann');
     });
 
     test('a picture goes only to those whom its publisher has chosen', async () => {
