@@ -2,6 +2,7 @@ import { type FormEvent, useId, useState } from 'react';
 import { api } from '../api/client.ts';
 import type { AllowedNow } from '../api/trunkTypes.ts';
 import { Button } from '../ui/Button.tsx';
+import { Choice } from '../ui/Choice.tsx';
 import { CopyField } from '../ui/CopyField.tsx';
 import { Dialog } from '../ui/Dialog.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
@@ -159,15 +160,10 @@ function Secret({ made, onDone }: { made: AllowedNow; onDone: () => void }) {
 /** Whether moderators of the other server have a say here. */
 export function ModeratorsField(props: { value: boolean; onChange: (value: boolean) => void }) {
   return (
-    <div className="choice">
-      <label>
-        <input
-          type="checkbox"
-          checked={props.value}
-          onChange={(event) => props.onChange(event.target.checked)}
-        />
-        <span>Its moderators may mute and remove people here</span>
-      </label>
-    </div>
+    <Choice
+      label="Its moderators may mute and remove people here"
+      checked={props.value}
+      onChange={props.onChange}
+    />
   );
 }

@@ -2,6 +2,7 @@ import { type FormEvent, type ReactNode, useId, useState } from 'react';
 import type { CameraEntry, CameraTested } from '../api/cameraTypes.ts';
 import { api } from '../api/client.ts';
 import { Button } from '../ui/Button.tsx';
+import { Choice } from '../ui/Choice.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
 import { CameraTestResult } from './CameraTest.tsx';
 import {
@@ -248,29 +249,6 @@ function More({ form, change }: { form: Form; change: Change }) {
         </Field>
       </div>
     </details>
-  );
-}
-
-function Choice(props: {
-  label: string;
-  hint?: string;
-  checked: boolean;
-  onChange: (checked: boolean) => void;
-}) {
-  return (
-    <div className="choice">
-      <label>
-        <input
-          type="checkbox"
-          checked={props.checked}
-          onChange={(event) => props.onChange(event.target.checked)}
-        />
-        <span>
-          {props.label}
-          {props.hint !== undefined && <span className="hint"> {props.hint}</span>}
-        </span>
-      </label>
-    </div>
   );
 }
 

@@ -1,6 +1,7 @@
 import { type FormEvent, useId, useState } from 'react';
 import { api } from '../api/client.ts';
 import { Button } from '../ui/Button.tsx';
+import { Choice } from '../ui/Choice.tsx';
 import { ErrorNote, InfoNote } from '../ui/Notes.tsx';
 import { ModeratorsField, RoomsField } from './AllowServer.tsx';
 import { FIRST_JOIN, isPlain, readJoinForm } from './serverForms.ts';
@@ -69,19 +70,12 @@ export function JoinServer(props: { onAdded: () => void }) {
       </div>
       <ModeratorsField value={form.moderate} onChange={(moderate) => change({ moderate })} />
       {isPlain(form.url) && (
-        <div className="choice">
-          <label>
-            <input
-              type="checkbox"
-              checked={form.insecure}
-              onChange={(event) => change({ insecure: event.target.checked })}
-            />
-            <span>
-              Without encryption{' '}
-              <span className="hint">Whoever is on the way can listen. Only for tests.</span>
-            </span>
-          </label>
-        </div>
+        <Choice
+          label="Without encryption"
+          hint="Whoever is on the way can listen. Only for tests."
+          checked={form.insecure}
+          onChange={(insecure) => change({ insecure })}
+        />
       )}
       {(problem ?? error) !== null && <ErrorNote>{problem ?? error}</ErrorNote>}
       {joined !== null && (
