@@ -3,47 +3,35 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startChromium } from '../lib/browsers.mjs';
-import { startCamera } from '../lib/camera.mjs';
+import { addCamera } from '../lib/camera.mjs';
 import { invite, joinCall, openPage, seesOthers, shot, signIn } from '../lib/page.mjs';
-import { startServer } from '../lib/server.mjs';
-import { missing, NETWORK } from '../lib/settings.mjs';
+import { missing } from '../lib/settings.mjs';
 import { until } from '../lib/wait.mjs';
+import { yard } from '../lib/yard.mjs';
 
-/** Cameras live where the clients do: the server reaches them there. */
-const YARD = { ip: NETWORK?.clientIp ?? '127.0.0.1' };
 const SMALL = { width: 320, height: 180, key: 25 };
 
+const things = yard('cameras-h265');
+
 describe('a camera that sends H.265', { skip: missing('chromium') }, () => {
-  let server;
   let browser;
   let admin;
-  const cameras = [];
-  const camera = async (name, streams, port) => {
-    const started = await startCamera({ place: YARD, streams, port, name: `h265-${name}` });
-    cameras.push(started);
-    return started;
-  };
   const watch = async (room, name, options) => {
-    const page = await openPage(browser, server, await invite(admin, room), options);
+    const page = await openPage(browser, things.server, await invite(admin, room), options);
     await joinCall(page, name);
     return page;
   };
   before(async () => {
-    server = await startServer('cameras-h265');
     browser = await startChromium();
-    admin = await signIn(browser, server);
+    admin = await signIn(browser, things.server);
   });
-  after(async () => {
-    await browser?.close();
-    await server?.stop();
-    await Promise.all(cameras.map((started) => started.stop()));
-  });
+  after(() => browser?.close());
 
   test('is explained to who looks and to the operator, and seen once it sends H.264', async () => {
-    const before265 = await camera('yard', { '/main': { ...SMALL, video: 'h265' } });
-    await server.command('camera', 'add', before265.url('/main'), '--name', 'Yard', '--room', 'Yard');
+    const before265 = await things.camera({ '/main': { ...SMALL, video: 'h265' } });
+    await addCamera(things.server, before265.url('/main'), { name: 'Yard', room: 'Yard' });
     const said = await until('the camera has been looked at', async () => {
-      const list = await server.command('camera', 'list');
+      const list = await things.server.command('camera', 'list');
       return list.includes('H.265') && list;
     });
     assert.match(said, /note: .*H\.264 substream/);
@@ -58,10 +46,10 @@ describe('a camera that sends H.265', { skip: missing('chromium') }, () => {
     await shot(admin, 'camera-h265-operator');
 
     // What the operator is told to do. Nobody has it connected, so whoever comes next finds out.
-    await until('nobody watches', async () => (await server.command('camera', 'list')).includes('idle'), { ms: 30_000 });
+    await until('nobody watches', async () => (await things.server.command('camera', 'list')).includes('idle'), { ms: 30_000 });
     await words.waitFor();
     await before265.stop();
-    await camera('yard-264', { '/main': { ...SMALL, video: 'h264' } }, before265.port);
+    await things.camera({ '/main': { ...SMALL, video: 'h264' } }, { port: before265.port });
     await page.reload();
     await joinCall(page, 'Ann');
     await seesOthers(page, 1);
@@ -73,8 +61,8 @@ describe('a camera that sends H.265', { skip: missing('chromium') }, () => {
 
   test('is seen by its H.264 substream', async () => {
     const streams = { '/main': { ...SMALL, width: 640, height: 360, video: 'h265' }, '/sub': { ...SMALL, video: 'h264' } };
-    const gate = await camera('gate', streams);
-    await server.command('camera', 'add', gate.url('/main'), '--sub', gate.url('/sub'), '--name', 'Gate', '--room', 'Gate');
+    const gate = await things.camera(streams);
+    await addCamera(things.server, gate.url('/main'), { name: 'Gate', room: 'Gate', flags: ['--sub', gate.url('/sub')] });
     const page = await watch('Gate', 'Bob');
     await seesOthers(page, 1);
     assert.equal(await page.getByTestId('unplayable').count(), 0);
