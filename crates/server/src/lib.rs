@@ -18,5 +18,6 @@ pub mod store;
 mod tally;
 pub mod tls;
 pub mod trunk;
+pub mod turn;
 pub mod webhook;
 pub mod worker;

@@ -224,6 +224,7 @@ fn service(app: &App, tls: Option<&Tls>) -> http::Service {
         app.control.clone(),
         Arc::clone(app.keys.authority()),
         app.config.limits.clone(),
+        app.config.turn.clone(),
     );
     let doors = signalling.merge(crate::trunk::router(app.trunks.clone()));
     http::Service {

@@ -7,6 +7,7 @@ mod parse;
 mod print;
 mod read;
 mod trunk;
+mod turn;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::net::Cidr;
 pub use print::{default_toml, reference};
 pub use read::unknown_variables;
 pub use trunk::{TrunkAllow, TrunkConfig, TrunkTo};
+pub use turn::{Credentials, IceUrl, Relays, TurnConfig};
 pub use webhook::{WebhookConfig, WebhookUrl};
 
 /// The name of the file that is read from the working directory when no other is named.
@@ -45,6 +47,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Where media goes.
     pub media: MediaConfig,
+    /// What clients are told of relays.
+    pub turn: TurnConfig,
     /// How rooms come and go.
     pub rooms: RoomsConfig,
     /// API keys from file and environment.

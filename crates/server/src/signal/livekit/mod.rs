@@ -21,7 +21,7 @@ use tower_http::cors::{Any, CorsLayer};
 use self::limits::Sockets;
 pub(crate) use self::service::{participant_json, room_json, track_json};
 use crate::auth::Authority;
-use crate::config::LimitsConfig;
+use crate::config::{LimitsConfig, TurnConfig};
 use crate::control::Handle;
 
 /// What all connections of this dialect share.
@@ -30,6 +30,7 @@ struct Shared {
     control: Handle,
     authority: Arc<Authority>,
     limits: LimitsConfig,
+    turn: TurnConfig,
     sockets: Sockets,
 }
 
@@ -38,7 +39,12 @@ struct Shared {
 ///
 /// Requests should carry an [`axum::extract::ConnectInfo`] with the client's address as an
 /// extension; without one all clients share the bounds of a single address.
-pub fn router(control: Handle, authority: Arc<Authority>, limits: LimitsConfig) -> Router {
+pub fn router(
+    control: Handle,
+    authority: Arc<Authority>,
+    limits: LimitsConfig,
+    turn: TurnConfig,
+) -> Router {
     // Not for pages of other origins: its tokens are for the servers of applications.
     let service = service::router(control.clone(), Arc::clone(&authority));
     let shared = Arc::new(Shared {
@@ -46,6 +52,7 @@ pub fn router(control: Handle, authority: Arc<Authority>, limits: LimitsConfig) 
         control,
         authority,
         limits,
+        turn,
     });
     // Pages of other origins must be able to read why they were refused. A token is no cookie:
     // other origins gain nothing by it.
