@@ -1,4 +1,5 @@
-//! What end-to-end tests are made of: browsers, a Python with the native SDK, a reverse proxy.
+//! What end-to-end tests are made of: browsers, a Python with the native SDK, a reverse proxy, a
+//! relay.
 
 use crate::cmd::{Cmd, which};
 use crate::workspace::{root, target_dir};
@@ -45,8 +46,14 @@ const FIREFOX: Browser = Browser {
     packages: &["firefox-esr"],
 };
 
-/// Programs that make and look into the tests' own networks, and their Debian packages.
-const NETWORK: [(&str, &str); 2] = [("ip", "iproute2"), ("iptables", "iptables")];
+/// Programs that make and look into the tests' own networks and what is there, and their Debian
+/// packages.
+const NETWORK: [(&str, &str); 4] = [
+    ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("turnserver", "coturn"),
+    ("openssl", "openssl"),
+];
 
 /// What the tests' cameras are made of.
 const CAMERA: [&str; 7] = [
@@ -131,8 +138,13 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     apt(format!("apt-get install {list}"))
         .args(["install", "--no-install-recommends"])
         .args(packages)
-        .quiet()
-        .map(drop)
+        .quiet()?;
+    if packages.contains(&"coturn") {
+        // The package starts it as a service, which nobody has asked for. There may be no systemd.
+        let stop = Cmd::new("coturn's service", "systemctl");
+        let _ = stop.args(["disable", "--now", "coturn"]).probe();
+    }
+    Ok(())
 }
 
 /// A virtual environment with what `e2e/requirements.txt` lists; its interpreter.

@@ -20,5 +20,6 @@ mod systemd;
 mod tally;
 pub mod tls;
 pub mod trunk;
+pub mod turn;
 pub mod webhook;
 pub mod worker;

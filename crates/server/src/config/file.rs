@@ -11,6 +11,7 @@ pub(super) struct FileConfig {
     pub(super) http: Http,
     pub(super) tls: Tls,
     pub(super) media: Media,
+    pub(super) turn: Turn,
     pub(super) rooms: Rooms,
     pub(super) auth: Auth,
     pub(super) metrics: Metrics,
@@ -92,6 +93,37 @@ impl Default for Media {
             tcp: true,
             workers: 0,
         }
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Turn {
+    pub(super) urls: Vec<String>,
+    pub(super) secret: String,
+    pub(super) ttl_s: u32,
+    pub(super) username: String,
+    pub(super) password: String,
+    pub(super) stun_urls: Vec<String>,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self {
+            urls: Vec::new(),
+            secret: String::new(),
+            ttl_s: 12 * 3600,
+            username: String::new(),
+            password: String::new(),
+            stun_urls: Vec::new(),
+        }
+    }
+}
+
+/// Without secret and password.
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Turn({} urls)", self.urls.len())
     }
 }
 

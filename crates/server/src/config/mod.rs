@@ -8,6 +8,7 @@ mod print;
 mod read;
 mod reload;
 mod trunk;
+mod turn;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use print::{default_toml, reference};
 pub use read::{find_file, unknown_variables};
 pub use reload::{Live, Reloaded};
 pub use trunk::{TrunkAllow, TrunkConfig, TrunkTo};
+pub use turn::{Credentials, IceUrl, Relays, TurnConfig};
 pub use webhook::{WebhookConfig, WebhookUrl};
 
 /// The name of the file that is read from the working directory when no other is named.
@@ -49,6 +51,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Where media goes.
     pub media: MediaConfig,
+    /// What clients are told of relays.
+    pub turn: TurnConfig,
     /// How rooms come and go.
     pub rooms: RoomsConfig,
     /// API keys from file and environment.

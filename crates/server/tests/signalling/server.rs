@@ -7,7 +7,7 @@ use std::time::Duration;
 use umbrella_server::auth::{Authority, Claims, Grants};
 use umbrella_server::clock::unix_seconds;
 use umbrella_server::config::{
-    ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig, WebhookConfig, WebhookUrl,
+    ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig, TurnConfig, WebhookConfig, WebhookUrl,
 };
 use umbrella_server::control::{self, Handle};
 use umbrella_server::webhook::Webhooks;
@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) limits: LimitsConfig,
     /// Where events go.
     pub(crate) webhooks: Vec<String>,
+    /// Relays that clients are told of.
+    pub(crate) turn: TurnConfig,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Default for Options {
                 tcp_connections_per_address: 16,
             },
             webhooks: Vec::new(),
+            turn: TurnConfig::default(),
         }
     }
 }
@@ -114,7 +117,12 @@ impl Server {
             workers,
         );
         let (_, limits) = tokio::sync::watch::channel(options.limits);
-        let router = signal::livekit::router(control.clone(), authority.clone(), limits);
+        let router = signal::livekit::router(
+            control.clone(),
+            authority.clone(),
+            limits,
+            options.turn,
+        );
         let listener = tokio::net::TcpListener::bind((loopback, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
