@@ -22,6 +22,7 @@ use super::audio::{self, AccessUnits, AudioFormat, Sound};
 use super::clock::{Placed, Track, Wall};
 use super::reason::{Reason, Step};
 use super::start::{Started, Way, failed, start};
+use crate::mdns::Lan;
 use crate::trunk::{Pin, Trust};
 
 /// Events that wait for whoever takes them. When so many wait, the camera has to.
@@ -83,6 +84,8 @@ pub struct Options {
     pub pins: Vec<Pin>,
     /// Whom the system trusts, for rtsps.
     pub trust: Trust,
+    /// Looks up names.
+    pub lan: Lan,
     /// Time 0 of what is captured. The same for all streams of a camera.
     pub epoch: Instant,
     /// Bytes of an RTP payload at most.
@@ -111,6 +114,7 @@ impl Options {
             audio: true,
             pins: Vec::new(),
             trust,
+            lan: Lan::default(),
             epoch: Instant::now(),
             max_payload: DEFAULT_PAYLOAD,
             limits: Limits::default(),

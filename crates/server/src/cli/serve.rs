@@ -18,6 +18,7 @@ use crate::cameras::Cameras;
 use crate::config::{Config, LimitsConfig, RoomsConfig};
 use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
+use crate::mdns::{self, Announcer, Lan};
 use crate::net::{PageAddresses, interface_addresses};
 use crate::store::{self, DataDir, Store};
 use crate::tls::Tls;
@@ -55,6 +56,7 @@ struct Server {
     http: JoinHandle<()>,
     local: JoinHandle<()>,
     webhooks: Option<Webhooks>,
+    announcer: Option<Announcer>,
     data_dir: DataDir,
 }
 
@@ -64,7 +66,8 @@ impl Server {
         let data_dir = DataDir::claim(&config.data_dir)?;
         let store = Store::open(&data_dir)?;
         let keys = Keys::load(store.clone(), &config.keys).await?;
-        let (news, webhooks) = Webhooks::start(&config.webhook, keys.authority())?.unzip();
+        let lan = Lan::default();
+        let (news, webhooks) = Webhooks::start(&config.webhook, keys.authority(), &lan)?.unzip();
         let listener = http::bind(config.http.listen).await?;
         let port = listener
             .local_addr()
@@ -74,7 +77,8 @@ impl Server {
         let tls = start_tls(&config, data_dir.path(), &addresses)?;
         let authority = tls.as_ref().and_then(Tls::authority_certificate);
         let pin = authority.as_deref().map(Pin::of);
-        let (trunks, links) = Trunks::new(&config.trunk, store.clone(), pin).await?;
+        let (trunks, links) = Trunks::new(&config.trunk, store.clone(), pin, lan.clone()).await?;
+        let announcer = announce(&config, lan.clone(), &trunks, &addresses, port);
         let control = start_media(&config, news, trunks.mesh())?;
         for room in store::rooms::list(&store).await? {
             match control.create_room(&room, true).await {
@@ -82,8 +86,8 @@ impl Server {
                 Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
             }
         }
-        let port = Arc::new(control.clone());
-        let cameras = Cameras::start(&config.cameras, store.clone(), trunks.trust(), port).await?;
+        let (kept, owner) = (store.clone(), Arc::new(control.clone()));
+        let cameras = Cameras::start(&config.cameras, kept, trunks.trust(), lan, owner).await?;
         let reflectors = udp_addresses(control.media_addresses());
         trunks.start(&config.trunk, reflectors).await?;
         tokio::spawn(pass_on(links, control.clone()));
@@ -126,6 +130,7 @@ impl Server {
             certificate,
             http,
             webhooks,
+            announcer,
             data_dir,
         })
     }
@@ -134,6 +139,9 @@ impl Server {
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
         self.phase.send_replace(Phase::Running);
+        if let Some(announcer) = &self.announcer {
+            announcer.settled().await;
+        }
         self.greet().await?;
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -154,8 +162,13 @@ impl Server {
                 webhooks.finish().await;
             }
         };
+        let goodbye = async {
+            if let Some(announcer) = self.announcer {
+                announcer.stop().await;
+            }
+        };
         // Rooms ended before clients were told: most of the time for this is over by now.
-        let (requests, ()) = tokio::join!(requests, webhooks);
+        let (requests, (), ()) = tokio::join!(requests, webhooks, goodbye);
         if requests.is_err() {
             tracing::debug!("some connections were cut");
         }
@@ -196,6 +209,25 @@ impl Server {
         );
         Ok(())
     }
+}
+
+fn announce(
+    config: &Config,
+    lan: Lan,
+    trunks: &Trunks,
+    addresses: &Arc<PageAddresses>,
+    port: u16,
+) -> Option<Announcer> {
+    let page = mdns::Page {
+        host: config.mdns.name.clone(),
+        name: trunks.name().to_owned(),
+        node: trunks.node(),
+        prefix: config.http.prefix.clone(),
+        listen: config.http.listen,
+        port,
+        addresses: Arc::clone(addresses),
+    };
+    config.mdns.enabled.then(|| Announcer::start(lan, page))
 }
 
 fn start_tls(

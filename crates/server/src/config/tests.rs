@@ -459,3 +459,17 @@ fn cameras_are_read_from_file_and_environment() {
     assert_eq!(config.cameras.len(), 1);
     assert!(config.cameras[0].name == "Barn" && config.cameras[0].audio);
 }
+
+#[test]
+fn a_name_that_is_no_label_is_announced() {
+    let read = |text: &str| load_text(text, &Environment::new());
+    let config = read("[mdns]\nname = \"Meet.local\"").unwrap();
+    assert!(config.mdns.enabled && config.mdns.name == "meet");
+    for wrong in ["a.b", "-a", "a b", "ü"] {
+        let error = read(&format!("[mdns]\nname = \"{wrong}\"")).unwrap_err();
+        assert!(error.contains("mdns.name"), "{error}");
+    }
+    assert!(!read("[mdns]\nenabled = false").unwrap().mdns.enabled);
+    // A machine in the cloud has no neighbours whom it should know.
+    assert!(!read("[server]\ncloud = true").unwrap().mdns.enabled);
+}
