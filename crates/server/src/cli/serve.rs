@@ -80,12 +80,7 @@ impl Server {
         let (trunks, links) = Trunks::new(&config.trunk, store.clone(), pin, lan.clone()).await?;
         let announcer = announce(&config, lan.clone(), &trunks, &addresses, port);
         let control = start_media(&config, news, trunks.mesh())?;
-        for room in store::rooms::list(&store).await? {
-            match control.create_room(&room, true).await {
-                Ok(_) | Err(AdminError::RoomExists) => {}
-                Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
-            }
-        }
+        open_rooms(&store, &control).await?;
         let (kept, owner) = (store.clone(), Arc::new(control.clone()));
         let cameras = Cameras::start(&config.cameras, kept, trunks.trust(), lan, owner).await?;
         let reflectors = udp_addresses(control.media_addresses());
@@ -265,6 +260,17 @@ fn service(app: &App, tls: Option<&Tls>) -> http::Service {
         trusted: app.config.http.trusted_proxies.clone(),
         control: app.control.clone(),
     }
+}
+
+/// Makes the rooms that are always there.
+async fn open_rooms(store: &Store, control: &control::Handle) -> anyhow::Result<()> {
+    for room in store::rooms::list(store).await? {
+        match control.create_room(&room, true).await {
+            Ok(_) | Err(AdminError::RoomExists) => {}
+            Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
+        }
+    }
+    Ok(())
 }
 
 /// Brings what happens to links to the owner of the rooms.

@@ -37,7 +37,7 @@ const ANNOUNCED: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_millis(300);
 
 /// How long the start message waits for a name.
-const SETTLED: Duration = Duration::from_millis(2500);
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// Bytes of a label (RFC 1035 section 2.3.4).
 const MAX_LABEL: usize = 63;
@@ -92,7 +92,7 @@ impl Announcer {
         }
     }
 
-    /// Waits until the name is known, for 2.5 s at most.
+    /// Waits until the name is known, for 3 s at most.
     pub async fn settled(&self) {
         let mut settled = self.settled.clone();
         let _ = timeout(SETTLED, settled.wait_for(|settled| *settled)).await;
@@ -180,7 +180,7 @@ impl Teller {
             place: None,
             number: 1,
             again: Some(Instant::now()),
-            due: Some(Instant::now() + ANNOUNCED),
+            due: None,
         };
         let mut stopping = self.stopping.clone();
         let end = tokio::select! {
@@ -236,7 +236,7 @@ impl Teller {
                     "another machine has this machine's name: announced as this"
                 );
             }
-            Place::Own(host) => tracing::info!(host, "announced on the local network"),
+            Place::Own(_) => {}
             Place::Shared(host, _) => {
                 tracing::info!(
                     host,
@@ -246,6 +246,7 @@ impl Teller {
         }
         self.page.addresses.set_local_name(place.host());
         self.settle.send_replace(true);
+        life.due = Some(Instant::now() + ANNOUNCED);
         if let Some(info) = self.service(&place, place.host()) {
             if let Err(error) = life.daemon.register(info) {
                 tracing::warn!(%error, "not announced on the local network");
@@ -323,24 +324,34 @@ impl Teller {
 
 impl Life {
     fn note(&mut self, event: DaemonEvent) {
-        let shared = matches!(self.place, Some(Place::Shared(..)));
-        match event {
-            DaemonEvent::Announce(..) => self.due = None,
-            DaemonEvent::IpAdd(_) | DaemonEvent::IpDel(_) if shared => {
+        if let DaemonEvent::Announce(..) = event {
+            if let (Some(_), Some(place)) = (self.due.take(), &self.place) {
+                tracing::info!(host = place.host(), "announced on the local network");
+            }
+        } else if let DaemonEvent::IpAdd(_) | DaemonEvent::IpDel(_) = event {
+            // What nobody shares, the library brings up to date.
+            if let Some(Place::Shared(..)) = self.place {
                 self.again = Some(Instant::now() + CALM);
             }
-            DaemonEvent::NameChange(change)
-                if matches!(change.rr_type, RRType::A | RRType::AAAA) =>
-            {
-                tracing::warn!(
-                    name = %change.original.escape_debug(),
-                    "another machine on the network has this name as well"
-                );
-                self.number += 1;
-                self.again = Some(Instant::now());
-            }
-            _ => {}
+        } else if let DaemonEvent::NameChange(change) = event
+            && matches!(change.rr_type, RRType::A | RRType::AAAA)
+            && self.again.is_none()
+            && self.is_named(&change.original)
+        {
+            tracing::warn!(
+                name = %change.original.escape_debug(),
+                "another machine on the network has this name as well"
+            );
+            self.number += 1;
+            self.again = Some(Instant::now());
         }
+    }
+
+    /// Whether it is about the name of now: each network and each kind of address has an event.
+    fn is_named(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.');
+        let place = self.place.as_ref();
+        place.is_some_and(|place| place.host().eq_ignore_ascii_case(host))
     }
 
     /// Says once that nothing could be announced.

@@ -53,7 +53,7 @@ impl Lan {
     pub async fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let daemon = self.daemon().filter(|_| is_local(host));
         if let Some(daemon) = daemon {
-            let found = self.ask(&daemon, host, PATIENCE).await;
+            let found = self.ask(&daemon, host, PATIENCE, GRACE).await;
             let found = usable(&found, port);
             if !found.is_empty() {
                 return Ok(found);
@@ -85,12 +85,14 @@ impl Lan {
         locked(&self.0.daemon).clone()
     }
 
-    /// Asks the network for the addresses of a name.
+    /// Asks the network for the addresses of a name, for `patience`, or for `grace` after the first
+    /// one has come.
     pub(super) async fn ask(
         &self,
         daemon: &ServiceDaemon,
         host: &str,
         patience: Duration,
+        grace: Duration,
     ) -> HashSet<ScopedIp> {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let turn = {
@@ -105,7 +107,7 @@ impl Lan {
         let Ok(events) = daemon.resolve_hostname(&host, limit) else {
             return HashSet::new();
         };
-        let found = collect(&events, patience).await;
+        let found = collect(&events, patience, grace).await;
         let _ = daemon.stop_resolve_hostname(&host);
         found
     }
@@ -118,6 +120,7 @@ fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
 async fn collect(
     events: &Receiver<HostnameResolutionEvent>,
     patience: Duration,
+    grace: Duration,
 ) -> HashSet<ScopedIp> {
     let mut end = Instant::now() + patience;
     let mut found = HashSet::new();
@@ -125,7 +128,7 @@ async fn collect(
         if let HostnameResolutionEvent::AddressesFound(_, some) = event {
             let room = MAX_ADDRESSES.saturating_sub(found.len());
             found.extend(some.into_iter().take(room));
-            end = end.min(Instant::now() + GRACE);
+            end = end.min(Instant::now() + grace);
         } else if matches!(event, HostnameResolutionEvent::SearchTimeout(_)) {
             break;
         }
@@ -145,9 +148,10 @@ fn is_local(host: &str) -> bool {
 fn usable(found: &HashSet<ScopedIp>, port: u16) -> Vec<SocketAddr> {
     let mut addresses = BTreeSet::new();
     for ip in found {
-        let scope = match ip {
-            ScopedIp::V6(ip) => ip.scope_id().index,
-            _ => 0,
+        let scope = if let ScopedIp::V6(ip) = ip {
+            ip.scope_id().index
+        } else {
+            0
         };
         let ip = ip.to_ip_addr();
         if !is_believable(ip) {

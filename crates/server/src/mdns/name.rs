@@ -8,8 +8,9 @@ use mdns_sd::{ScopedIp, ServiceDaemon};
 
 use super::Lan;
 
-/// How long others have to say that a name is theirs.
-const PATIENCE: Duration = Duration::from_millis(900);
+/// How long others have to say that a name is theirs, with all addresses that it has: enough for a
+/// second question, since nobody has to answer twice within a second (RFC 6762 section 6).
+const PATIENCE: Duration = Duration::from_millis(1300);
 
 /// Names that are tried: `box`, `box-2` and so on.
 const MAX_TRIES: u32 = 20;
@@ -43,7 +44,7 @@ pub(super) async fn choose(
     let mut number = first;
     loop {
         let host = nth(name, number);
-        let found = lan.ask(daemon, &host, PATIENCE).await;
+        let found = lan.ask(daemon, &host, PATIENCE, PATIENCE).await;
         if found.is_empty() || number >= MAX_TRIES {
             return (Place::Own(host), number);
         }
