@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// send more.
 const MAX_RECORDS: i64 = 8192;
 
+/// How long the library may take to say what it has. It reads all that has come first.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// How long nothing is listened to after the library had to be given up.
 const REST: Duration = Duration::from_secs(60);
 
@@ -131,8 +134,10 @@ struct Life {
     number: u32,
     /// When to look for a name again.
     again: Option<Instant>,
-    /// By when the first announcement is to be out.
+    /// By when the first announcement is to be out, if it is not.
     due: Option<Instant>,
+    /// The log says that it is not.
+    doubted: bool,
 }
 
 impl Teller {
@@ -181,6 +186,7 @@ impl Teller {
             number: 1,
             again: Some(Instant::now()),
             due: None,
+            doubted: false,
         };
         let mut stopping = self.stopping.clone();
         let end = tokio::select! {
@@ -325,7 +331,9 @@ impl Teller {
 impl Life {
     fn note(&mut self, event: DaemonEvent) {
         if let DaemonEvent::Announce(..) = event {
-            if let (Some(_), Some(place)) = (self.due.take(), &self.place) {
+            let news = self.due.take().is_some() || self.doubted;
+            if let (true, Some(place)) = (news, &self.place) {
+                self.doubted = false;
                 tracing::info!(host = place.host(), "announced on the local network");
             }
         } else if let DaemonEvent::IpAdd(_) | DaemonEvent::IpDel(_) = event {
@@ -358,6 +366,7 @@ impl Life {
     fn doubt(&mut self) {
         if self.place.is_some() && self.due.is_some_and(|due| due <= Instant::now()) {
             self.due = None;
+            self.doubted = true;
             tracing::info!("no network with multicast yet: this server is not announced");
         }
     }
@@ -368,7 +377,7 @@ impl Life {
             .daemon
             .get_metrics()
             .map_err(|error| error.to_string())?;
-        let answer = timeout(REST, asked.recv_async()).await;
+        let answer = timeout(SILENCE, asked.recv_async()).await;
         let metrics = answer.ok().and_then(Result::ok);
         let metrics = metrics.ok_or("the library does not answer")?;
         match records(&metrics) <= MAX_RECORDS {
