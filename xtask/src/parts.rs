@@ -55,6 +55,10 @@ const NETWORK: [(&str, &str); 4] = [
     ("openssl", "openssl"),
 ];
 
+/// What announces a machine's name on most desktops, and must get along with the server. Where
+/// services are started, its package starts it.
+const AVAHI: (&str, &str) = ("/usr/sbin/avahi-daemon", "avahi-daemon");
+
 /// What the tests' cameras are made of.
 const CAMERA: [&str; 7] = [
     "gstreamer1.0-libav",
@@ -89,6 +93,9 @@ pub(crate) fn prepare(skip_missing: bool) -> Result<Parts> {
         if which(program).is_none() {
             missing.push(package);
         }
+    }
+    if !PathBuf::from(AVAHI.0).exists() {
+        missing.push(AVAHI.1);
     }
     let camera = Cmd::new("camera", "/usr/bin/python3");
     if camera.args(["-c", CAMERA_WORKS]).probe().is_none() {

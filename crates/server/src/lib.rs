@@ -11,6 +11,7 @@ pub mod control;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod http;
+pub mod mdns;
 pub mod metrics;
 pub mod net;
 mod protobuf;

@@ -17,6 +17,7 @@ pub(super) struct FileConfig {
     pub(super) metrics: Metrics,
     pub(super) webhook: Webhook,
     pub(super) trunk: Trunk,
+    pub(super) mdns: Mdns,
     pub(super) limits: Limits,
     pub(super) camera: Vec<Camera>,
 }
@@ -184,6 +185,22 @@ impl Default for Trunk {
             direct: true,
             to: Vec::new(),
             allow: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Mdns {
+    pub(super) enabled: bool,
+    pub(super) name: String,
+}
+
+impl Default for Mdns {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            name: String::new(),
         }
     }
 }

@@ -169,6 +169,12 @@ pub(super) const SECTIONS: &[Section] = &[
         keys: TRUNK,
     },
     Section {
+        name: "mdns",
+        doc: "Being found, and finding others, on the local network. Not used in cloud mode. See \
+              docs/mdns.md.",
+        keys: MDNS,
+    },
+    Section {
         name: "limits",
         doc: "What one client, or all of them, may ask for. 0 is unbounded only where it is said.",
         keys: LIMITS,
@@ -461,6 +467,21 @@ const fn column(name: &'static str, kind: ColumnKind) -> Column {
     Column { name, kind }
 }
 
+const MDNS: &[Key] = &[
+    key(
+        "enabled",
+        "UMBRELLA_MDNS",
+        Switch,
+        "Announce this server, list others that are announced, and look up names that end in .local, \
+         over UDP port 5353.",
+    ),
+    key(
+        "name",
+        "UMBRELLA_MDNS_NAME",
+        Text,
+        "The name, without .local, under which the page is found. Empty: the name of the machine.",
+    ),
+];
 const TRUNK_TO: &[Column] = &[
     column("url", ColumnKind::Text),
     column("secret", ColumnKind::Text),

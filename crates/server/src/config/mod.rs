@@ -3,6 +3,7 @@
 mod camera;
 mod file;
 mod keys;
+mod mdns;
 mod parse;
 mod print;
 mod read;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::cameras;
 use crate::net::Cidr;
 
+pub use mdns::MdnsConfig;
 pub use print::{default_toml, reference};
 pub use read::{find_file, unknown_variables};
 pub use reload::{Live, Reloaded};
@@ -63,6 +65,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// Other servers with which rooms are shared.
     pub trunk: TrunkConfig,
+    /// The local network without a name server.
+    pub mdns: MdnsConfig,
     /// Cameras in rooms, besides those that are set on the page.
     pub cameras: Vec<cameras::Settings>,
     /// What clients may ask for.

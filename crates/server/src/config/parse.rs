@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::camera;
 use super::file::{Auth, FileConfig, Http, Limits, Media, Metrics, Rooms, Server, Tls, Webhook};
 use super::keys::SECTIONS;
+use super::mdns;
 use super::read::Written;
 use super::reload::Source;
 use super::trunk;
@@ -37,6 +38,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         metrics,
         webhook,
         trunk,
+        mdns,
         limits,
         camera,
     } = values;
@@ -58,6 +60,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         metrics: check_metrics(&metrics, &blame)?,
         webhook,
         trunk: trunk::check(&trunk, &blame)?,
+        mdns: mdns::check(&mdns, server.cloud, &blame)?,
         cameras: camera::check(&camera, &blame)?,
         limits: check_limits(&limits, &blame)?,
         written: source,

@@ -588,3 +588,17 @@ fn bad_relays_are_refused_without_their_secrets() {
     let why = refuse_env("UMBRELLA_TURN_URLS", "turn://a");
     assert!(why.contains("UMBRELLA_TURN_URLS: entry 1"), "{why}");
 }
+
+#[test]
+fn a_name_that_is_no_label_is_announced() {
+    let read = |text: &str| load_text(text, &Environment::new());
+    let config = read("[mdns]\nname = \"Meet.local\"").unwrap();
+    assert!(config.mdns.enabled && config.mdns.name == "meet");
+    for wrong in ["a.b", "-a", "a b", "ü"] {
+        let error = read(&format!("[mdns]\nname = \"{wrong}\"")).unwrap_err();
+        assert!(error.contains("mdns.name"), "{error}");
+    }
+    assert!(!read("[mdns]\nenabled = false").unwrap().mdns.enabled);
+    // A machine in the cloud has no neighbours whom it should know.
+    assert!(!read("[server]\ncloud = true").unwrap().mdns.enabled);
+}

@@ -10,6 +10,7 @@ use umbrella_server::config::{
     ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig, TurnConfig, WebhookConfig, WebhookUrl,
 };
 use umbrella_server::control::{self, Handle};
+use umbrella_server::mdns::Lan;
 use umbrella_server::webhook::Webhooks;
 use umbrella_server::{signal, worker};
 
@@ -95,7 +96,7 @@ impl Server {
             urls: urls.map(|url| WebhookUrl::parse(url).unwrap()).collect(),
             api_key: KEY.to_owned(),
         };
-        let webhooks = Webhooks::start(&webhook, &authority).unwrap();
+        let webhooks = Webhooks::start(&webhook, &authority, &Lan::default()).unwrap();
         let (news, webhooks) = webhooks.unzip();
         let control = control::start(
             control::Settings {
