@@ -68,6 +68,24 @@ fn reference_in_the_documentation_is_current() {
 }
 
 #[test]
+fn access_point_does_not_know_a_setting_or_knows_one_that_is_none() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../deploy/openwrt/files/etc/init.d/umbrella"
+    );
+    let script = std::fs::read_to_string(path).unwrap();
+    let names = script.split("NAMES=\"").nth(1).unwrap();
+    let names = names.split('"').next().unwrap();
+    let known: std::collections::BTreeSet<String> = names
+        .split_whitespace()
+        .map(|name| format!("UMBRELLA_{}", name.to_uppercase()))
+        .collect();
+    let keys = SECTIONS.iter().flat_map(|section| section.keys);
+    let all: std::collections::BTreeSet<String> = keys.map(|key| key.env.to_owned()).collect();
+    assert_eq!(known, all);
+}
+
+#[test]
 fn packaged_configuration_pins_the_defaults_of_its_version_or_is_stale() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
