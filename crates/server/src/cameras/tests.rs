@@ -307,7 +307,7 @@ async fn camera_beyond_the_bound_is_nowhere_and_nobody_is_told() {
     let store = Store::open(&DataDir::claim(dir.path()).unwrap()).unwrap();
     let port = Arc::new(Unconnected::default());
     let both = [configured(1), configured(2)];
-    let refused = Cameras::start(&both, store, trust(), port.clone()).await;
+    let refused = Cameras::start(&both, store, trust(), Lan::default(), port.clone()).await;
     let why = refused.unwrap_err().to_string();
     assert!(
         why.contains("2 cameras") && why.contains("64 that"),

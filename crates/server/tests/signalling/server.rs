@@ -118,12 +118,8 @@ impl Server {
             workers,
         );
         let (_, limits) = tokio::sync::watch::channel(options.limits);
-        let router = signal::livekit::router(
-            control.clone(),
-            authority.clone(),
-            limits,
-            options.turn,
-        );
+        let router =
+            signal::livekit::router(control.clone(), authority.clone(), limits, options.turn);
         let listener = tokio::net::TcpListener::bind((loopback, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
