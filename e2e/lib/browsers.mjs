@@ -38,11 +38,11 @@ export function startChromium(flags = [], executablePath = CHROMIUM) {
 }
 
 /** Chromium in a namespace other than the tests'; the caller closes it. */
-function startChromiumIn(namespace) {
+function startChromiumIn(namespace, flags) {
   const script = join(HERE, '.build', `chromium-${namespace}`);
   const argv = inside(namespace, [CHROMIUM]).map((word) => `'${word}'`);
   writeFileSync(script, `#!/bin/sh\nexec ${argv.join(' ')} "$@"\n`, { mode: 0o755 });
-  return startChromium([], script);
+  return startChromium(flags, script);
 }
 
 /** Starts Firefox; the caller closes it. */
@@ -92,10 +92,12 @@ export class Browsers {
   #started = new Map();
   #page;
   #namespace;
+  #flags;
 
-  /** Chromium runs in `namespace`, if there is one. */
-  constructor(namespace) {
+  /** Chromium runs in `namespace`, if there is one, with further `flags`. */
+  constructor(namespace, flags = []) {
     this.#namespace = namespace;
+    this.#flags = flags;
   }
 
   /** A tab of a browser of a kind, or of one that can lose its network. */
@@ -106,7 +108,7 @@ export class Browsers {
     const name = `${kind} in ${namespace}`;
     const start = () => {
       if (kind === 'firefox') return startFirefox();
-      return namespace ? startChromiumIn(namespace) : startChromium();
+      return namespace ? startChromiumIn(namespace, this.#flags) : startChromium(this.#flags);
     };
     if (!this.#started.has(name)) this.#started.set(name, start());
     const browser = await this.#started.get(name);

@@ -21,11 +21,11 @@ export class Clients {
   #browsers;
   #open = new Set();
 
-  /** Clients live in `namespace`, if there is one. */
-  constructor(server, namespace) {
+  /** Clients live in `namespace`, if there is one, Chromium with further `flags`. */
+  constructor(server, namespace, flags) {
     this.#server = server;
     this.#namespace = namespace;
-    this.#browsers = new Browsers(namespace);
+    this.#browsers = new Browsers(namespace, flags);
   }
 
   /** A client that is not connected yet; a `roaming` one can lose its network. */

@@ -5,6 +5,7 @@
 // lose its network lives at the end of the second cable. Tests of several servers make further places.
 
 import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 
 const run = (...argv) => execFileSync(argv[0], argv.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
 
@@ -61,7 +62,7 @@ export function removeNetwork(network) {
   const names = run('ip', 'netns', 'list').toString().split('\n').map((line) => line.split(' ')[0]);
   for (const name of names.filter((known) => known.startsWith('umb-') && known.endsWith(`-${network.id}`))) {
     try {
-      run('ip', 'netns', 'del', name);
+      remove(name);
     } catch (error) {
       process.stderr.write(`removing ${name}: ${error.message}\n`);
     }
@@ -140,7 +141,21 @@ export function makePlaces(network, names, cables) {
 
 /** Removes what `makePlaces` made. */
 export function removePlaces(places) {
-  for (const { namespace } of Object.values(places)) run('ip', 'netns', 'del', namespace);
+  for (const { namespace } of Object.values(places)) remove(namespace);
+}
+
+function remove(namespace) {
+  run('ip', 'netns', 'del', namespace);
+  rmSync(filesOf(namespace), { recursive: true, force: true });
+}
+
+/** Files here take the place of those in /etc for whoever is started inside the namespace (ip-netns(8)). */
+const filesOf = (namespace) => `/etc/netns/${namespace}`;
+
+/** Programs that are started at a place from now on look up names there. */
+export function useNameServer({ namespace }, ip) {
+  mkdirSync(filesOf(namespace), { recursive: true });
+  writeFileSync(`${filesOf(namespace)}/resolv.conf`, `nameserver ${ip}\n`);
 }
 
 function forward(namespace, on) {
@@ -194,6 +209,16 @@ export function cut(one, other) {
   return () => {
     for (const repair of repairs) repair();
   };
+}
+
+/**
+ * Of what comes to `place` from a place, only these ports are let in until the returned function is
+ * called: pairs such as `['tcp', 443]`.
+ */
+export function admitOnly(place, other, ports) {
+  const from = ['INPUT', '-i', place.cables[other.name].link];
+  const admitted = ports.map(([protocol, port]) => [...from, '-p', protocol, '--dport', `${port}`, '-j', 'ACCEPT']);
+  return firewall(place.namespace, [...admitted, [...from, '-j', 'DROP']]);
 }
 
 /** A share of the UDP packets that come to `place` from a place is lost until the returned function is called. */

@@ -66,6 +66,8 @@ class Server {
       UMBRELLA_MIN_PORT: `${mediaPort}`,
       UMBRELLA_MAX_PORT: `${mediaPort + 16}`,
       UMBRELLA_KEYS: `${API_KEY}: ${API_SECRET}`,
+      // Servers of other tests are nobody's neighbours.
+      UMBRELLA_MDNS: '0',
       ...(NETWORK ? {} : { UMBRELLA_PUBLIC_IP: place.ip }),
       ...env,
     };

@@ -30,6 +30,8 @@ const found = (path) => (existsSync(path) ? path : null);
 export const CHROMIUM = process.env.CHROMIUM || found('/usr/bin/chromium');
 /** Firefox's path, if there is one. */
 export const FIREFOX = process.env.FIREFOX || found('/usr/bin/firefox-esr');
+/** coturn, if it is there. */
+export const TURNSERVER = found('/usr/bin/turnserver');
 /** A Python with the native SDK, if there is one. */
 export const PYTHON = process.env.UMBRELLA_TEST_PYTHON || null;
 
@@ -38,7 +40,7 @@ export const PYTHON = process.env.UMBRELLA_TEST_PYTHON || null;
  * The runner has already failed over missing parts unless it was told to go on without.
  */
 export function missing(...needs) {
-  const have = { chromium: CHROMIUM, firefox: FIREFOX, python: PYTHON, network: NETWORK, node: true };
+  const have = { chromium: CHROMIUM, firefox: FIREFOX, python: PYTHON, turnserver: TURNSERVER, network: NETWORK, node: true };
   const lacking = needs.filter((need) => !have[need]);
   return lacking.length > 0 && `missing here: ${lacking.join(', ')}`;
 }

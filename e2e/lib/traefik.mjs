@@ -10,14 +10,15 @@ import { until } from './wait.mjs';
 
 /**
  * Starts Traefik (from PyPI, with a file provider) beside a server, for what is below its prefix. It
- * makes a certificate of its own. The caller stops it.
+ * makes a certificate of its own. What comes by TLS to the `name` of a `relay` is passed on to its
+ * `address` as it is. The caller stops it.
  */
-export async function startTraefik({ place, port: backend, prefix }) {
+export async function startTraefik({ place, port: backend, prefix }, { port = 8443, relay } = {}) {
   const listen = place.cables ? '0.0.0.0' : place.ip;
   const folder = mkdtempSync(join(tmpdir(), 'umbrella-traefik-'));
-  const [port, plainPort] = [8443, 8480];
+  const plainPort = 8480;
   const rule = `rule: "PathPrefix(\`${prefix}\`)"\n      service: umbrella\n`;
-  writeFileSync(join(folder, 'routes.yml'), `http:
+  writeFileSync(join(folder, 'routes.yml'), `${relay ? passOn(relay) : ''}http:
   routers:
     secure:
       entryPoints: [secure]
@@ -49,4 +50,22 @@ export async function startTraefik({ place, port: backend, prefix }) {
     return answer.status === 200;
   });
   return { port, plainPort, authority: null, stop };
+}
+
+/** The part of the configuration that is told apart by name. */
+function passOn({ name, address }) {
+  return `tcp:
+  routers:
+    relay:
+      entryPoints: [secure]
+      rule: "HostSNI(\`${name}\`)"
+      service: relay
+      tls:
+        passthrough: true
+  services:
+    relay:
+      loadBalancer:
+        servers:
+          - address: "${address}"
+`;
 }

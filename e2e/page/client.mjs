@@ -275,7 +275,10 @@ class Client {
     return sent.map(({ frameHeight }) => frameHeight).sort((a, b) => a - b);
   }
 
-  /** The protocols over which media flows: `udp` or `tcp`, one for each peer connection in use. */
+  /**
+   * How media flows, for each peer connection in use: `udp` or `tcp`, or `relay-` and how the relay
+   * is reached.
+   */
   async paths() {
     const manager = this.room.engine.pcManager;
     const found = [];
@@ -283,7 +286,8 @@ class Client {
       const report = await transport?.getStats?.();
       for (const stat of report?.values() ?? []) {
         if (stat.type === 'candidate-pair' && stat.nominated && stat.state === 'succeeded' && stat.bytesReceived > 0) {
-          found.push(report.get(stat.localCandidateId)?.protocol);
+          const { candidateType, protocol, relayProtocol } = report.get(stat.localCandidateId) ?? {};
+          found.push(candidateType === 'relay' ? `relay-${relayProtocol}` : protocol);
         }
       }
     }

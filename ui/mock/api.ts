@@ -1,5 +1,5 @@
 import type { CameraEntry, CameraTested } from '../src/api/cameraTypes.ts';
-import type { AllowedServer, TrunkEntry, TrunkOverview } from '../src/api/trunkTypes.ts';
+import type { AllowedServer, Nearby, TrunkEntry, TrunkOverview } from '../src/api/trunkTypes.ts';
 import type {
   AdminSession,
   ApiKey,
@@ -233,7 +233,22 @@ function tested(address: string): CameraTested {
   };
 }
 
+const NEARBY: Nearby = {
+  listening: true,
+  servers: [
+    { node: 'ND_barn', name: 'barn', url: 'https://barn.local:8081', linked: false },
+    { node: 'ND_boat', name: 'boat', url: 'https://boat.local:8081/umbrella', linked: true },
+    {
+      node: 'ND_long',
+      name: 'The long house at the end of the road, first floor, left',
+      url: 'https://the-long-house-at-the-end-of-the-road-first-floor-left.local:8443',
+      linked: false,
+    },
+  ],
+};
+
 function trunks(method: string, id: string | undefined, rest: string[], body: Body): Answer {
+  if (method === 'GET' && id === 'nearby') return ok(NEARBY);
   if (method === 'GET') return ok(state.trunks);
   if (method === 'DELETE') {
     const key = id === 'allowed' ? rest[0] : id;

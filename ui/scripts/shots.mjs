@@ -61,6 +61,14 @@ const scenes = {
     },
   },
   servers: { hash: '#/admin/servers', admin: true },
+  nearby: {
+    hash: '#/admin/servers',
+    admin: true,
+    act: (page) =>
+      page
+        .getByRole('region', { name: 'On this network' })
+        .evaluate((element) => element.scrollIntoView({ block: 'start' })),
+  },
   network: {
     hash: '#/admin/servers',
     admin: true,

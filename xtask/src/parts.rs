@@ -1,4 +1,5 @@
-//! What end-to-end tests are made of: browsers, a Python with the native SDK, a reverse proxy.
+//! What end-to-end tests are made of: browsers, a Python with the native SDK, a reverse proxy, a
+//! relay.
 
 use crate::cmd::{Cmd, which};
 use crate::workspace::{root, target_dir};
@@ -45,8 +46,18 @@ const FIREFOX: Browser = Browser {
     packages: &["firefox-esr"],
 };
 
-/// Programs that make and look into the tests' own networks, and their Debian packages.
-const NETWORK: [(&str, &str); 2] = [("ip", "iproute2"), ("iptables", "iptables")];
+/// Programs that make and look into the tests' own networks and what is there, and their Debian
+/// packages.
+const NETWORK: [(&str, &str); 4] = [
+    ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("turnserver", "coturn"),
+    ("openssl", "openssl"),
+];
+
+/// What announces a machine's name on most desktops, and must get along with the server. Where
+/// services are started, its package starts it.
+const AVAHI: (&str, &str) = ("/usr/sbin/avahi-daemon", "avahi-daemon");
 
 /// What the tests' cameras are made of.
 const CAMERA: [&str; 7] = [
@@ -82,6 +93,9 @@ pub(crate) fn prepare(skip_missing: bool) -> Result<Parts> {
         if which(program).is_none() {
             missing.push(package);
         }
+    }
+    if !PathBuf::from(AVAHI.0).exists() {
+        missing.push(AVAHI.1);
     }
     let camera = Cmd::new("camera", "/usr/bin/python3");
     if camera.args(["-c", CAMERA_WORKS]).probe().is_none() {
@@ -131,8 +145,13 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     apt(format!("apt-get install {list}"))
         .args(["install", "--no-install-recommends"])
         .args(packages)
-        .quiet()
-        .map(drop)
+        .quiet()?;
+    if packages.contains(&"coturn") {
+        // The package starts it as a service, which nobody has asked for. There may be no systemd.
+        let stop = Cmd::new("coturn's service", "systemctl");
+        let _ = stop.args(["disable", "--now", "coturn"]).probe();
+    }
+    Ok(())
 }
 
 /// A virtual environment with what `e2e/requirements.txt` lists; its interpreter.

@@ -11,6 +11,7 @@ pub mod control;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod http;
+pub mod mdns;
 pub mod metrics;
 pub mod net;
 mod protobuf;
@@ -20,5 +21,6 @@ mod systemd;
 mod tally;
 pub mod tls;
 pub mod trunk;
+pub mod turn;
 pub mod webhook;
 pub mod worker;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use umbrella_engine::{LocalAddress, Protocol};
 
@@ -178,11 +179,19 @@ pub struct PageAddresses {
     public_ips: Vec<IpAddr>,
     prefix: String,
     host_name: Option<String>,
+    /// The machine's name in `.local`: what is, or is about to be, announced. Others may announce
+    /// it where this server does not.
+    local_name: Mutex<Option<String>>,
 }
 
 impl PageAddresses {
     /// `port` is the one that is listened on, which the configuration may have left open.
     pub fn new(config: &Config, port: u16) -> Self {
+        let host_name = host_name();
+        let local = match config.mdns.enabled {
+            true => Some(config.mdns.name.clone()),
+            false => host_name.clone(),
+        };
         Self {
             listen: config.http.listen,
             port,
@@ -190,8 +199,20 @@ impl PageAddresses {
             public_host: config.http.public_host.clone(),
             public_ips: config.media.public_ips.clone(),
             prefix: config.http.prefix.clone(),
-            host_name: host_name(),
+            host_name,
+            local_name: Mutex::new(local.map(|name| format!("{name}.local"))),
         }
+    }
+
+    /// Sets the name in `.local` under which the page is found from now on.
+    pub fn set_local_name(&self, name: &str) {
+        *self.local_name() = Some(name.to_owned());
+    }
+
+    fn local_name(&self) -> MutexGuard<'_, Option<String>> {
+        self.local_name
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The page's URLs, the one for people outside first.
@@ -203,10 +224,8 @@ impl PageAddresses {
     pub fn names(&self) -> Names {
         let mut names = Names::default();
         names.hosts.insert("localhost".to_owned());
-        if let Some(host) = &self.host_name {
-            names.hosts.insert(host.clone());
-            names.hosts.insert(format!("{host}.local"));
-        }
+        names.hosts.extend(self.host_name.clone());
+        names.hosts.extend(self.local_name().clone());
         if let Some(public) = &self.public_host {
             match public.host.parse::<IpAddr>() {
                 Ok(ip) => names.addresses.insert(ip),
@@ -254,7 +273,7 @@ impl PageAddresses {
         if self.cloud {
             return hosts;
         }
-        hosts.extend(self.host_name.iter().map(|name| format!("{name}.local")));
+        hosts.extend(self.local_name().clone());
         let lan: Vec<&IpAddr> = interfaces.iter().filter(|ip| !ip.is_loopback()).collect();
         let has_v4 = lan.iter().any(|ip| ip.is_ipv4());
         // Nobody types IPv6 addresses where there are others.
@@ -421,6 +440,7 @@ mod tests {
             public_ips: Vec::new(),
             prefix: "/u".to_owned(),
             host_name: Some("box".to_owned()),
+            local_name: Mutex::new(Some("box.local".to_owned())),
         }
     }
 
@@ -439,6 +459,17 @@ mod tests {
                 "https://10.0.0.5:8081/u/sfu"
             ]
         );
+    }
+
+    #[test]
+    fn a_name_of_another_machine_is_told() {
+        let page = page(false, Listen::All(8081), None);
+        page.set_local_name("box-2.local");
+        let urls = page.urls_with(&ips(&["10.0.0.5"]));
+        assert_eq!(urls[1], "https://box-2.local:8081/u/sfu");
+        let hosts = page.names().hosts;
+        assert!(hosts.contains("box-2.local") && hosts.contains("box"));
+        assert!(!hosts.contains("box.local"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-import { type FormEvent, useId, useState } from 'react';
+import { type FormEvent, useEffect, useId, useRef, useState } from 'react';
 import { api } from '../api/client.ts';
 import { Button } from '../ui/Button.tsx';
 import { Choice } from '../ui/Choice.tsx';
@@ -7,13 +7,27 @@ import { ModeratorsField, RoomsField } from './AllowServer.tsx';
 import { FIRST_JOIN, isPlain, readJoinForm } from './serverForms.ts';
 import { useAction } from './useData.ts';
 
+/** An address that was chosen elsewhere on the page; a new object each time. */
+export type Chosen = { url: string };
+
 /** The form to join another server by its secret. */
-export function JoinServer(props: { onAdded: () => void }) {
+export function JoinServer(props: { chosen: Chosen | null; onAdded: () => void }) {
   const [form, setForm] = useState(FIRST_JOIN);
   const [problem, setProblem] = useState<string | null>(null);
   const [joined, setJoined] = useState<string | null>(null);
   const { busy, error, run } = useAction();
   const id = useId();
+  const secret = useRef<HTMLInputElement>(null);
+
+  const { chosen } = props;
+  useEffect(() => {
+    if (chosen === null) return;
+    setProblem(null);
+    setJoined(null);
+    // A secret that was typed is for the server that was meant then.
+    setForm((before) => ({ ...before, url: chosen.url, secret: '', insecure: false }));
+    secret.current?.focus();
+  }, [chosen]);
 
   const change = (changed: Partial<typeof form>) => {
     setProblem(null);
@@ -55,6 +69,7 @@ export function JoinServer(props: { onAdded: () => void }) {
           <label htmlFor={`${id}-secret`}>Join secret</label>
           <input
             id={`${id}-secret`}
+            ref={secret}
             type="password"
             placeholder="umbrella-join-…"
             autoComplete="off"

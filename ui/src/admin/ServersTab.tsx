@@ -7,7 +7,8 @@ import { Loading } from '../ui/Loading.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
 import { AllowServer } from './AllowServer.tsx';
 import { dateText } from './format.ts';
-import { JoinServer } from './JoinServer.tsx';
+import { type Chosen, JoinServer } from './JoinServer.tsx';
+import { NearbyServers } from './NearbyServers.tsx';
 import { NetworkSection } from './NetworkSection.tsx';
 import { StateTag, useCountdown } from './StateTag.tsx';
 import { allowedText, neighbourText, roomsText, stateText } from './serverForms.ts';
@@ -25,6 +26,7 @@ export function ServersTab() {
   const trunks = useData(api.trunks, REFRESH_MS);
   const [allowing, setAllowing] = useState(false);
   const [doomed, setDoomed] = useState<Doomed | null>(null);
+  const [chosen, setChosen] = useState<Chosen | null>(null);
   const removal = useAction();
 
   async function remove() {
@@ -53,7 +55,8 @@ export function ServersTab() {
         </>
       )}
       {overview !== null && <NetworkSection />}
-      <JoinServer onAdded={reload} />
+      {overview !== null && <NearbyServers onChoose={(url) => setChosen({ url })} />}
+      <JoinServer chosen={chosen} onAdded={reload} />
       {overview !== null && <ThisServer overview={overview} />}
       {overview !== null && <Refusals refusals={overview.refusals} />}
       <AllowServer open={allowing} onMade={reload} onClose={() => setAllowing(false)} />

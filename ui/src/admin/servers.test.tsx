@@ -1,7 +1,7 @@
 import { render, screen, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { TrunkEntry, TrunkOverview } from '../api/trunkTypes.ts';
+import type { Nearby, TrunkEntry, TrunkOverview } from '../api/trunkTypes.ts';
 import { ServersTab } from './ServersTab.tsx';
 import {
   allowedText,
@@ -118,14 +118,19 @@ describe('ServersTab', () => {
   const calls: { call: string; body: unknown }[] = [];
   let shown: TrunkOverview = overview;
   let answer: unknown = null;
+  let nearby: Nearby = { listening: false, servers: [] };
 
   beforeEach(() => {
     calls.length = 0;
     shown = overview;
+    nearby = { listening: false, servers: [] };
     vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
       const call = `${init.method} ${url}`;
       if (call === 'GET /api/admin/topology') {
         return new Response(JSON.stringify({ me: 'ND_me', nodes: [], links: [] }), { status: 200 });
+      }
+      if (call === 'GET /api/admin/trunks/nearby') {
+        return new Response(JSON.stringify(nearby), { status: 200 });
       }
       if (call !== 'GET /api/admin/trunks') {
         calls.push({ call, body: init.body === undefined ? null : JSON.parse(String(init.body)) });
@@ -231,5 +236,35 @@ describe('ServersTab', () => {
       },
     ]);
     expect(address).toHaveValue('');
+  });
+
+  it('fills in the address of a server of this network, and never a secret', async () => {
+    const box = {
+      node: 'ND_1',
+      name: '<b>Barn</b>',
+      url: 'https://barn.local:8081',
+      linked: false,
+    };
+    nearby = {
+      listening: true,
+      servers: [box, { ...box, node: 'ND_2', name: 'Boat', linked: true }],
+    };
+    render(<ServersTab />);
+    const section = await screen.findByRole('region', { name: 'On this network' });
+    expect(within(section).getByText('Linked')).toBeDefined();
+    expect(within(section).queryByRole('button', { name: 'Join Boat' })).toBeNull();
+    await userEvent.type(screen.getByLabelText('Join secret'), 'for-another-server');
+    await userEvent.click(within(section).getByRole('button', { name: 'Join <b>Barn</b>' }));
+    const address = screen.getByLabelText('Its address') as HTMLInputElement;
+    const secret = screen.getByLabelText('Join secret') as HTMLInputElement;
+    expect([address.value, secret.value]).toEqual(['https://barn.local:8081', '']);
+    expect(document.activeElement).toBe(secret);
+    expect(calls).toEqual([]);
+  });
+
+  it('says nothing of a network that is not listened to', async () => {
+    render(<ServersTab />);
+    await screen.findByText('This server');
+    expect(screen.queryByText('On this network')).toBeNull();
   });
 });

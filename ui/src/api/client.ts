@@ -13,6 +13,7 @@ import type {
   AllowedNow,
   AllowServer,
   ConfirmTrunk,
+  Nearby,
   Topology,
   TrunkEntry,
   TrunkOverview,
@@ -106,6 +107,7 @@ export const api = {
 
   topology: () => call<Topology>('GET', '/api/admin/topology'),
   trunks: () => call<TrunkOverview>('GET', '/api/admin/trunks'),
+  nearbyServers: () => call<Nearby>('GET', '/api/admin/trunks/nearby'),
   addTrunk: (body: AddTrunk) => call<TrunkEntry>('POST', '/api/admin/trunks', body),
   removeTrunk: (key: string) => call<void>('DELETE', trunkPath(key)),
   confirmTrunk: (key: string, body: ConfirmTrunk) =>

@@ -185,6 +185,42 @@ export type TrunkRefusal = {
 };
 
 /**
+ * Servers of the local network.
+ */
+export type Nearby = {
+  /**
+   * The local network is listened to.
+   */
+  listening: boolean;
+  /**
+   * Those that are announced, at most 64, without this one.
+   */
+  servers: Array<NearbyServer>;
+};
+
+/**
+ * A server of the local network. What it says of itself is proved by nothing.
+ */
+export type NearbyServer = {
+  /**
+   * Its id.
+   */
+  node: string;
+  /**
+   * Its name.
+   */
+  name: string;
+  /**
+   * Its address, for a trunk.
+   */
+  url: string;
+  /**
+   * There is a trunk to it.
+   */
+  linked: boolean;
+};
+
+/**
  * Dials another server from now on.
  */
 export type AddTrunk = {

@@ -71,7 +71,7 @@ pub(crate) async fn start(threads: usize) -> (SocketAddr, control::Handle) {
     let page = key("umbrella-page", "the page's own secret, long enough");
     let authority = Arc::new(Authority::new(&page, &[key(KEY, SECRET)]));
     let (_, limits) = tokio::sync::watch::channel(limits);
-    let router = signal::livekit::router(control.clone(), authority, limits);
+    let router = signal::livekit::router(control.clone(), authority, limits, Default::default());
     let listener = tokio::net::TcpListener::bind((loopback, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });

@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::address::Address;
 use super::framing::Framing;
 use super::reason::{Reason, Step};
-use super::session::{Limits, Transport};
+use super::session::{Options, Transport};
 use crate::trunk::{Pin, Stranger, Trust, found};
 
 /// Bytes that are read at a time.
@@ -46,19 +46,14 @@ impl Gate {
     /// # Errors
     ///
     /// Why it cannot be reached.
-    pub(super) async fn open(
-        address: &Address,
-        transport: Transport,
-        pins: &[Pin],
-        trust: &Trust,
-        limits: &Limits,
-    ) -> Result<Gate, Reason> {
-        let stream = connect(address, limits).await?;
+    pub(super) async fn open(address: &Address, options: &Options) -> Result<Gate, Reason> {
+        let limits = &options.limits;
+        let stream = connect(address, options).await?;
         let internal = |_: io::Error| Reason::Internal;
         let (own, peer) = (stream.local_addr().map_err(internal)?, stream.peer_addr());
         let source = peer.map_err(internal)?.ip().to_canonical();
         // With UDP the library listens for packets where it connects from.
-        let local: IpAddr = match transport {
+        let local: IpAddr = match options.transport {
             Transport::Tcp => [127, 0, 0, 1].into(),
             Transport::Udp => own.ip(),
         };
@@ -74,7 +69,7 @@ impl Gate {
             seen: Arc::clone(&gate.seen),
         };
         if address.is_secure() {
-            let stream = secure(address, stream, pins, trust).await?;
+            let stream = secure(address, stream, &options.pins, &options.trust).await?;
             tokio::spawn(passage.open(stream, limits.start));
         } else {
             tokio::spawn(passage.open(stream, limits.start));
@@ -103,10 +98,11 @@ impl Gate {
 }
 
 /// Tries one address of the camera after the other.
-async fn connect(address: &Address, limits: &Limits) -> Result<TcpStream, Reason> {
+async fn connect(address: &Address, options: &Options) -> Result<TcpStream, Reason> {
+    let limits = &options.limits;
     let host = address.host();
     let unknown = || Reason::UnknownName(host.clone());
-    let found = tokio::net::lookup_host((host.as_str(), address.port())).await;
+    let found = options.lan.lookup(&host, address.port()).await;
     let mut last = unknown();
     for address in found.map_err(|_| unknown())? {
         match timeout(limits.connect, TcpStream::connect(address)).await {

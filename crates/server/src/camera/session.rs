@@ -24,6 +24,7 @@ use super::audio::{self, AccessUnits, AudioFormat, Sound};
 use super::clock::{Placed, Track, Wall};
 use super::reason::{Reason, Step};
 use super::start::{Started, Way, failed, start};
+use crate::mdns::Lan;
 use crate::trunk::{Pin, Trust};
 
 /// Events that wait for whoever takes them. When so many wait, the camera has to.
@@ -89,6 +90,8 @@ pub struct Options {
     pub pins: Vec<Pin>,
     /// Whom the system trusts, for rtsps.
     pub trust: Trust,
+    /// Looks up names.
+    pub lan: Lan,
     /// Time 0 of what is captured. The same for all streams of a camera.
     pub epoch: Instant,
     /// Bytes of an RTP payload at most.
@@ -118,6 +121,7 @@ impl Options {
             heard: Arc::new(AtomicBool::new(true)),
             pins: Vec::new(),
             trust,
+            lan: Lan::default(),
             epoch: Instant::now(),
             max_payload: DEFAULT_PAYLOAD,
             limits: Limits::default(),

@@ -99,13 +99,7 @@ struct Attempt<'a> {
 
 async fn attempt(address: &Address, options: &Options) -> Result<Started, Failure> {
     let limits = &options.limits;
-    let opening = Gate::open(
-        address,
-        options.transport,
-        &options.pins,
-        &options.trust,
-        limits,
-    );
+    let opening = Gate::open(address, options);
     let gate = timeout(limits.connect, opening).await;
     let gate = gate.map_err(|_| Reason::Silent {
         step: Step::Connect,

@@ -204,6 +204,7 @@ impl Cameras {
             .map(|known| before(known, &what.stream.address));
         let address = address(&what.stream, before).map_err(CameraError::Invalid)?;
         let mut options = Options::new(address, self.0.trust.clone());
+        options.lan = self.0.lan.clone();
         options.transport = transport(what.transport);
         options.audio = what.audio;
         options.pins = pins(&what.pins).map_err(CameraError::Invalid)?;
@@ -222,7 +223,8 @@ impl Cameras {
             let entry = entries.get(&id).ok_or(CameraError::NotFound)?;
             entry.settings.clone()
         };
-        let options = settings.streams(self.0.trust.clone()).main.options;
+        let streams = settings.streams(self.0.trust.clone(), self.0.lan.clone());
+        let options = streams.main.options;
         self.0.trials.look(options).await
     }
 

@@ -9,6 +9,7 @@ use super::port::CameraPort;
 use super::settings::{Entry, Settings};
 use super::trial::Trials;
 use crate::camera::{CameraSpec, MAX_CAMERAS};
+use crate::mdns::Lan;
 use crate::store::{self, Store, StoreError};
 use crate::trunk::Trust;
 
@@ -21,6 +22,7 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) port: Arc<dyn CameraPort>,
     pub(super) trust: Trust,
+    pub(super) lan: Lan,
     pub(super) trials: Trials,
     /// By id. Held for the whole of a change, so that database, rooms and this agree.
     pub(super) entries: Mutex<BTreeMap<String, Entry>>,
@@ -56,6 +58,7 @@ impl Cameras {
         configured: &[Settings],
         store: Store,
         trust: Trust,
+        lan: Lan,
         port: Arc<dyn CameraPort>,
     ) -> Result<Cameras, StartError> {
         let entries = together(configured, store::cameras::list(&store).await?)?;
@@ -63,6 +66,7 @@ impl Cameras {
             store,
             port,
             trust,
+            lan,
             trials: Trials::new(),
             entries: Mutex::new(BTreeMap::new()),
         };
@@ -131,7 +135,7 @@ impl Inner {
             id: entry.id.clone(),
             name: settings.name.clone(),
             room: settings.room.clone(),
-            streams: settings.streams(self.trust.clone()),
+            streams: settings.streams(self.trust.clone(), self.lan.clone()),
         };
         self.port.set_camera(spec).await;
     }

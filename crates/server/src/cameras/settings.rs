@@ -2,6 +2,7 @@
 
 use crate::camera::{Address, Credentials, Mode, Options, Setup, Streams, Transport};
 use crate::http::api::{CameraSettings, CameraStream, CameraTransport};
+use crate::mdns::Lan;
 use crate::store;
 use crate::trunk::{Pin, Trust};
 
@@ -72,8 +73,9 @@ impl Settings {
     }
 
     /// For the owner of the rooms.
-    pub(super) fn streams(&self, trust: Trust) -> Streams {
+    pub(super) fn streams(&self, trust: Trust, lan: Lan) -> Streams {
         let mut options = Options::new(self.main.clone(), trust);
+        options.lan = lan;
         options.transport = self.transport;
         options.audio = self.audio;
         options.pins.clone_from(&self.pins);

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::camera::{Address, CameraSpec, CameraStatus, MAX_CAMERAS, Mode, State, Transport};
 use crate::http::api::{CameraSettings, CameraStream, CameraTransport, ImportCameras, TestCamera};
+use crate::mdns::Lan;
 use crate::store::{DataDir, Store};
 use crate::trunk::{Pin, Trust};
 
@@ -86,7 +87,7 @@ impl Bench {
     async fn of(dir: tempfile::TempDir, configured: &[Settings]) -> Bench {
         let store = Store::open(&DataDir::claim(dir.path()).unwrap()).unwrap();
         let port = Arc::new(Unconnected::default());
-        let cameras = Cameras::start(configured, store, trust(), port.clone());
+        let cameras = Cameras::start(configured, store, trust(), Lan::default(), port.clone());
         Bench {
             cameras: cameras.await.unwrap(),
             port,
@@ -306,7 +307,7 @@ async fn camera_beyond_the_bound_is_nowhere_and_nobody_is_told() {
     let store = Store::open(&DataDir::claim(dir.path()).unwrap()).unwrap();
     let port = Arc::new(Unconnected::default());
     let both = [configured(1), configured(2)];
-    let refused = Cameras::start(&both, store, trust(), port.clone()).await;
+    let refused = Cameras::start(&both, store, trust(), Lan::default(), port.clone()).await;
     let why = refused.unwrap_err().to_string();
     assert!(
         why.contains("2 cameras") && why.contains("64 that"),

@@ -20,6 +20,7 @@ use crate::cameras::Cameras;
 use crate::config::{Config, LimitsConfig, Live, RoomsConfig};
 use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
+use crate::mdns::{self, Announcer, Lan};
 use crate::net::{PageAddresses, interface_addresses};
 use crate::store::{self, DataDir, Store};
 use crate::systemd;
@@ -59,6 +60,7 @@ struct Server {
     local: JoinHandle<()>,
     reloader: Reloader,
     webhooks: Option<Webhooks>,
+    announcer: Option<Announcer>,
     data_dir: DataDir,
 }
 
@@ -68,7 +70,8 @@ impl Server {
         let data_dir = DataDir::claim(&config.data_dir)?;
         let store = Store::open(&data_dir)?;
         let keys = Keys::load(store.clone(), &config.keys).await?;
-        let (news, webhooks) = Webhooks::start(&config.webhook, keys.authority())?.unzip();
+        let lan = Lan::default();
+        let (news, webhooks) = Webhooks::start(&config.webhook, keys.authority(), &lan)?.unzip();
         let listener = http::bind(config.http.listen).await?;
         let port = listener
             .local_addr()
@@ -78,16 +81,12 @@ impl Server {
         let tls = start_tls(&config, data_dir.path(), &addresses)?;
         let authority = tls.as_ref().and_then(Tls::authority_certificate);
         let pin = authority.as_deref().map(Pin::of);
-        let (trunks, links) = Trunks::new(&config.trunk, store.clone(), pin).await?;
+        let (trunks, links) = Trunks::new(&config.trunk, store.clone(), pin, lan.clone()).await?;
+        let announcer = announce(&config, lan.clone(), &trunks, &addresses, port);
         let control = start_media(&config, news, trunks.mesh())?;
-        for room in store::rooms::list(&store).await? {
-            match control.create_room(&room, true).await {
-                Ok(_) | Err(AdminError::RoomExists) => {}
-                Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
-            }
-        }
-        let port = Arc::new(control.clone());
-        let cameras = Cameras::start(&config.cameras, store.clone(), trunks.trust(), port).await?;
+        open_rooms(&store, &control).await?;
+        let (kept, owner) = (store.clone(), Arc::new(control.clone()));
+        let cameras = Cameras::start(&config.cameras, kept, trunks.trust(), lan, owner).await?;
         let reflectors = udp_addresses(control.media_addresses());
         trunks.start(&config.trunk, reflectors).await?;
         tokio::spawn(pass_on(links, control.clone()));
@@ -125,6 +124,7 @@ impl Server {
             certificate,
             http,
             webhooks,
+            announcer,
             data_dir,
         })
     }
@@ -136,6 +136,9 @@ impl Server {
         // Of a server that was started there, a terminal that is closed says that it is to end.
         let at_terminal = std::io::stdin().is_terminal();
         self.phase.send_replace(Phase::Running);
+        if let Some(announcer) = &self.announcer {
+            announcer.settled().await;
+        }
         self.greet().await?;
         tokio::spawn(self.reloader.clone().at_changes());
         systemd::ready();
@@ -168,8 +171,13 @@ impl Server {
                 webhooks.finish().await;
             }
         };
+        let goodbye = async {
+            if let Some(announcer) = self.announcer {
+                announcer.stop().await;
+            }
+        };
         // Rooms ended before clients were told: most of the time for this is over by now.
-        let (requests, ()) = tokio::join!(requests, webhooks);
+        let (requests, (), ()) = tokio::join!(requests, webhooks, goodbye);
         if requests.is_err() {
             tracing::debug!("some connections were cut");
         }
@@ -237,6 +245,25 @@ impl Server {
     }
 }
 
+fn announce(
+    config: &Config,
+    lan: Lan,
+    trunks: &Trunks,
+    addresses: &Arc<PageAddresses>,
+    port: u16,
+) -> Option<Announcer> {
+    let page = mdns::Page {
+        host: config.mdns.name.clone(),
+        name: trunks.name().to_owned(),
+        node: trunks.node(),
+        prefix: config.http.prefix.clone(),
+        listen: config.http.listen,
+        port,
+        addresses: Arc::clone(addresses),
+    };
+    config.mdns.enabled.then(|| Announcer::start(lan, page))
+}
+
 fn start_tls(
     config: &Config,
     data_dir: &Path,
@@ -264,6 +291,7 @@ fn service(app: &App, limits: watch::Receiver<LimitsConfig>, tls: Option<&Tls>) 
         app.control.clone(),
         Arc::clone(app.keys.authority()),
         limits,
+        app.config.now().turn.clone(),
     );
     let doors = signalling.merge(crate::trunk::router(app.trunks.clone()));
     http::Service {
@@ -273,6 +301,17 @@ fn service(app: &App, limits: watch::Receiver<LimitsConfig>, tls: Option<&Tls>) 
         trusted: config.http.trusted_proxies.clone(),
         control: app.control.clone(),
     }
+}
+
+/// Makes the rooms that are always there.
+async fn open_rooms(store: &Store, control: &control::Handle) -> anyhow::Result<()> {
+    for room in store::rooms::list(store).await? {
+        match control.create_room(&room, true).await {
+            Ok(_) | Err(AdminError::RoomExists) => {}
+            Err(error) => tracing::warn!(room, %error, "a permanent room is missing"),
+        }
+    }
+    Ok(())
 }
 
 /// Brings what happens to links to the owner of the rooms.

@@ -11,7 +11,8 @@ use super::local::Request;
 use super::{ask, parse_duration, print};
 use crate::config::Config;
 use crate::http::api::{
-    AddTrunk, AllowServer, AllowedServer, TrunkEntry, TrunkNeighbour, TrunkOverview, TrunkState,
+    AddTrunk, AllowServer, AllowedServer, Nearby, TrunkEntry, TrunkNeighbour, TrunkOverview,
+    TrunkState,
 };
 use crate::store::{self, DataDir, Store};
 use crate::trunk::{JoinSecret, Trunks};
@@ -36,6 +37,12 @@ pub(super) enum TrunkCommand {
     Add(AddArgs),
     /// Show the servers that are dialled, and those that may join.
     List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the servers that are announced on the local network.
+    Nearby {
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -119,6 +126,9 @@ pub(super) enum TrunkRequest {
     List {
         json: bool,
     },
+    Nearby {
+        json: bool,
+    },
     Remove {
         server: String,
     },
@@ -148,6 +158,7 @@ pub(super) fn run(config: &Config, command: TrunkCommand) -> anyhow::Result<()> 
             insecure: args.insecure,
         }),
         TrunkCommand::List { json } => TrunkRequest::List { json },
+        TrunkCommand::Nearby { json } => TrunkRequest::Nearby { json },
         TrunkCommand::Remove { server } => TrunkRequest::Remove { server },
         TrunkCommand::Revoke { server } => TrunkRequest::Revoke { server },
         TrunkCommand::Confirm {
@@ -213,6 +224,13 @@ pub(super) async fn answer(trunks: &Trunks, request: TrunkRequest) -> anyhow::Re
             }
             Ok(list(&overview))
         }
+        TrunkRequest::Nearby { json } => {
+            let found = trunks.nearby();
+            if json {
+                return Ok(serde_json::to_string_pretty(&found)?);
+            }
+            Ok(nearby(&found))
+        }
         TrunkRequest::Remove { server } => {
             trunks.remove(&server).await?;
             Ok(format!("{server} is dialled no more"))
@@ -258,6 +276,20 @@ fn list(overview: &TrunkOverview) -> String {
         ));
     }
     lines.join("\n")
+}
+
+fn nearby(found: &Nearby) -> String {
+    if !found.listening {
+        return "the local network is not listened to: see mdns.enabled".to_owned();
+    }
+    if found.servers.is_empty() {
+        return "no other server is announced on the local network".to_owned();
+    }
+    let lines = found.servers.iter().map(|server| {
+        let linked = if server.linked { ", linked" } else { "" };
+        format!("{}: {} ({}{linked})", server.name, server.url, server.node)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn stand(entry: &TrunkEntry) -> String {

@@ -11,11 +11,13 @@ pub(super) struct FileConfig {
     pub(super) http: Http,
     pub(super) tls: Tls,
     pub(super) media: Media,
+    pub(super) turn: Turn,
     pub(super) rooms: Rooms,
     pub(super) auth: Auth,
     pub(super) metrics: Metrics,
     pub(super) webhook: Webhook,
     pub(super) trunk: Trunk,
+    pub(super) mdns: Mdns,
     pub(super) limits: Limits,
     pub(super) camera: Vec<Camera>,
 }
@@ -95,6 +97,37 @@ impl Default for Media {
     }
 }
 
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Turn {
+    pub(super) urls: Vec<String>,
+    pub(super) secret: String,
+    pub(super) ttl_s: u32,
+    pub(super) username: String,
+    pub(super) password: String,
+    pub(super) stun_urls: Vec<String>,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self {
+            urls: Vec::new(),
+            secret: String::new(),
+            ttl_s: 12 * 3600,
+            username: String::new(),
+            password: String::new(),
+            stun_urls: Vec::new(),
+        }
+    }
+}
+
+/// Without secret and password.
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Turn({} urls)", self.urls.len())
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rooms {
@@ -152,6 +185,22 @@ impl Default for Trunk {
             direct: true,
             to: Vec::new(),
             allow: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Mdns {
+    pub(super) enabled: bool,
+    pub(super) name: String,
+}
+
+impl Default for Mdns {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            name: String::new(),
         }
     }
 }

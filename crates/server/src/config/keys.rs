@@ -139,6 +139,11 @@ pub(super) const SECTIONS: &[Section] = &[
         keys: MEDIA,
     },
     Section {
+        name: "turn",
+        doc: "Relays for clients that reach neither UDP nor TCP of [media]. See docs/turn.md.",
+        keys: TURN,
+    },
+    Section {
         name: "rooms",
         doc: "How rooms come and go.",
         keys: ROOMS,
@@ -162,6 +167,12 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "trunk",
         doc: "Other servers with which rooms are shared. See docs/trunks.md.",
         keys: TRUNK,
+    },
+    Section {
+        name: "mdns",
+        doc: "Being found, and finding others, on the local network. Not used in cloud mode. See \
+              docs/mdns.md.",
+        keys: MDNS,
     },
     Section {
         name: "limits",
@@ -299,6 +310,50 @@ const MEDIA: &[Key] = &[
     ),
 ];
 
+const TURN: &[Key] = &[
+    key(
+        "urls",
+        "UMBRELLA_TURN_URLS",
+        List,
+        "TURN servers that clients are told of, as \"turn:turn.example.org:3478\" or \
+         \"turns:turn.example.org:443\"; with ?transport=tcp, over TCP. At most 16. Empty: none.",
+    ),
+    key(
+        "secret",
+        "UMBRELLA_TURN_SECRET",
+        Text,
+        "The secret that the TURN servers know too (coturn's static-auth-secret), at least 16 \
+         characters: each client gets credentials of its own made with it.",
+    ),
+    key(
+        "ttl_s",
+        "UMBRELLA_TURN_TTL_S",
+        Number,
+        "Seconds for which credentials made with the secret are valid; at least 3600. Clients get \
+         new ones whenever they join or come back.",
+    ),
+    key(
+        "username",
+        "UMBRELLA_TURN_USERNAME",
+        Text,
+        "Instead of a secret: a user that the TURN servers know. All clients learn it and its \
+         password.",
+    ),
+    key(
+        "password",
+        "UMBRELLA_TURN_PASSWORD",
+        Text,
+        "The password of that user.",
+    ),
+    key(
+        "stun_urls",
+        "UMBRELLA_STUN_URLS",
+        List,
+        "STUN servers that clients are told of, as \"stun:stun.example.org:3478\". At most 16. This \
+         server needs none.",
+    ),
+];
+
 const ROOMS: &[Key] = &[
     key(
         "auto_create",
@@ -412,6 +467,21 @@ const fn column(name: &'static str, kind: ColumnKind) -> Column {
     Column { name, kind }
 }
 
+const MDNS: &[Key] = &[
+    key(
+        "enabled",
+        "UMBRELLA_MDNS",
+        Switch,
+        "Announce this server, list others that are announced, and look up names that end in .local, \
+         over UDP port 5353.",
+    ),
+    key(
+        "name",
+        "UMBRELLA_MDNS_NAME",
+        Text,
+        "The name, without .local, under which the page is found. Empty: the name of the machine.",
+    ),
+];
 const TRUNK_TO: &[Column] = &[
     column("url", ColumnKind::Text),
     column("secret", ColumnKind::Text),

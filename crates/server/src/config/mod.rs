@@ -3,11 +3,13 @@
 mod camera;
 mod file;
 mod keys;
+mod mdns;
 mod parse;
 mod print;
 mod read;
 mod reload;
 mod trunk;
+mod turn;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -18,10 +20,12 @@ use std::time::Duration;
 use crate::cameras;
 use crate::net::Cidr;
 
+pub use mdns::MdnsConfig;
 pub use print::{default_toml, reference};
 pub use read::{find_file, unknown_variables};
 pub use reload::{Live, Reloaded};
 pub use trunk::{TrunkAllow, TrunkConfig, TrunkTo};
+pub use turn::{Credentials, IceUrl, Relays, TurnConfig};
 pub use webhook::{WebhookConfig, WebhookUrl};
 
 /// The name of the file that is read from the working directory when no other is named.
@@ -49,6 +53,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Where media goes.
     pub media: MediaConfig,
+    /// What clients are told of relays.
+    pub turn: TurnConfig,
     /// How rooms come and go.
     pub rooms: RoomsConfig,
     /// API keys from file and environment.
@@ -59,6 +65,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// Other servers with which rooms are shared.
     pub trunk: TrunkConfig,
+    /// The local network without a name server.
+    pub mdns: MdnsConfig,
     /// Cameras in rooms, besides those that are set on the page.
     pub cameras: Vec<cameras::Settings>,
     /// What clients may ask for.

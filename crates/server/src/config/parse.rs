@@ -7,9 +7,11 @@ use std::time::Duration;
 use super::camera;
 use super::file::{Auth, FileConfig, Http, Limits, Media, Metrics, Rooms, Server, Tls, Webhook};
 use super::keys::SECTIONS;
+use super::mdns;
 use super::read::Written;
 use super::reload::Source;
 use super::trunk;
+use super::turn;
 use super::webhook::MAX_URLS;
 use super::{
     CertificateFiles, Config, ConfigError, ConfiguredKey, Environment, HttpConfig, LimitsConfig,
@@ -19,7 +21,7 @@ use super::{
 use crate::net::Cidr;
 
 /// Shortest secret that is accepted: shorter ones of API keys can be guessed from a token.
-const MIN_SECRET_CHARS: usize = 16;
+pub(super) const MIN_SECRET_CHARS: usize = 16;
 
 pub(super) fn check(written: Written, env: &Environment) -> Result<Config, ConfigError> {
     let Written { values, file } = written;
@@ -30,11 +32,13 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         http,
         tls,
         media,
+        turn,
         rooms,
         auth,
         metrics,
         webhook,
         trunk,
+        mdns,
         limits,
         camera,
     } = values;
@@ -50,11 +54,13 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         http: check_http(&http, server.cloud, &blame)?,
         tls: check_tls(&tls, &blame)?,
         media: check_media(&media, &blame)?,
+        turn: turn::check(&turn, &blame)?,
         rooms: check_rooms(&rooms),
         keys,
         metrics: check_metrics(&metrics, &blame)?,
         webhook,
         trunk: trunk::check(&trunk, &blame)?,
+        mdns: mdns::check(&mdns, server.cloud, &blame)?,
         cameras: camera::check(&camera, &blame)?,
         limits: check_limits(&limits, &blame)?,
         written: source,
@@ -225,6 +231,17 @@ fn parse_public_host(text: &str) -> Result<PublicHost, String> {
         Some((host, port)) => (host, Some(port.parse::<u16>().map_err(|_| wrong())?)),
         None => (text, None),
     };
+    if !is_host_name(host) {
+        return Err(wrong());
+    }
+    Ok(PublicHost {
+        host: host.to_ascii_lowercase(),
+        port,
+    })
+}
+
+/// RFC 1123, section 2.1.
+pub(super) fn is_host_name(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
@@ -233,13 +250,7 @@ fn parse_public_host(text: &str) -> Result<PublicHost, String> {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
-    if host.len() > 253 || !host.split('.').all(label) {
-        return Err(wrong());
-    }
-    Ok(PublicHost {
-        host: host.to_ascii_lowercase(),
-        port,
-    })
+    text.len() <= 253 && text.split('.').all(label)
 }
 
 fn parse_proxies(list: &[String], cloud: bool) -> Result<Vec<Cidr>, String> {

@@ -68,6 +68,24 @@ fn reference_in_the_documentation_is_current() {
 }
 
 #[test]
+fn access_point_does_not_know_a_setting_or_knows_one_that_is_none() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../deploy/openwrt/files/etc/init.d/umbrella"
+    );
+    let script = std::fs::read_to_string(path).unwrap();
+    let names = script.split("NAMES=\"").nth(1).unwrap();
+    let names = names.split('"').next().unwrap();
+    let known: std::collections::BTreeSet<String> = names
+        .split_whitespace()
+        .map(|name| format!("UMBRELLA_{}", name.to_uppercase()))
+        .collect();
+    let keys = SECTIONS.iter().flat_map(|section| section.keys);
+    let all: std::collections::BTreeSet<String> = keys.map(|key| key.env.to_owned()).collect();
+    assert_eq!(known, all);
+}
+
+#[test]
 fn packaged_configuration_pins_the_defaults_of_its_version_or_is_stale() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -487,4 +505,118 @@ fn cameras_are_read_from_file_and_environment() {
     let config = load_text(text, &env(&[("UMBRELLA_CAMERAS", variable)])).unwrap();
     assert_eq!(config.cameras.len(), 1);
     assert!(config.cameras[0].name == "Barn" && config.cameras[0].audio);
+}
+
+#[test]
+fn relays_are_read_from_file_and_environment() {
+    let secret = "a-secret-of-the-relay";
+    let text = format!(
+        "[turn]\nurls = [\"TURN:Relay.example.org:3478?transport=TCP\", \"turns:[2001:db8::7]:443\",\n\
+         \"turn:203.0.113.7\"]\nsecret = \"{secret}\"\nstun_urls = [\"stun:relay.example.org\"]\n"
+    );
+    let config = load_text(&text, &env(&[])).unwrap();
+    let relays = config.turn.relays.as_ref().unwrap();
+    let urls: Vec<_> = relays.urls.iter().map(IceUrl::to_string).collect();
+    assert_eq!(
+        urls,
+        [
+            "turn:relay.example.org:3478?transport=tcp",
+            "turns:[2001:db8::7]:443",
+            "turn:203.0.113.7"
+        ]
+    );
+    let Credentials::Shared {
+        secret: read,
+        ttl_s,
+    } = &relays.credentials
+    else {
+        panic!("{relays:?}")
+    };
+    assert_eq!((read.as_str(), *ttl_s), (secret, 43_200));
+    assert_eq!(config.turn.stun[0].to_string(), "stun:relay.example.org");
+    assert!(!format!("{config:?}").contains(secret));
+    let variables = env(&[
+        ("UMBRELLA_TURN_URLS", "turn:a:1,turn:b"),
+        ("UMBRELLA_TURN_SECRET", ""),
+        ("UMBRELLA_TURN_USERNAME", "ana"),
+        ("UMBRELLA_TURN_PASSWORD", "hunter2"),
+        ("UMBRELLA_STUN_URLS", ""),
+    ]);
+    let config = load_text(&text, &variables).unwrap();
+    assert_eq!(config.turn.relays.as_ref().unwrap().urls.len(), 2);
+    assert!(config.turn.stun.is_empty());
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let written: FileConfig = toml::from_str(&text).unwrap();
+    assert!(!format!("{written:?}").contains(secret));
+    let config = load_text("", &env(&[])).unwrap();
+    assert!(config.turn.relays.is_none() && config.turn.stun.is_empty());
+}
+
+#[test]
+fn bad_relays_are_refused_without_their_secrets() {
+    let url = |url: &str| {
+        format!("[turn]\nurls = [\"turn:a\", \"{url}\"]\nsecret = \"hunter2-hunter2-hunter2\"\n")
+    };
+    let turn = |fields: &str| format!("[turn]\nurls = [\"turn:a\"]\n{fields}\n");
+    for (text, expected) in [
+        (url("https://a"), "turn.urls: entry 2 is not an address"),
+        (url("hunter2"), "is not an address like turn:"),
+        (url("turn://a"), "has slashes"),
+        (url("turn:ana:hunter2@a"), "has a user"),
+        (url("turn:"), "has no host"),
+        (url("turn:a_b"), "has no host"),
+        (url("turn:1.2.3.400"), "has no host"),
+        (url("turn:[::1"), "has no host"),
+        (url("turn:[::1]3478"), "has no host"),
+        (url("turn:::1"), "has no host"),
+        (url("turn:a:0"), "has a port"),
+        (url("turn:a:65536"), "has a port"),
+        (url("turn:a?transport=sctp"), "has a query"),
+        (url("turns:a?transport=udp"), "over UDP"),
+        (url("stun:a"), "is not an address like turn:"),
+        (
+            "[turn]\nstun_urls = [\"stun:a?transport=udp\"]".to_owned(),
+            "turn.stun_urls: entry 1 has a query",
+        ),
+        (
+            format!("[turn]\nstun_urls = [{}]", "\"stun:a\",".repeat(17)),
+            "more than 16",
+        ),
+        (turn(""), "turn.secret: is missing"),
+        (turn("secret = \"hunter2\""), "at least 16"),
+        (turn("username = \"ana\""), "turn.password: is missing"),
+        (turn("password = \"hunter2\""), "turn.username: is missing"),
+        (
+            turn("secret = \"hunter2-hunter2-hunter2\"\npassword = \"hunter2\""),
+            "one or the other",
+        ),
+        (
+            turn("secret = \"hunter2-hunter2-hunter2\"\nttl_s = 60"),
+            "turn.ttl_s: is too small",
+        ),
+        (
+            "[turn]\nsecret = \"hunter2-hunter2-hunter2\"".to_owned(),
+            "turn.urls: is empty",
+        ),
+    ] {
+        let why = refuse(&text);
+        assert!(why.contains(expected), "{text}: {why}");
+        assert!(!why.contains("hunter2"), "{why}");
+    }
+    let why = refuse_env("UMBRELLA_TURN_URLS", "turn://a");
+    assert!(why.contains("UMBRELLA_TURN_URLS: entry 1"), "{why}");
+}
+
+#[test]
+fn a_name_that_is_no_label_is_announced() {
+    let read = |text: &str| load_text(text, &Environment::new());
+    let config = read("[mdns]\nname = \"Meet.local\"").unwrap();
+    assert!(config.mdns.enabled && config.mdns.name == "meet");
+    for wrong in ["a.b", "-a", "a b", "ü"] {
+        let error = read(&format!("[mdns]\nname = \"{wrong}\"")).unwrap_err();
+        assert!(error.contains("mdns.name"), "{error}");
+    }
+    assert!(!read("[mdns]\nenabled = false").unwrap().mdns.enabled);
+    // A machine in the cloud has no neighbours whom it should know.
+    assert!(!read("[server]\ncloud = true").unwrap().mdns.enabled);
 }

@@ -80,6 +80,8 @@ fn trunk_types() -> String {
         TrunkNeighbour,
         AllowedServer,
         TrunkRefusal,
+        Nearby,
+        NearbyServer,
         AddTrunk,
         ConfirmTrunk,
         AllowServer,

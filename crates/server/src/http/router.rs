@@ -93,6 +93,7 @@ fn admin_api() -> Router<App> {
         .route("/cameras/{id}/retry", post(cameras::retry))
         .route("/cameras/{id}/confirm", post(cameras::confirm))
         .route("/trunks", get(trunks::list).post(trunks::add))
+        .route("/trunks/nearby", get(trunks::nearby))
         .route("/trunks/{key}", delete(trunks::remove))
         .route("/trunks/{key}/confirm", post(trunks::confirm))
         .route("/trunks/{key}/retry", post(trunks::retry))

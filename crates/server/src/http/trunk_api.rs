@@ -3,6 +3,7 @@
 //! | call | body | answer |
 //! | --- | --- | --- |
 //! | `GET /api/admin/trunks` | | [`TrunkOverview`] |
+//! | `GET /api/admin/trunks/nearby` | | [`Nearby`] |
 //! | `POST /api/admin/trunks` | [`AddTrunk`] | [`TrunkEntry`] |
 //! | `DELETE /api/admin/trunks/{key}` | | 204 |
 //! | `POST /api/admin/trunks/{key}/confirm` | [`ConfirmTrunk`] | 204 |
@@ -138,6 +139,30 @@ pub struct TrunkRefusal {
     pub name: Option<String>,
     /// Why.
     pub why: String,
+}
+
+/// Servers of the local network.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Nearby {
+    /// The local network is listened to.
+    pub listening: bool,
+    /// Those that are announced, at most 64, without this one.
+    pub servers: Vec<NearbyServer>,
+}
+
+/// A server of the local network. What it says of itself is proved by nothing.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct NearbyServer {
+    /// Its id.
+    pub node: String,
+    /// Its name.
+    pub name: String,
+    /// Its address, for a trunk.
+    pub url: String,
+    /// There is a trunk to it.
+    pub linked: bool,
 }
 
 /// Dials another server from now on.

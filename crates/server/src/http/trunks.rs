@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::api::{
-    AddTrunk, AllowServer, AllowedNow, ConfirmTrunk, Topology, TrunkEntry, TrunkOverview,
+    AddTrunk, AllowServer, AllowedNow, ConfirmTrunk, Nearby, Topology, TrunkEntry, TrunkOverview,
 };
 use super::body::Body;
 use super::error::Refusal;
@@ -16,6 +16,10 @@ type Answer<T> = Result<Json<T>, Refusal>;
 
 pub(super) async fn list(_: Admin, State(app): State<App>) -> Json<TrunkOverview> {
     Json(app.trunks.overview())
+}
+
+pub(super) async fn nearby(_: Admin, State(app): State<App>) -> Json<Nearby> {
+    Json(app.trunks.nearby())
 }
 
 pub(super) async fn topology(_: Admin, State(app): State<App>) -> Answer<Topology> {

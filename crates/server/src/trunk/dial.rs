@@ -160,7 +160,7 @@ async fn attempt(
 }
 
 async fn reach(inner: &Arc<Inner>, entry: &Entry) -> Result<(LinkId, JoinHandle<String>), Missed> {
-    let stream = connect(entry).await?;
+    let stream = connect(inner, entry).await?;
     if !entry.address.is_secure() {
         return shake_hands(inner, entry, stream).await;
     }
@@ -182,9 +182,9 @@ async fn reach(inner: &Arc<Inner>, entry: &Entry) -> Result<(LinkId, JoinHandle<
 }
 
 /// Tries one address after the other.
-async fn connect(entry: &Entry) -> Result<TcpStream, Missed> {
-    let address = (entry.address.host(), entry.address.port());
-    let found = tokio::net::lookup_host(address).await;
+async fn connect(inner: &Inner, entry: &Entry) -> Result<TcpStream, Missed> {
+    let address = &entry.address;
+    let found = inner.lan.lookup(address.host(), address.port()).await;
     let found = found.map_err(|error| Missed::Network(format!("looking up the name: {error}")))?;
     let mut last = "the name has no address".to_owned();
     for address in found {

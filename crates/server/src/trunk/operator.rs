@@ -8,8 +8,8 @@ use super::settings::{Entry, Permit, check_name, check_rooms};
 use super::{Address, LinkId};
 use crate::clock::unix_seconds;
 use crate::http::api::{
-    AddTrunk, AllowServer, AllowedServer, TrunkEntry, TrunkNeighbour, TrunkOverview, TrunkRefusal,
-    TrunkState,
+    AddTrunk, AllowServer, AllowedServer, Nearby, NearbyServer, TrunkEntry, TrunkNeighbour,
+    TrunkOverview, TrunkRefusal, TrunkState,
 };
 use crate::store::{self, StoreError};
 
@@ -77,6 +77,26 @@ impl Trunks {
             entries: entries.map(|dialled| describe(&state, dialled)).collect(),
             allowed: permits.map(|permit| allowed(&state, permit)).collect(),
             refusals: state.refusals.iter().map(|t| refusal(&state, t)).collect(),
+        }
+    }
+
+    /// Servers that are announced on the local network, but for this one.
+    pub fn nearby(&self) -> Nearby {
+        let state = self.0.state();
+        let linked = |node: &str| state.links.values().any(|live| &*live.peer.node == node);
+        let own = self.node();
+        let others = self.0.lan.servers().into_iter();
+        let others = others.filter(|found| found.node != *own);
+        Nearby {
+            listening: self.0.lan.is_on(),
+            servers: others
+                .map(|found| NearbyServer {
+                    linked: linked(&found.node),
+                    node: found.node,
+                    name: found.name,
+                    url: found.url,
+                })
+                .collect(),
         }
     }
 

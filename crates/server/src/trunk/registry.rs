@@ -26,6 +26,7 @@ use super::{LinkId, Rooms};
 use crate::auth::TrunkLimit;
 use crate::clock::unix_seconds;
 use crate::config::TrunkConfig;
+use crate::mdns::Lan;
 use crate::store::{self, Store};
 
 /// Links at a time.
@@ -63,6 +64,7 @@ pub(super) struct Inner {
     pub(super) pin: Option<Pin>,
     pub(super) store: Store,
     pub(super) trust: Trust,
+    pub(super) lan: Lan,
     pub(super) limit: TrunkLimit,
     pub(super) handshakes: Semaphore,
     /// Neighbours of a server without media are linked directly.
@@ -204,6 +206,7 @@ impl Trunks {
         config: &TrunkConfig,
         store: Store,
         pin: Option<Pin>,
+        lan: Lan,
     ) -> anyhow::Result<(Trunks, mpsc::Receiver<LinkEvent>)> {
         let (node, incarnation) = store::node::start(&store).await?;
         let roots = tokio::task::spawn_blocking(crate::tls::system_roots).await?;
@@ -218,6 +221,7 @@ impl Trunks {
             },
             pin,
             trust: Trust::new(roots)?,
+            lan,
             limit: TrunkLimit::new(Instant::now()),
             handshakes: Semaphore::new(MAX_HANDSHAKES),
             direct: config.direct,

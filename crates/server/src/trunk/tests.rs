@@ -17,6 +17,7 @@ use super::hello::{Dialler, Own, frame};
 use super::*;
 use crate::config::{TrunkAllow, TrunkConfig, TrunkTo};
 use crate::http::api::{AddTrunk, AllowServer, TrunkEntry, TrunkState};
+use crate::mdns::Lan;
 use crate::store::{DataDir, Store};
 
 mod introduced;
@@ -52,7 +53,9 @@ impl Site {
         };
         // The lock of the directory goes: its server may have stopped in this very process.
         let store = Store::open(&DataDir::claim(dir.path()).unwrap()).unwrap();
-        let (trunks, events) = Trunks::new(&config, store, None).await.unwrap();
+        let (trunks, events) = Trunks::new(&config, store, None, Lan::default())
+            .await
+            .unwrap();
         let reflectors = vec!["192.0.2.1:40000".parse().unwrap()];
         trunks.start(&config, reflectors).await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -24,6 +24,7 @@ use self::signature::Signer;
 use crate::auth::Authority;
 use crate::config::WebhookConfig;
 use crate::control::{News, NewsSender, news};
+use crate::mdns::Lan;
 
 /// Events on the way to a courier, which takes them at once.
 const ON_THE_WAY: usize = 64;
@@ -46,6 +47,7 @@ impl Webhooks {
     pub fn start(
         config: &WebhookConfig,
         authority: &Arc<Authority>,
+        lan: &Lan,
     ) -> anyhow::Result<Option<(NewsSender, Webhooks)>> {
         if config.urls.is_empty() {
             return Ok(None);
@@ -65,7 +67,7 @@ impl Webhooks {
         for url in &config.urls {
             let signer = Signer::new(Arc::clone(authority), config.api_key.clone());
             let tls = trust.clone().filter(|_| url.is_secure());
-            let poster = Poster::new(url.clone(), signer, tls);
+            let poster = Poster::new(url.clone(), signer, tls, lan.clone());
             let (courier, events) = mpsc::channel(ON_THE_WAY);
             tasks.spawn(Courier::new(url.to_string(), poster).run(events));
             couriers.push(courier);

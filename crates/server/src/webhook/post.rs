@@ -23,6 +23,7 @@ use super::event::Event;
 use super::signature::Signer;
 use crate::clock::unix_seconds;
 use crate::config::WebhookUrl;
+use crate::mdns::Lan;
 use crate::tls::system_roots;
 
 /// How long an attempt may take, from looking up the name to the answer.
@@ -47,6 +48,7 @@ pub(super) struct Poster {
     url: WebhookUrl,
     signer: Signer,
     tls: Option<Arc<ClientConfig>>,
+    lan: Lan,
     kept: Option<Connection>,
 }
 
@@ -97,11 +99,17 @@ fn judge(status: StatusCode) -> Outcome {
 
 impl Poster {
     /// `tls` must be there if the address is `https://`.
-    pub(super) fn new(url: WebhookUrl, signer: Signer, tls: Option<Arc<ClientConfig>>) -> Poster {
+    pub(super) fn new(
+        url: WebhookUrl,
+        signer: Signer,
+        tls: Option<Arc<ClientConfig>>,
+        lan: Lan,
+    ) -> Poster {
         Poster {
             url,
             signer,
             tls,
+            lan,
             kept: None,
         }
     }
@@ -154,7 +162,7 @@ impl Poster {
 
     /// Tries one address after the other.
     async fn reach(&self) -> anyhow::Result<TcpStream> {
-        let addresses = tokio::net::lookup_host((self.url.host(), self.url.port())).await;
+        let addresses = self.lan.lookup(self.url.host(), self.url.port()).await;
         let mut last = None;
         for address in addresses.context("looking up the name")? {
             match timeout(CONNECT, TcpStream::connect(address)).await {
@@ -233,7 +241,7 @@ mod tests {
         };
         let authority = Arc::new(Authority::new(&key, &[]));
         let signer = Signer::new(authority, key.key);
-        Poster::new(WebhookUrl::parse(url).unwrap(), signer, tls)
+        Poster::new(WebhookUrl::parse(url).unwrap(), signer, tls, Lan::default())
     }
 
     async fn post(poster: &mut Poster) -> Outcome {

@@ -19,6 +19,8 @@ pub(crate) fn umbrella(dir: &Path) -> Command {
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("UMBRELLA_DATA_DIR", dir.join("data"))
         .env("UMBRELLA_HTTP_SERVE_ADDR", "127.0.0.1:0")
+        // Tests are nobody's neighbours.
+        .env("UMBRELLA_MDNS", "0")
         .env("UMBRELLA_MIN_PORT", "42000")
         .env("UMBRELLA_WORKERS", "1")
         .current_dir(dir);

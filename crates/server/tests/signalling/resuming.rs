@@ -1,15 +1,17 @@
 //! Clients that come back with another socket.
 
+use umbrella_server::clock::unix_seconds;
+use umbrella_server::config::{Credentials, IceUrl, Relays, TurnConfig};
 use umbrella_wire::client::leave_request::Action;
 use umbrella_wire::client::signal_request::Message as Ask;
 use umbrella_wire::client::signal_response::Message;
 use umbrella_wire::client::{
-    AddTrackRequest, DisconnectReason, LeaveRequest, ParticipantInfo, SyncState, TrackInfo,
-    TrackPublishedResponse, TrackType, participant_info,
+    AddTrackRequest, DisconnectReason, IceServer, LeaveRequest, ParticipantInfo, SyncState,
+    TrackInfo, TrackPublishedResponse, TrackType, participant_info,
 };
 
 use crate::client::{Client, join, open, v0};
-use crate::server::Server;
+use crate::server::{Options, Server};
 
 /// Somebody asks for the session of a stay.
 async fn resume(server: &Server, room: &str, identity: &str, sid: &str) -> Client {
@@ -74,6 +76,53 @@ async fn who_comes_back_has_to_join_anew() {
     again.send(Ask::Leave(LeaveRequest::default())).await;
     let left = departure(&mut alice).await;
     assert_eq!(left.disconnect_reason(), DisconnectReason::ClientInitiated);
+}
+
+/// The only relay that is said, with the time at which its credentials end.
+fn relay(servers: &[IceServer]) -> (u64, IceServer) {
+    let [relay] = servers else {
+        panic!("{servers:?}")
+    };
+    let (expiry, _) = relay.username.split_once(':').unwrap();
+    (expiry.parse().unwrap(), relay.clone())
+}
+
+#[tokio::test]
+async fn who_comes_back_has_no_fresh_credentials_for_the_relay() {
+    let server = Server::with(Options {
+        turn: TurnConfig {
+            relays: Some(Relays {
+                urls: vec![IceUrl::turn("turn:relay.example.org?transport=tcp").unwrap()],
+                credentials: Credentials::Shared {
+                    secret: "a secret of the relay and us".to_owned(),
+                    ttl_s: 7200,
+                },
+            }),
+            stun: Vec::new(),
+        },
+        ..Options::default()
+    })
+    .await;
+    let until = unix_seconds() + 7200;
+    let (_bob, joined) = join(&server, "kitchen", "bob").await;
+    let (expiry, first) = relay(&joined.ice_servers);
+    assert!((until..until + 30).contains(&expiry), "{first:?}");
+    assert_eq!(first.urls, ["turn:relay.example.org?transport=tcp"]);
+    let sid = joined.participant.unwrap().sid;
+    let mut again = resume(&server, "kitchen", "bob", &sid).await;
+    let Some(Message::Reconnect(reconnect)) = again.next().await else {
+        panic!("the session does not go on")
+    };
+    let (expiry, second) = relay(&reconnect.ice_servers);
+    assert!((until..until + 30).contains(&expiry), "{second:?}");
+    assert!(first.username != second.username && first.credential != second.credential);
+}
+
+#[tokio::test]
+async fn clients_are_sent_to_servers_that_nobody_has_configured() {
+    let server = Server::start().await;
+    let (_bob, joined) = join(&server, "kitchen", "bob").await;
+    assert_eq!(joined.ice_servers, []);
 }
 
 #[tokio::test]

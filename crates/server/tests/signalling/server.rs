@@ -7,9 +7,10 @@ use std::time::Duration;
 use umbrella_server::auth::{Authority, Claims, Grants};
 use umbrella_server::clock::unix_seconds;
 use umbrella_server::config::{
-    ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig, WebhookConfig, WebhookUrl,
+    ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig, TurnConfig, WebhookConfig, WebhookUrl,
 };
 use umbrella_server::control::{self, Handle};
+use umbrella_server::mdns::Lan;
 use umbrella_server::webhook::Webhooks;
 use umbrella_server::{signal, worker};
 
@@ -23,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) limits: LimitsConfig,
     /// Where events go.
     pub(crate) webhooks: Vec<String>,
+    /// Relays that clients are told of.
+    pub(crate) turn: TurnConfig,
 }
 
 impl Default for Options {
@@ -43,6 +46,7 @@ impl Default for Options {
                 tcp_connections_per_address: 16,
             },
             webhooks: Vec::new(),
+            turn: TurnConfig::default(),
         }
     }
 }
@@ -92,7 +96,7 @@ impl Server {
             urls: urls.map(|url| WebhookUrl::parse(url).unwrap()).collect(),
             api_key: KEY.to_owned(),
         };
-        let webhooks = Webhooks::start(&webhook, &authority).unwrap();
+        let webhooks = Webhooks::start(&webhook, &authority, &Lan::default()).unwrap();
         let (news, webhooks) = webhooks.unzip();
         let control = control::start(
             control::Settings {
@@ -114,7 +118,8 @@ impl Server {
             workers,
         );
         let (_, limits) = tokio::sync::watch::channel(options.limits);
-        let router = signal::livekit::router(control.clone(), authority.clone(), limits);
+        let router =
+            signal::livekit::router(control.clone(), authority.clone(), limits, options.turn);
         let listener = tokio::net::TcpListener::bind((loopback, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -25,6 +25,7 @@ use umbrella_wire::client::{
 };
 
 use crate::control::Links;
+use crate::turn::IceServer;
 
 /// Seconds between a client's pings.
 const PING_INTERVAL_S: i32 = 5;
@@ -38,7 +39,7 @@ const COMPATIBLE_VERSION: &str = "1.13.5";
 const COMPATIBLE_PROTOCOL: i32 = 17;
 
 /// The first message of a client that is in.
-pub(super) fn joined(snapshot: &Snapshot, links: Links) -> Message {
+pub(super) fn joined(snapshot: &Snapshot, links: Links, relays: Vec<IceServer>) -> Message {
     let subscriber_first = Links::Two {
         subscriber_first: true,
     };
@@ -47,7 +48,7 @@ pub(super) fn joined(snapshot: &Snapshot, links: Links) -> Message {
         participant: Some(participant(&snapshot.participant)),
         other_participants: snapshot.others.iter().map(|p| participant(p)).collect(),
         server_version: COMPATIBLE_VERSION.into(),
-        ice_servers: Vec::new(),
+        ice_servers: ice_servers(relays),
         subscriber_primary: links == subscriber_first,
         ping_timeout: PING_TIMEOUT_S,
         ping_interval: PING_INTERVAL_S,
@@ -58,12 +59,21 @@ pub(super) fn joined(snapshot: &Snapshot, links: Links) -> Message {
 }
 
 /// The first message of a client that goes on with its session.
-pub(super) fn resumed(last_message: u32) -> Message {
+pub(super) fn resumed(last_message: u32, relays: Vec<IceServer>) -> Message {
     Message::Reconnect(ReconnectResponse {
-        ice_servers: Vec::new(),
+        ice_servers: ice_servers(relays),
         server_info: Some(server_info()),
         last_message_seq: last_message,
     })
+}
+
+fn ice_servers(servers: Vec<IceServer>) -> Vec<wire::IceServer> {
+    let server = |server: IceServer| wire::IceServer {
+        urls: server.urls,
+        username: server.username,
+        credential: server.credential,
+    };
+    servers.into_iter().map(server).collect()
 }
 
 fn server_info() -> ServerInfo {
@@ -75,9 +85,8 @@ fn server_info() -> ServerInfo {
 }
 
 /// What the room says; `None` for what is said otherwise.
-pub(super) fn notification(notification: &Notification, links: Links) -> Option<Message> {
+pub(super) fn notification(notification: &Notification) -> Option<Message> {
     Some(match notification {
-        Notification::Joined(snapshot) => joined(snapshot, links),
         Notification::Participants(views) => Message::Update(ParticipantUpdate {
             participants: views.iter().map(|view| participant(view)).collect(),
         }),
@@ -133,7 +142,7 @@ pub(super) fn notification(notification: &Notification, links: Links) -> Option<
             reason: reason(*result).into(),
             ..Default::default()
         }),
-        Notification::Leave(_) => return None,
+        Notification::Joined(_) | Notification::Leave(_) => return None,
     })
 }
 

@@ -22,7 +22,7 @@ use tower_http::cors::{Any, CorsLayer};
 use self::limits::Sockets;
 pub(crate) use self::service::{participant_json, room_json, track_json};
 use crate::auth::Authority;
-use crate::config::LimitsConfig;
+use crate::config::{LimitsConfig, TurnConfig};
 use crate::control::Handle;
 
 /// What all connections of this dialect share.
@@ -31,6 +31,7 @@ struct Shared {
     control: Handle,
     authority: Arc<Authority>,
     limits: watch::Receiver<LimitsConfig>,
+    turn: TurnConfig,
     sockets: Sockets,
 }
 
@@ -46,6 +47,7 @@ pub fn router(
     control: Handle,
     authority: Arc<Authority>,
     limits: watch::Receiver<LimitsConfig>,
+    turn: TurnConfig,
 ) -> Router {
     // Not for pages of other origins: its tokens are for the servers of applications.
     let service = service::router(control.clone(), Arc::clone(&authority));
@@ -54,6 +56,7 @@ pub fn router(
         control,
         authority,
         limits,
+        turn,
     });
     // Pages of other origins must be able to read why they were refused. A token is no cookie:
     // other origins gain nothing by it.

@@ -21,6 +21,7 @@ use crate::clock::unix_seconds;
 use crate::control::{
     Event, Handle, Joining, Links, Resuming, SessionId, SessionInput, SocketId, outbox,
 };
+use crate::turn::{IceServer, ice_servers};
 
 /// A client from which nothing comes for so long is gone: it pings every five seconds.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -313,7 +314,10 @@ impl Session {
 
     fn encode(&self, event: Event) -> Result<Option<Message>, Over> {
         Ok(match event {
-            Event::Notify(notification) => encode::notification(&notification, self.links),
+            Event::Notify(Notification::Joined(snapshot)) => {
+                Some(encode::joined(&snapshot, self.links, self.ice_servers()))
+            }
+            Event::Notify(notification) => encode::notification(&notification),
             Event::Answer {
                 offer,
                 sdp,
@@ -325,13 +329,20 @@ impl Session {
                 sections,
             } => Some(encode::offer(offer, sdp, sections)),
             Event::SectionsWanted { audio, video } => Some(encode::sections_wanted(audio, video)),
-            Event::Resumed { last_message } => Some(encode::resumed(last_message)),
+            Event::Resumed { last_message } => {
+                Some(encode::resumed(last_message, self.ice_servers()))
+            }
             Event::Refused(refused) => {
                 tracing::info!(identity = self.claims.sub, reason = %refused, "refused to join");
                 return Err(Over::NotAdmitted);
             }
             Event::End(reason) => return Err(Over::Ended(reason)),
         })
+    }
+
+    /// Relays, with credentials that are as fresh as can be.
+    fn ice_servers(&self) -> Vec<IceServer> {
+        ice_servers(&self.shared.turn, unix_seconds(), rand::random())
     }
 
     async fn refresh_token(&self, socket: &mut WebSocket) -> Result<(), Over> {

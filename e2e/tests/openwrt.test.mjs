@@ -1,0 +1,69 @@
+// The access point's init script, in the shell that access points have.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { BINARY, HERE } from '../lib/settings.mjs';
+
+const PACKAGE = join(HERE, '..', 'deploy', 'openwrt', 'files');
+const SCRIPT = join(PACKAGE, 'etc/init.d/umbrella');
+const missing = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0 && `missing here: ${program}`;
+
+describe('on an access point', { skip: missing('busybox') }, () => {
+  let folder;
+  before(() => { folder = mkdtempSync(join(tmpdir(), 'umbrella-openwrt-')); });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** What the script asks of procd with these settings, and what it complains about. */
+  function start(settings) {
+    const file = join(folder, 'umbrella');
+    writeFileSync(file, settings);
+    const script = join(HERE, 'native', 'openwrt.sh');
+    const env = { PATH: process.env.PATH, HOME: folder };
+    const { status, stdout, stderr } = spawnSync('busybox', ['ash', script, SCRIPT, file, BINARY], { env, cwd: folder });
+    return { status, asked: stdout.toString().trim().split('\n'), complaint: stderr.toString() };
+  }
+
+  test('the shell understands the script', () => {
+    execFileSync('busybox', ['ash', '-n', SCRIPT]);
+  });
+
+  test('nothing is started before somebody has asked for it', () => {
+    const { status, asked, complaint } = start(readFileSync(join(PACKAGE, 'etc/config/umbrella')).toString());
+    assert.deepEqual([status, asked], [0, ['trigger umbrella']]);
+    assert.match(complaint, /uci set umbrella\.main\.enabled=1/);
+  });
+
+  test('settings reach the server as they were written', () => {
+    const { status, asked, complaint } = start(`
+config umbrella 'main'
+	option enabled '1'
+	option name 'Ann s "house" $HOME'
+	option http_serve_addr ':8443'
+	list public_ip '203.0.113.7'
+	list public_ip '2001:db8::7'
+	list keys 'first: a-secret-of-more-than-sixteen'
+`);
+    assert.equal(status, 0, complaint);
+    for (const line of [
+      `command ${BINARY}`, 'env UMBRELLA_DATA_DIR=/etc/umbrella', 'env UMBRELLA_NAME=Ann s "house" $HOME',
+      'env UMBRELLA_HTTP_SERVE_ADDR=:8443', 'env UMBRELLA_PUBLIC_IP=203.0.113.7,2001:db8::7',
+      'env UMBRELLA_KEYS=first: a-secret-of-more-than-sixteen', 'respawn 3600 5 0', 'close',
+    ]) assert.ok(asked.includes(line), `${line} is missing of\n${asked.join('\n')}`);
+  });
+
+  for (const [what, line, words] of [
+    ['a mistyped name', "option pulbic_host 'x'", /no option 'pulbic_host'/],
+    ['a bad value', "option min_port 'many'", /UMBRELLA_MIN_PORT|min_port/],
+  ]) {
+    test(`${what} is complained about, and the server not started`, () => {
+      const { status, asked, complaint } = start(`config umbrella 'main'\n\toption enabled '1'\n\t${line}\n`);
+      assert.notEqual(status, 0);
+      assert.ok(!asked.includes('open'), asked.join('\n'));
+      assert.match(complaint, words);
+    });
+  }
+});
