@@ -75,9 +75,13 @@ fn header(name: &str, mode: u32, size: u64, time: u64) -> Result<tar::Header> {
     Ok(header)
 }
 
-/// What is in a gzipped tar: name, permissions, user and group, time, bytes.
+/// Of a packed file: name, permissions, user and group, time, bytes.
 #[cfg(test)]
-pub(crate) fn unpack(packed: &[u8]) -> Vec<(String, u32, (u64, u64), u64, Vec<u8>)> {
+pub(crate) type Entry = (String, u32, (u64, u64), u64, Vec<u8>);
+
+/// What is in a gzipped tar.
+#[cfg(test)]
+pub(crate) fn unpack(packed: &[u8]) -> Vec<Entry> {
     use std::io::Read as _;
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(packed));
     let mut found = Vec::new();
