@@ -192,6 +192,17 @@ export function masquerade(router, { within, without, steady = false }) {
   forward(router.namespace, true);
 }
 
+/** `place` has another address, which ends in `last`, on its cable to another place from now on; the answer is that. */
+export function readdress(place, other, last) {
+  const end = place.cables[other.name];
+  const next = end.ip.replace(/\d+$/, `${last}`);
+  run('ip', '-n', place.namespace, 'addr', 'add', `${next}/24`, 'dev', end.link);
+  run('ip', '-n', place.namespace, 'addr', 'del', `${end.ip}/24`, 'dev', end.link);
+  run('ip', '-n', place.namespace, 'addr', 'replace', `${next}/24`, 'dev', end.link);
+  end.ip = next;
+  return next;
+}
+
 /** A router passes on no UDP until the returned function is called. */
 export function passNoUdp({ namespace }) {
   const rule = ['FORWARD', '-p', 'udp', '-j', 'DROP'];

@@ -272,6 +272,18 @@ pub enum Request {
         /// Who is asked.
         reflectors: Vec<SocketAddr>,
     },
+    /// How does somebody outside see this worker? Asked from its UDP socket, by STUN (RFC 8489), and
+    /// answered by [`Report::SeenAs`] after 7.5 seconds at the latest. Unless 16 such questions are
+    /// open: more are not asked.
+    LookOutside {
+        /// From which of this machine's addresses, with the worker's port.
+        local: SocketAddr,
+        /// Who is asked: another server like this one at its media address, or any STUN server.
+        reflector: SocketAddr,
+    },
+    /// From now on peers reach this worker at these addresses. Peer connections that exist go on
+    /// with those that they began with.
+    Advertise(Vec<LocalAddress>),
     /// The peer has lost its network, and perhaps our last offer: repeat that if its answer has
     /// not come, and offer again with new ICE credentials (only with [`Negotiation::WeOffer`]).
     RestartIce {
@@ -492,6 +504,15 @@ pub enum Report {
         transport: TransportId,
         /// `candidate:…`, to be brought to the other end as [`Request::RemoteCandidate`].
         candidate: String,
+    },
+    /// The answer to [`Request::LookOutside`].
+    SeenAs {
+        /// From where it was asked.
+        local: SocketAddr,
+        /// Who was asked.
+        reflector: SocketAddr,
+        /// As what that one sees us; `None` if it has not answered.
+        seen_as: Option<SocketAddr>,
     },
     /// A session description, or what was said about a trunk, could not be used. The peer
     /// connection goes on as it was.

@@ -459,6 +459,7 @@ impl Rig {
             Report::Statistics(statistics) => self.statistics = Some(statistics),
             Report::Refused { .. }
             | Report::Candidate { .. }
+            | Report::SeenAs { .. }
             | Report::SectionsWanted { .. }
             | Report::Interrupted { .. }
             | Report::ProducerCodec { .. }

@@ -62,6 +62,8 @@ impl Worker {
                 transport,
                 reflectors,
             } => self.reflect(now, transport, &reflectors),
+            Request::LookOutside { local, reflector } => self.look_outside(now, local, reflector),
+            Request::Advertise(addresses) => self.config.addresses = addresses,
             Request::RestartIce { transport } => self.restart_ice(transport),
             Request::CloseTransport { transport } => {
                 if let Some(key) = self.transport_keys.get(&transport) {
@@ -129,6 +131,8 @@ impl Worker {
             | Request::TrunkParameters { .. }
             | Request::RemoteCandidate { .. }
             | Request::Reflect { .. }
+            | Request::LookOutside { .. }
+            | Request::Advertise(_)
             | Request::RestartIce { .. }
             | Request::CloseTransport { .. }
             | Request::SendData { .. }
@@ -179,6 +183,8 @@ impl Worker {
             | Request::TrunkParameters { .. }
             | Request::RemoteCandidate { .. }
             | Request::Reflect { .. }
+            | Request::LookOutside { .. }
+            | Request::Advertise(_)
             | Request::RestartIce { .. }
             | Request::CloseTransport { .. }
             | Request::SendData { .. }

@@ -540,6 +540,11 @@ impl Control {
                 transport,
                 candidate,
             } => self.trunk_candidate(transport, &candidate),
+            Report::SeenAs {
+                local,
+                reflector,
+                seen_as,
+            } => self.seen_as(local, reflector, seen_as),
             Report::Refused { transport, reason } => self.refused(transport, &reason),
             Report::Closed { transport, reason } => self.closed(now, transport, &reason),
             Report::SectionOpened {

@@ -11,6 +11,7 @@ pub(crate) mod data;
 mod handle;
 mod media;
 mod metrics;
+mod outside;
 mod quality;
 mod resume;
 mod rooms;
@@ -95,9 +96,10 @@ pub struct Bounds {
 /// Must be called within a tokio runtime.
 pub fn start(mut settings: Settings, workers: Workers) -> Handle {
     let (sender, inbox) = mpsc::channel(handle::INBOX);
-    let addresses = workers.addresses();
+    let advertised = workers.advertised();
     let (links, reports) = workers.split();
     let mesh = settings.mesh.clone();
+    let ports = links.iter().map(Link::port).collect();
     let control = Control {
         chronicle: Chronicle::new(settings.news.take()),
         settings,
@@ -110,6 +112,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         metrics: Metrics::new(links.len()),
         trunks: trunk::Trunks::new(mesh),
         cameras: Cameras::new(sender.downgrade()),
+        outside: Vec::new(),
         workers: links,
         commands: VecDeque::new(),
         closing: VecDeque::new(),
@@ -117,7 +120,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         phase: Phase::Running,
     };
     tokio::spawn(control.run(inbox, reports));
-    Handle::new(sender, addresses)
+    Handle::new(sender, ports, advertised)
 }
 
 /// A new random name with a prefix that says what it names, e.g. `PA_`.
@@ -160,6 +163,8 @@ struct Control {
     chronicle: Chronicle,
     trunks: trunk::Trunks,
     cameras: Cameras,
+    /// Who waits for how we are seen from outside.
+    outside: Vec<outside::Question>,
     workers: Vec<Link>,
     /// Commands that follow from what was just done; empty when the task waits.
     commands: VecDeque<(RoomName, Command)>,
@@ -224,6 +229,8 @@ impl Control {
             Message::Lost { socket, heard } => self.lost(now, socket, heard),
             Message::Admin(request) => self.admin(now, request),
             Message::Bounds(bounds) => self.set_bounds(now, *bounds),
+            Message::LookOutside(question) => self.look_outside(question),
+            Message::Advertise(workers) => self.advertise(workers),
             Message::Metrics(reply) => self.scrape(now, reply),
             Message::Link(event) => self.link(now, event),
             Message::Camera(message) => self.camera(now, message),

@@ -481,6 +481,7 @@ impl State {
             }
             Report::TrunkParameters { .. }
             | Report::Candidate { .. }
+            | Report::SeenAs { .. }
             | Report::Answer { .. }
             | Report::Offer { .. }
             | Report::Refused { .. }
