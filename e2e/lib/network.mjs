@@ -87,6 +87,12 @@ export function blockUdp(network) {
   return firewall(network.server, [['INPUT', '-p', 'udp', '-j', 'DROP']]);
 }
 
+/** Drops what arrives at the server by a protocol, at all media ports or at one, until the returned function is called. */
+export function dropAtServer(network, protocol, port) {
+  const which = port === undefined ? '40000:50000' : `${port}`;
+  return firewall(network.server, [['INPUT', '-p', protocol, '--dport', which, '-j', 'DROP']]);
+}
+
 /** Nothing passes the second cable, and nobody is told, until the returned function is called. */
 export function darken(network) {
   const net = `${ROAMING_NET}.0/24`;

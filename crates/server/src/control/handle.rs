@@ -12,6 +12,7 @@ use umbrella_room::{Command, Sight};
 use super::Bounds;
 use super::camera::CameraMessage;
 use super::outside::Question;
+use super::probe::Offer;
 use super::resume::Resuming;
 use super::service::Service;
 use super::session::Outbox;
@@ -217,6 +218,7 @@ pub(super) enum Message {
     Admin(Admin),
     Bounds(Box<Bounds>),
     LookOutside(Question),
+    Probe(Offer),
     Advertise(Vec<Vec<LocalAddress>>),
     Metrics(oneshot::Sender<Snapshot>),
     Link(LinkEvent),

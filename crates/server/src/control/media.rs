@@ -520,7 +520,11 @@ impl Control {
                 offer,
                 sdp,
                 sections,
-            } => self.event_for(transport, Event::answer(offer, sdp, sections)),
+            } => {
+                if !self.probe_answered(transport, Ok(&sdp)) {
+                    self.event_for(transport, Event::answer(offer, sdp, sections));
+                }
+            }
             Report::Offer {
                 transport,
                 offer,
@@ -617,6 +621,9 @@ impl Control {
 
     /// A description could not be used: both sides begin anew.
     fn refused(&mut self, transport: TransportId, reason: &str) {
+        if self.probe_answered(transport, Err(reason)) {
+            return;
+        }
         let Some(session) = self.sessions.with_transport(transport) else {
             return;
         };
@@ -629,7 +636,7 @@ impl Control {
     /// A client that leaves closes its connections first and says so afterwards, so it is given
     /// a moment to say it.
     fn closed(&mut self, now: Instant, transport: TransportId, reason: &str) {
-        if self.trunk_closed(now, transport, reason) {
+        if self.trunk_closed(now, transport, reason) || self.probe_closed(transport) {
             return;
         }
         let Some(session) = self.sessions.with_transport(transport) else {

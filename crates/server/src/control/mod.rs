@@ -12,6 +12,7 @@ mod handle;
 mod media;
 mod metrics;
 mod outside;
+mod probe;
 mod quality;
 mod resume;
 mod rooms;
@@ -113,6 +114,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         trunks: trunk::Trunks::new(mesh),
         cameras: Cameras::new(sender.downgrade()),
         outside: Vec::new(),
+        probes: probe::Probes::default(),
         workers: links,
         commands: VecDeque::new(),
         closing: VecDeque::new(),
@@ -165,6 +167,7 @@ struct Control {
     cameras: Cameras,
     /// Who waits for how we are seen from outside.
     outside: Vec<outside::Question>,
+    probes: probe::Probes,
     workers: Vec<Link>,
     /// Commands that follow from what was just done; empty when the task waits.
     commands: VecDeque<(RoomName, Command)>,
@@ -230,6 +233,7 @@ impl Control {
             Message::Admin(request) => self.admin(now, request),
             Message::Bounds(bounds) => self.set_bounds(now, *bounds),
             Message::LookOutside(question) => self.look_outside(question),
+            Message::Probe(offer) => self.open_probe(now, offer),
             Message::Advertise(workers) => self.advertise(workers),
             Message::Metrics(reply) => self.scrape(now, reply),
             Message::Link(event) => self.link(now, event),
@@ -274,6 +278,7 @@ impl Control {
             self.give_up(id, LeaveReason::ConnectionLost);
         }
         self.give_up_lost(now);
+        self.close_old_probes(now);
         self.trunks_due(now);
         self.cameras_due(now);
         self.look_at_qualities(now);
@@ -294,8 +299,9 @@ impl Control {
         let waiting = self.waiting.first().map(|(until, _)| *until);
         let (qualities, metrics) = (self.qualities.deadline(), self.metrics.deadline());
         let (trunks, cameras) = (self.trunks.deadline(), self.cameras.deadline());
+        let probes = self.probes.deadline();
         let all = [
-            rooms, statistics, metrics, qualities, closing, waiting, retry, trunks, cameras,
+            probes, rooms, statistics, metrics, qualities, closing, waiting, retry, trunks, cameras,
         ];
         all.into_iter().flatten().min()
     }

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use super::body::MAX_BODY_BYTES;
 use super::error::Refusal;
 use super::state::{App, Phase};
-use super::{admin, assets, cameras, client, guest, metrics, session, trunks, trust};
+use super::{admin, assets, cameras, check, client, guest, metrics, session, trunks, trust};
 use crate::net::Cidr;
 
 /// Everything below the configured prefix. `signalling` brings its own paths.
@@ -60,6 +60,11 @@ fn api() -> Router<App> {
         .route("/logout", post(session::log_out))
         .route("/invite/{token}", get(guest::look))
         .route("/invite/{token}/join", post(guest::join))
+        .route(
+            "/invite/{token}/check",
+            get(check::guest_plan).post(check::guest_offer),
+        )
+        .route("/invite/{token}/check/echo", get(check::guest_echo))
         .nest("/admin", admin_api())
         .fallback(async || Refusal::not_found("There is no such call."))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -82,6 +87,8 @@ fn admin_api() -> Router<App> {
         .route("/keys", get(admin::keys).post(admin::create_key))
         .route("/keys/{key}", delete(admin::revoke_key))
         .route("/status", get(admin::status))
+        .route("/check", get(check::plan).post(check::offer))
+        .route("/check/echo", get(check::echo))
         .route("/topology", get(trunks::topology))
         .route("/cameras", get(cameras::list).post(cameras::add))
         .route("/cameras/test", post(cameras::test))
