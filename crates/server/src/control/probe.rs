@@ -132,7 +132,9 @@ impl Control {
     }
 
     pub(super) fn close_old_probes(&mut self, now: Instant) {
-        while let Some(probe) = self.probes.0.pop_front_if(|it| it.until <= now) {
+        while self.probes.deadline().is_some_and(|until| until <= now)
+            && let Some(probe) = self.probes.0.pop_front()
+        {
             let transport = probe.transport;
             self.request(probe.worker, Request::CloseTransport { transport });
         }

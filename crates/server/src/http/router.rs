@@ -29,6 +29,7 @@ pub fn router(app: App, signalling: Router) -> Router {
         .route("/readyz", get(readiness))
         .route("/status", get(status))
         .route("/servers", get(servers))
+        .route("/check", get(check_page))
         .route("/metrics", get(metrics::show))
         .route("/trust", get(trust::guide))
         .route("/ca.crt", get(trust::certificate))
@@ -149,6 +150,11 @@ async fn servers(State(app): State<App>) -> Redirect {
         "{}/sfu#/admin/servers",
         app.config.now().http.prefix
     ))
+}
+
+/// The page's view of what a browser reaches.
+async fn check_page(State(app): State<App>) -> Redirect {
+    Redirect::to(&format!("{}/sfu#/check", app.config.now().http.prefix))
 }
 
 async fn nothing_here() -> Response {
