@@ -52,13 +52,14 @@ impl Content {
         bytes.resize(NUMBER - 1, 0);
         bytes.push(u8::from(self.key_frame));
         bytes.extend(self.number.to_be_bytes());
-        // Sizes differ, so that a packet that ends too early, or not, is seen.
+        // Sizes differ, so that a packet that ends too early, or not, is seen. Those of a picture are
+        // the same but for the last one, so that they can be sent as one run.
         let size = match self.kind {
             Kind::Audio => 60 + self.number % 60,
-            Kind::Video => 300 + self.number % 300,
+            Kind::Video => 300 + self.number / PACKETS % 300 - u64::from(self.is_last()),
         };
         let seed = self.number << 1 | u64::from(self.key_frame);
-        let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut state = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         bytes.extend((0..size).map(|_| {
             state ^= state << 13;
             state ^= state >> 7;
@@ -134,8 +135,9 @@ impl Witness {
         self.key_frames += u32::from(key_frame);
         let follows = self.last.is_none_or(|(sequence, number)| {
             // Pictures may be left out before a key frame: a server that has lost one waits for it.
-            let next = content.number == number + 1 || (key_frame && content.number > number);
-            packet.sequence == sequence + 1 && next
+            let next =
+                content.number == number.wrapping_add(1) || (key_frame && content.number > number);
+            packet.sequence == sequence.wrapping_add(1) && next
         });
         self.holes += u32::from(!follows);
         self.in_a_row = if follows { self.in_a_row + 1 } else { 1 };

@@ -163,7 +163,7 @@ impl Peer {
         let pending = self.pending.take();
         let pending = pending.ok_or_else(|| PeerError::new("an answer without an offer"))?;
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(PeerError::new)?;
-        let mut api = self.rtc.sdp_api();
+        let api = self.rtc.sdp_api();
         api.accept_answer(pending, answer).map_err(PeerError::new)
     }
 
