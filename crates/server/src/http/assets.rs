@@ -289,7 +289,7 @@ mod tests {
         assert!(wrong(&[index(script.into()), code()]).contains("prefix"));
         assert!(wrong(&[index(head.into())]).contains("before its page"));
         let damaged = Asset {
-            bytes: &code().bytes[..20],
+            bytes: &code().bytes[..12],
             ..code()
         };
         assert!(wrong(&[good(), damaged]).contains("is damaged"));

@@ -13,7 +13,7 @@ use umbrella_engine::{
 use umbrella_media::{Delivery, Kind};
 
 use super::wire::Wire;
-use super::{Between, Step};
+use super::{Between, Hop, Step};
 use crate::worker::{FromWorker, Link};
 
 /// Packets in a row that show that a track flows.
@@ -88,7 +88,7 @@ pub(super) struct Call<'a> {
     video: Witness,
     /// When a key frame is to be asked for.
     asking: Option<Instant>,
-    /// How often the publisher was asked for one.
+    /// How often the publisher was asked for one since then.
     asked: u32,
     /// When messages are to be sent.
     talking: Option<Instant>,
@@ -167,9 +167,11 @@ impl<'a> Call<'a> {
             }
             Step::Video => self.until(|call| call.video.in_a_row >= ENOUGH).await,
             Step::KeyFrame => {
-                let (asked, came) = (self.asked, self.video.key_frames);
+                // The server has asked for the first one by itself.
+                self.asked = 0;
+                let came = self.video.key_frames;
                 self.asking = Some(now);
-                let done = |call: &Call<'_>| call.asked > asked && call.video.key_frames > came;
+                let done = |call: &Call<'_>| call.asked > 0 && call.video.key_frames > came;
                 self.until(done).await?;
                 self.asking = None;
                 Ok(())
@@ -221,12 +223,12 @@ impl<'a> Call<'a> {
         };
         match step {
             Step::Ice => format!(
-                "{} gets no answer from {}{unsent}",
-                without(|end| end.found),
-                self.server
+                "no answer from {} reaches {}{unsent}",
+                self.server,
+                without(|end| end.found)
             ),
             Step::Dtls => format!(
-                "{} is not connected{unsent}",
+                "no connection came up for {}{unsent}",
                 without(|end| end.connected && end.agreed)
             ),
             Step::Audio => track(&self.audio),
@@ -236,9 +238,9 @@ impl<'a> Call<'a> {
                 _ => format!("no key frame came; {}", track(&self.video)),
             },
             Step::Data => match self.talking {
-                None => format!("{} has no data channels", without(End::can_talk)),
+                None => format!("no data channels opened for {}", without(End::can_talk)),
                 Some(_) => format!(
-                    "{} did not get the other one's messages{unsent}",
+                    "messages did not reach {}{unsent}",
                     without(|end| end.got.len() == CHANNELS.len())
                 ),
             },
@@ -409,7 +411,8 @@ impl<'a> Call<'a> {
     }
 
     fn send(&mut self, end: usize, to: SocketAddr, data: &[u8]) {
-        if (self.between.passes)(data)
+        let hop = [Hop::FromPublisher, Hop::FromWatcher][end];
+        if (self.between.passes)(hop, data)
             && let Err(error) = self.ends[end].wire.send(to, data)
         {
             self.unsent = Some(format!("{to}: {error}"));
@@ -417,7 +420,8 @@ impl<'a> Call<'a> {
     }
 
     fn deliver(&mut self, end: usize, from: SocketAddr, data: &[u8]) -> Result<(), String> {
-        if !(self.between.passes)(data) {
+        let hop = [Hop::ToPublisher, Hop::ToWatcher][end];
+        if !(self.between.passes)(hop, data) {
             return Ok(());
         }
         let now = Instant::now();

@@ -108,8 +108,17 @@ impl Passed {
 struct Between {
     /// What a peer hears when the server sends it a session description.
     description: fn(&str) -> String,
-    /// Whether a datagram, of a peer or for one, passes.
-    passes: fn(&[u8]) -> bool,
+    /// Whether a datagram passes.
+    passes: fn(Hop, &[u8]) -> bool,
+}
+
+/// Which way a datagram goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hop {
+    FromPublisher,
+    ToPublisher,
+    FromWatcher,
+    ToWatcher,
 }
 
 /// How the test is done.
@@ -129,7 +138,7 @@ impl Setup {
             patience: |_| STAGE,
             between: Between {
                 description: str::to_owned,
-                passes: |_| true,
+                passes: |_, _| true,
             },
         }
     }
@@ -211,7 +220,7 @@ impl Test<'_> {
                     .await;
             }
         }
-        self.report.ipv6 = bench.v6;
+        self.report.ipv6(bench.v6);
         let ended = bench.link.stop();
         let ended = blocking(move || ended.map(std::thread::JoinHandle::join));
         // It has done what was to be tested; a thread that hangs ends with the process.
@@ -242,6 +251,7 @@ impl Test<'_> {
             match gone {
                 Some(Ok(())) => self.passed(stage, took, Passed::with(call.detail(step))),
                 Some(Err(why)) => return self.failed(stage, took, why),
+                None if self.end <= Instant::now() => return self.too_late(stage, took),
                 None => return self.failed(stage, took, call.progress(step)),
             }
             took = Duration::ZERO;
@@ -298,7 +308,11 @@ impl Test<'_> {
     }
 
     fn too_late(&mut self, stage: Stage, took: Duration) {
-        self.failed(stage, took, "it did not end".to_owned());
+        let why = match self.end <= Instant::now() {
+            true => "there was no time left for it: the machine is very slow, or very busy",
+            false => "it did not end in time",
+        };
+        self.failed(stage, took, why.to_owned());
     }
 
     fn note(&mut self, outcome: Outcome) {

@@ -109,8 +109,9 @@ fn advice(stage: Stage) -> &'static str {
              and let a sandbox allow sockets, epoll and threads."
         }
         Stage::Call(_, Step::Ice) => {
-            "Packets from this machine to itself do not arrive: let the packet filter (nftables, \
-             iptables, an endpoint protection) accept all that goes over the interface lo."
+            "Packets from this machine to itself do not arrive: bring the loopback interface up \
+             (`ip link set lo up`), and let the packet filter (nftables, iptables, an endpoint \
+             protection) accept all that goes over it."
         }
         Stage::Call(Route::Udp | Route::UdpOverV6, _) => {
             "Is this the binary for this processor, and copied whole, and does no packet filter drop \
@@ -161,6 +162,14 @@ impl Report {
             );
         }
         report
+    }
+
+    /// Whether there is IPv6 to try.
+    pub(super) fn ipv6(&mut self, there: bool) {
+        self.ipv6 = there;
+        if !there {
+            self.remark("This machine has no IPv6, not even to itself: clients come by IPv4 only.");
+        }
     }
 
     pub(super) fn kernel(&mut self, kernel: Kernel) {

@@ -65,6 +65,10 @@ impl Wire {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
                 result => result.map(drop),
             },
+            Wire::Tcp { server, .. } if *server != to => {
+                let text = format!("the connection is to {server}");
+                Err(io::Error::new(io::ErrorKind::NotConnected, text))
+            }
             Wire::Tcp { unsent, .. } => {
                 put(unsent, data);
                 self.flush()
