@@ -31,6 +31,11 @@ describe('on an access point', { skip: missing('busybox') }, () => {
     execFileSync('busybox', ['ash', '-n', SCRIPT]);
   });
 
+  test('the script has none of the usual mistakes of shell scripts', { skip: missing('shellcheck') }, () => {
+    // Not in POSIX, but in BusyBox: SC3043 is `local`.
+    execFileSync('shellcheck', ['-s', 'sh', '-e', 'SC3043', SCRIPT]);
+  });
+
   test('nothing is started before somebody has asked for it', () => {
     const { status, asked, complaint } = start(readFileSync(join(PACKAGE, 'etc/config/umbrella')).toString());
     assert.deepEqual([status, asked], [0, ['trigger umbrella']]);

@@ -46,13 +46,15 @@ const FIREFOX: Browser = Browser {
     packages: &["firefox-esr"],
 };
 
-/// Programs that make and look into the tests' own networks and what is there, and their Debian
-/// packages.
-const NETWORK: [(&str, &str); 4] = [
+/// Programs that make and look into the tests' own networks and what is there, or that stand in for
+/// an access point's shell, and their Debian packages.
+const PROGRAMS: [(&str, &str); 6] = [
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("turnserver", "coturn"),
     ("openssl", "openssl"),
+    ("busybox", "busybox"),
+    ("shellcheck", "shellcheck"),
 ];
 
 /// What announces a machine's name on most desktops, and must get along with the server. Where
@@ -86,7 +88,7 @@ pub(crate) fn prepare(skip_missing: bool) -> Result<Parts> {
             missing.extend(browser.packages);
         }
     }
-    for (program, package) in NETWORK {
+    for (program, package) in PROGRAMS {
         if which(program).is_none() && PathBuf::from("/usr/sbin").join(program).exists() {
             continue;
         }

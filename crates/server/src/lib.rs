@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod net;
 mod outside;
 mod protobuf;
+mod selftest;
 pub mod signal;
 pub mod store;
 mod systemd;
