@@ -6,11 +6,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { BINARY, HERE } from '../lib/settings.mjs';
+import { BINARY, HERE, missing } from '../lib/settings.mjs';
 
 const PACKAGE = join(HERE, '..', 'deploy', 'openwrt', 'files');
 const SCRIPT = join(PACKAGE, 'etc/init.d/umbrella');
-const missing = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0 && `missing here: ${program}`;
 
 describe('on an access point', { skip: missing('busybox') }, () => {
   let folder;

@@ -11,14 +11,19 @@ const LOOK_MS = 100;
  * back a moment after us would be neither seen nor heard.
  */
 export function releaseHeldEvents(room: Room): void {
-  room.on(RoomEvent.Reconnected, () => {
-    const timer = setInterval(() => {
-      if (room.engine?.pendingReconnect) return;
-      clearInterval(timer);
-      // biome-ignore lint/complexity/useLiteralKeys: private, and checked by the compiler this way
-      room['emitBufferedEvents']();
-    }, LOOK_MS);
-    room.once(RoomEvent.Disconnected, () => clearInterval(timer));
-    room.once(RoomEvent.Reconnecting, () => clearInterval(timer));
-  });
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const stop = () => clearInterval(timer);
+  const look = () => {
+    if (room.engine?.pendingReconnect) return;
+    stop();
+    // biome-ignore lint/complexity/useLiteralKeys: private, and checked by the compiler this way
+    room['emitBufferedEvents']();
+  };
+  room
+    .on(RoomEvent.Reconnected, () => {
+      stop();
+      timer = setInterval(look, LOOK_MS);
+    })
+    .on(RoomEvent.Reconnecting, stop)
+    .on(RoomEvent.Disconnected, stop);
 }

@@ -253,26 +253,24 @@ impl Peer {
         self.handle_timeout(now)
     }
 
-    /// Asks the sender of the video that comes for a key frame. False if none comes.
-    pub fn request_key_frame(&mut self) -> bool {
+    /// Asks the sender of the video that comes, if any does, for a key frame.
+    pub fn request_key_frame(&mut self) {
         let mut api = self.rtc.direct_api();
         let stream = self.seen.and_then(|ssrc| api.stream_rx(&ssrc));
-        let known = stream.is_some();
         if let Some(stream) = stream {
             stream.request_keyframe(KeyframeRequestKind::Pli);
         }
-        known
     }
 
-    /// Sends a data message. False if the channel is not open, or full.
+    /// Sends a data message; it is lost if the channel is not open, or full.
     ///
     /// # Errors
     /// If the connection cannot go on.
-    pub fn send_data(&mut self, channel: Channel, data: &[u8]) -> Result<bool, PeerError> {
+    pub fn send_data(&mut self, channel: Channel, data: &[u8]) -> Result<(), PeerError> {
         let id = self.channels.iter().find(|(known, _)| *known == channel);
         match id.and_then(|(_, id)| self.rtc.channel(*id)) {
-            Some(mut channel) => channel.write(true, data).map_err(PeerError::new),
-            None => Ok(false),
+            Some(mut channel) => channel.write(true, data).map(drop).map_err(PeerError::new),
+            None => Ok(()),
         }
     }
 

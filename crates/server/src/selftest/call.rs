@@ -13,15 +13,17 @@ use umbrella_engine::{
 use umbrella_media::{Delivery, Kind};
 
 use super::wire::Wire;
-use super::{Between, Hop, Step};
+use super::{Between, Hop, Step, text};
 use crate::worker::{FromWorker, Link};
 
 /// Packets in a row that show that a track flows.
 const ENOUGH: u32 = 24;
 
-/// Between two packets of audio, and two pictures: the media's own time.
-const AUDIO_EVERY: Duration = Duration::from_millis(10);
-const VIDEO_EVERY: Duration = Duration::from_millis(25);
+/// What is sent, and the time between two packets of audio, or two pictures: the media's own.
+const MEDIA: [(Kind, Duration); 2] = [
+    (Kind::Audio, Duration::from_millis(10)),
+    (Kind::Video, Duration::from_millis(25)),
+];
 
 /// How often a key frame is asked for, or what may be lost is sent again: less often than the worker
 /// passes requests on.
@@ -82,8 +84,8 @@ pub(super) struct Call<'a> {
     ends: [End; 2],
     producers: Vec<(Kind, ProducerId)>,
     watched: bool,
-    /// When the next audio and the next picture go, once they are to.
-    media: Option<(Instant, Instant)>,
+    /// When the next of each of [`MEDIA`] goes, once they are to.
+    media: Option<[Instant; MEDIA.len()]>,
     audio: Witness,
     video: Witness,
     /// When a key frame is to be asked for.
@@ -162,7 +164,7 @@ impl<'a> Call<'a> {
                 self.until(|call| call.both(up)).await
             }
             Step::Audio => {
-                self.media = Some((now, now));
+                self.media = Some([now; MEDIA.len()]);
                 self.until(|call| call.audio.in_a_row >= ENOUGH).await
             }
             Step::Video => self.until(|call| call.video.in_a_row >= ENOUGH).await,
@@ -305,7 +307,7 @@ impl<'a> Call<'a> {
         let peers = self.ends.iter().map(|end| end.due);
         let full = self.ends.iter().any(|end| end.wire.is_full());
         let full = full.then(|| Instant::now() + FULL);
-        let media = self.media.map(|(audio, video)| audio.min(video));
+        let media = self.media.into_iter().flatten();
         let due = peers.chain(full).chain(media);
         let due = due.chain(self.asking).chain(self.talking).min();
         due.unwrap_or_else(Instant::now)
@@ -321,20 +323,15 @@ impl<'a> Call<'a> {
                 self.on(end, now, |peer| peer.handle_timeout(now))?;
             }
         }
-        if let Some((audio, video)) = &mut self.media {
-            let (audio_due, video_due) = (*audio <= now, *video <= now);
-            // What should have gone meanwhile does not: nobody is to be flooded.
-            if audio_due {
-                *audio = now + AUDIO_EVERY;
-            }
-            if video_due {
-                *video = now + VIDEO_EVERY;
-            }
-            for (kind, due) in [(Kind::Audio, audio_due), (Kind::Video, video_due)] {
-                if due {
+        if let Some(mut media) = self.media {
+            for (at, (kind, every)) in media.iter_mut().zip(MEDIA) {
+                if *at <= now {
+                    // What should have gone meanwhile does not: nobody is to be flooded.
+                    *at = now + every;
                     self.on(PUBLISHER, now, |peer| peer.send_media(kind, now))?;
                 }
             }
+            self.media = Some(media);
             self.watch();
         }
         if self.asking.is_some_and(|at| at <= now) {
@@ -588,7 +585,7 @@ impl<'a> Call<'a> {
 async fn end(protocol: Protocol, server: SocketAddr, number: u64) -> Result<End, String> {
     let wire = Wire::open(protocol, server).await;
     let wire = wire.map_err(|error| format!("cannot connect to {server}: {error}"))?;
-    let address = wire.address().map_err(|error| error.to_string())?;
+    let address = wire.address().map_err(text)?;
     let now = Instant::now();
     Ok(End {
         transport: TransportId(number + 1),
@@ -602,10 +599,6 @@ async fn end(protocol: Protocol, server: SocketAddr, number: u64) -> Result<End,
         open_there: Vec::new(),
         got: Vec::new(),
     })
-}
-
-fn text(error: PeerError) -> String {
-    error.to_string()
 }
 
 /// What a peer says by a channel.

@@ -12,6 +12,7 @@ mod report;
 mod tests;
 mod wire;
 
+use std::fmt::Display;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -319,6 +320,11 @@ impl Test<'_> {
         (self.each)(&outcome);
         self.report.stages.push(outcome);
     }
+}
+
+/// Why something failed, for the report.
+fn text(error: impl Display) -> String {
+    error.to_string()
 }
 
 /// Does something on a thread of its own. A panic there is as bad as never ending.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, ConnectionCommon, RootCertStore, ServerConnection};
 
-use super::Passed;
+use super::{Passed, text};
 use crate::http::check_page;
 use crate::tls::{self, Names};
 
@@ -29,52 +29,31 @@ pub(super) fn tls() -> Result<Passed, String> {
         hosts: [HOST.to_owned()].into(),
         ..Names::default()
     };
-    let (authority, server) = tls::in_memory(&names).map_err(|error| error.to_string())?;
+    let (authority, server) = tls::in_memory(&names).map_err(text)?;
     let mut roots = RootCertStore::empty();
-    roots.add(authority).map_err(|error| error.to_string())?;
+    roots.add(authority).map_err(text)?;
     let client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(text)?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = ServerName::try_from(HOST).map_err(|error| error.to_string())?;
-    let failed = |error: rustls::Error| error.to_string();
-    let client = ClientConnection::new(Arc::new(client), name).map_err(failed)?;
-    let server = ServerConnection::new(server).map_err(failed)?;
+    let name = ServerName::try_from(HOST).map_err(text)?;
+    let client = ClientConnection::new(Arc::new(client), name).map_err(text)?;
+    let server = ServerConnection::new(server).map_err(text)?;
     talk(client, server)
 }
 
 /// Shakes hands, and says something in both directions.
 fn talk(mut client: ClientConnection, mut server: ServerConnection) -> Result<Passed, String> {
     let (question, answer) = (b"Are you there?", b"I am.");
-    let io = |error: std::io::Error| error.to_string();
-    client.writer().write_all(question).map_err(io)?;
-    server.writer().write_all(answer).map_err(io)?;
+    client.writer().write_all(question).map_err(text)?;
+    server.writer().write_all(answer).map_err(text)?;
     let (mut asked, mut heard) = (Vec::new(), Vec::new());
     for _ in 0..STEPS {
-        let mut wire = Vec::new();
-        while client.wants_write() {
-            client.write_tls(&mut wire).map_err(io)?;
-        }
-        let mut rest = &wire[..];
-        while !rest.is_empty() {
-            server.read_tls(&mut rest).map_err(io)?;
-            let state = server.process_new_packets();
-            state.map_err(|error| format!("the server says: {error}"))?;
-        }
-        // What is not there yet is no error that matters.
-        let _ = server.reader().read_to_end(&mut asked);
-        wire.clear();
-        while server.wants_write() {
-            server.write_tls(&mut wire).map_err(io)?;
-        }
-        let mut rest = &wire[..];
-        while !rest.is_empty() {
-            client.read_tls(&mut rest).map_err(io)?;
-            let state = client.process_new_packets();
-            state.map_err(|error| format!("the client says: {error}"))?;
-        }
-        let _ = client.reader().read_to_end(&mut heard);
+        pass(&mut client, &mut server, &mut asked)
+            .map_err(|error| format!("the server says: {error}"))?;
+        pass(&mut server, &mut client, &mut heard)
+            .map_err(|error| format!("the client says: {error}"))?;
         if asked == question && heard == answer {
             let suite = client.negotiated_cipher_suite().map(|it| it.suite());
             let suite = suite.and_then(|it| it.as_str().map(str::to_owned));
@@ -82,6 +61,26 @@ fn talk(mut client: ClientConnection, mut server: ServerConnection) -> Result<Pa
         }
     }
     Err("client and server do not understand each other".to_owned())
+}
+
+/// Brings what one end has to send to the other, which adds what it understands to `heard`.
+fn pass<From, To>(
+    from: &mut ConnectionCommon<From>,
+    to: &mut ConnectionCommon<To>,
+    heard: &mut Vec<u8>,
+) -> Result<(), String> {
+    let mut wire = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut wire).map_err(text)?;
+    }
+    let mut rest = &wire[..];
+    while !rest.is_empty() {
+        to.read_tls(&mut rest).map_err(text)?;
+        to.process_new_packets().map_err(text)?;
+    }
+    // What is not there yet is no error that matters.
+    let _ = to.reader().read_to_end(heard);
+    Ok(())
 }
 
 /// A directory that is gone with this, as far as it can be.
@@ -109,7 +108,7 @@ impl Drop for Temporary {
 pub(super) fn database(place: &Path) -> Result<Passed, String> {
     let dir = Temporary::new(place);
     let sound = crate::store::check(dir.as_ref().map(|dir| dir.0.as_path()));
-    match (sound.map_err(|error| error.to_string())?, dir) {
+    match (sound.map_err(text)?, dir) {
         (false, _) => Err("the database does not hold what was written to it".to_owned()),
         (true, Some(_)) => Ok(Passed::with(format!("in {}", place.display()))),
         (true, None) => Ok(Passed {

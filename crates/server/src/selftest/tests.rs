@@ -28,11 +28,22 @@ fn broken(between: Between, patience: fn(Stage) -> Duration) -> Report {
 }
 
 fn passing(passes: fn(Hop, &[u8]) -> bool) -> Between {
-    let Between { description, .. } = Setup::usual().between;
+    Between {
+        passes,
+        ..Setup::usual().between
+    }
+}
+
+fn describing(description: fn(&str) -> String) -> Between {
     Between {
         description,
-        passes,
+        ..Setup::usual().between
     }
+}
+
+/// What the operator reads of the stage that ended it.
+fn last(report: &Report) -> String {
+    report.stages.last().unwrap().to_string()
 }
 
 /// All but the page, which tests are built without where nobody has built it.
@@ -97,13 +108,9 @@ fn address_where_nothing_listens_passes() {
         });
         lines.collect()
     };
-    let between = Between {
-        description,
-        ..Setup::usual().between
-    };
-    let report = broken(between, short!(Step::Ice));
+    let report = broken(describing(description), short!(Step::Ice));
     assert_eq!(step_that_failed(&report), "ICE");
-    let text = report.stages.last().unwrap().to_string();
+    let text = last(&report);
     assert!(
         text.contains("FAILED") && text.contains("packet filter"),
         "{text}"
@@ -133,11 +140,7 @@ fn server_that_is_not_who_it_said_passes() {
             });
         lines.collect()
     };
-    let between = Between {
-        description,
-        ..Setup::usual().between
-    };
-    let report = broken(between, |_| STAGE);
+    let report = broken(describing(description), |_| STAGE);
     assert_eq!(step_that_failed(&report), "DTLS");
 }
 
@@ -146,7 +149,7 @@ fn media_that_never_arrive_pass() {
     let between = passing(|hop, data| hop != Hop::ToWatcher || sort(data) != Sort::Media);
     let report = broken(between, short!(Step::Audio));
     assert_eq!(step_that_failed(&report), "audio");
-    let text = report.stages.last().unwrap().to_string();
+    let text = last(&report);
     assert!(text.contains("0 packets came"), "{text}");
 }
 
@@ -165,7 +168,7 @@ fn key_frame_that_nobody_hears_of_passes() {
     let between = passing(|hop, data| hop != Hop::FromWatcher || sort(data) != Sort::Reports);
     let report = broken(between, short!(Step::KeyFrame));
     assert_eq!(step_that_failed(&report), "key frame");
-    let text = report.stages.last().unwrap().to_string();
+    let text = last(&report);
     assert!(text.contains("nobody asked"), "{text}");
 }
 

@@ -98,13 +98,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Workers> {
     let mut links = Vec::new();
     let mut next_port = u32::from(settings.media.min_port);
     for (index, seat) in seats.into_iter().enumerate() {
-        let Settings {
-            media,
-            interfaces,
-            reach,
-            ..
-        } = settings;
-        let sockets = ports::bind(next_port, media.max_port, interfaces, *reach)?;
+        let last_port = settings.media.max_port;
+        let sockets = ports::bind(next_port, last_port, &settings.interfaces, settings.reach)?;
         let port = sockets.port;
         next_port = u32::from(port) + 1;
         let addresses = media_addresses(&settings.media, &settings.interfaces, &[], port);
