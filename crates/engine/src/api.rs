@@ -431,6 +431,21 @@ pub enum Request {
     Totals,
 }
 
+/// A section of a description in which the peer sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSection {
+    /// Of which peer connection.
+    pub transport: TransportId,
+    /// Its `mid`.
+    pub mid: String,
+    /// Audio or video.
+    pub kind: Kind,
+    /// The track id of its `a=msid`, empty if there is none.
+    pub track: String,
+    /// The codecs that were agreed, the peer's favourite first.
+    pub codecs: Vec<Codec>,
+}
+
 /// The names of a consumer in the peer's SDP: `a=msid:STREAM TRACK`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
@@ -533,18 +548,7 @@ pub enum Report {
         video: u32,
     },
     /// The peer sends in a section that has no producer yet.
-    SectionOpened {
-        /// Of which peer connection.
-        transport: TransportId,
-        /// The section's `mid`.
-        mid: String,
-        /// Audio or video.
-        kind: Kind,
-        /// The track id of its `a=msid`, empty if there is none.
-        track: String,
-        /// The codecs that were agreed, the peer's favourite first.
-        codecs: Vec<Codec>,
-    },
+    SectionOpened(OpenSection),
     /// The peer no longer sends in a section; its producer, if any, was closed.
     SectionClosed {
         /// Of which peer connection.

@@ -440,7 +440,9 @@ impl Rig {
             Report::Answer { transport, sdp, .. } | Report::Offer { transport, sdp, .. } => {
                 self.hear_description(transport, &sdp);
             }
-            Report::SectionOpened { transport, mid, .. } => self.sections.push((transport, mid)),
+            Report::SectionOpened(section) => {
+                self.sections.push((section.transport, section.mid));
+            }
             Report::SectionClosed { transport, mid, .. } => {
                 self.sections
                     .retain(|section| *section != (transport, mid.clone()));

@@ -6,8 +6,8 @@ use std::time::Instant;
 use umbrella_media::Delivery;
 
 use crate::api::{
-    Channel, ConsumerError, ConsumerId, Negotiation as Mode, ProducerId, PublishOptions, Report,
-    Request, TransportId,
+    Channel, ConsumerError, ConsumerId, Negotiation as Mode, OpenSection, ProducerId,
+    PublishOptions, Report, Request, TransportId,
 };
 use crate::arena::Key;
 use crate::consumer::{Berth, Consumer, Outlet};
@@ -454,14 +454,14 @@ impl Worker {
                     track,
                     codecs,
                 } => {
-                    let report = Report::SectionOpened {
+                    let section = OpenSection {
                         transport: id,
                         mid,
                         kind,
                         track,
                         codecs,
                     };
-                    self.reports.push_back(report);
+                    self.reports.push_back(Report::SectionOpened(section));
                 }
                 Change::Closed { mid, producer } => {
                     let producer = producer.and_then(|key| {

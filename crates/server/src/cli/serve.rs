@@ -73,11 +73,7 @@ impl Server {
         let keys = Keys::load(store.clone(), &config.keys).await?;
         let lan = Lan::default();
         let (news, webhooks) = Webhooks::start(&config.webhook, keys.authority(), &lan)?.unzip();
-        let listener = http::bind(config.http.listen).await?;
-        let port = listener
-            .local_addr()
-            .context("the listener has no address")?
-            .port();
+        let (listener, port) = http::bind(config.http.listen).await?;
         let addresses = Arc::new(PageAddresses::new(&config, port));
         let tls = start_tls(&config, data_dir.path(), &addresses)?;
         let authority = tls.as_ref().and_then(Tls::authority_certificate);

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use umbrella_engine::{
-    Channel, ConsumerError, ConsumerId, Label, ProducerId, Protocol, Report, Request, Statistics,
-    TransportId,
+    Channel, ConsumerError, ConsumerId, Label, OpenSection, ProducerId, Protocol, Report, Request,
+    Statistics, TransportId,
 };
 use umbrella_media::{Codec, Delivery, Kind};
 use umbrella_room::Command;
@@ -17,7 +17,7 @@ use super::Control;
 use super::data::{self, Sender};
 use super::handle::{Links, SessionId};
 use super::metrics::waited;
-use super::session::{Announced, Event, OpenSection, Role, Session};
+use super::session::{Announced, Event, Role, Session};
 use super::trunk;
 
 /// Sections that a client sends in and that no track was announced for.
@@ -551,19 +551,7 @@ impl Control {
             } => self.seen_as(local, reflector, seen_as),
             Report::Refused { transport, reason } => self.refused(transport, &reason),
             Report::Closed { transport, reason } => self.closed(now, transport, &reason),
-            Report::SectionOpened {
-                transport,
-                mid,
-                kind,
-                track,
-                codecs,
-            } => self.section_opened(OpenSection {
-                transport,
-                mid,
-                kind,
-                track,
-                codecs,
-            }),
+            Report::SectionOpened(section) => self.section_opened(section),
             Report::SectionClosed {
                 transport,
                 mid,

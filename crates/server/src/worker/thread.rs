@@ -486,7 +486,7 @@ impl State {
             | Report::Offer { .. }
             | Report::Refused { .. }
             | Report::SectionsWanted { .. }
-            | Report::SectionOpened { .. }
+            | Report::SectionOpened(_)
             | Report::SectionClosed { .. }
             | Report::Connected { .. }
             | Report::Interrupted { .. }
