@@ -29,9 +29,10 @@ pub(super) async fn plan(State(app): State<App>, _admin: Admin) -> Json<CheckPla
 pub(super) async fn offer(
     State(app): State<App>,
     _admin: Admin,
+    Extension(client): Extension<ClientInfo>,
     Body(offer): Body<CheckOffer>,
 ) -> Result<Json<CheckAnswer>, Refusal> {
-    answer(&app, offer).await
+    answer(&app, &client, offer).await
 }
 
 pub(super) async fn echo(_admin: Admin, upgrade: WebSocketUpgrade) -> Response {
@@ -54,7 +55,7 @@ pub(super) async fn guest_offer(
     Body(offer): Body<CheckOffer>,
 ) -> Result<Json<CheckAnswer>, Refusal> {
     app.invites.look(&token, client.ip).await?;
-    answer(&app, offer).await
+    answer(&app, &client, offer).await
 }
 
 pub(super) async fn guest_echo(
@@ -85,12 +86,16 @@ fn plan_of(app: &App) -> CheckPlan {
     }
 }
 
-async fn answer(app: &App, offer: CheckOffer) -> Result<Json<CheckAnswer>, Refusal> {
+async fn answer(
+    app: &App,
+    client: &ClientInfo,
+    offer: CheckOffer,
+) -> Result<Json<CheckAnswer>, Refusal> {
     let CheckOffer { port, sdp } = offer;
     let mut ports = app.control.media_ports().iter();
     let worker = ports.position(|it| *it == port);
     let worker = worker.ok_or_else(|| Refusal::invalid("There is no such port."))?;
-    match app.control.probe(worker, sdp).await {
+    match app.control.probe(client.ip, worker, sdp).await {
         Ok(sdp) => Ok(Json(CheckAnswer { sdp })),
         Err(error) => Err(Refusal::invalid(error.to_string())),
     }
