@@ -2,12 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { Admin } from '../lib/admin.mjs';
 import { Browsers } from '../lib/browsers.mjs';
+import { checkConnection, inviteToCheck } from '../lib/check.mjs';
 import { dropAtServer } from '../lib/network.mjs';
 import { startServer } from '../lib/server.mjs';
 import { missing, NETWORK } from '../lib/settings.mjs';
-import { until } from '../lib/wait.mjs';
 
 for (const browser of ['chromium', 'firefox']) {
   describe(`the connection check in ${browser}`, { skip: missing(browser, 'network') }, () => {
@@ -18,9 +17,7 @@ for (const browser of ['chromium', 'firefox']) {
     let open = () => {};
     before(async () => {
       server = await startServer(`check-${browser}`, { UMBRELLA_WORKERS: '2' });
-      const admin = await Admin.setUp(server, 'a password for tests');
-      const made = await admin.call('POST', '/invites', { room: 'tea', role: 'watch', expiresInS: 3600, uses: 1, cameras: null });
-      invite = made.path.split('#/join/')[1];
+      invite = await inviteToCheck(server);
       page = await browsers.tab(browser);
     });
     afterEach(() => {
@@ -32,37 +29,28 @@ for (const browser of ['chromium', 'firefox']) {
       await server?.stop();
     });
 
-    /** What the page says: of everything, and of each way. */
-    async function check() {
-      await page.goto('about:blank');
-      await page.goto(`${server.url}/sfu#/check/${invite}`, { waitUntil: 'load' });
-      return until('the check has ended', async () => {
-        const seen = await page.evaluate(() => {
-          const state = (id) => document.querySelector(`[data-testid="${id}"]`)?.dataset.state;
-          const text = document.querySelector('[data-testid="check"]')?.innerText;
-          return { text, verdict: state('check'), socket: state('check-socket'), udp: state('check-udp'), tcp: state('check-tcp') };
-        });
-        return seen.verdict && seen.verdict !== 'checking' && seen;
-      });
-    }
+    const check = () => checkConnection(page, server.url, invite);
 
     test('what is open is called closed', async () => {
-      const { text, ...states } = await check();
-      assert.deepEqual(states, { verdict: 'good', socket: 'good', udp: 'good', tcp: 'good' }, text);
+      const { verdict, rows, text } = await check();
+      assert.equal(verdict, 'good', text);
+      assert.deepEqual(rows, { page: 'good', socket: 'good', udp: 'good', tcp: 'good' }, text);
     });
 
     test('nobody learns that UDP is blocked', async () => {
       open = dropAtServer(NETWORK, 'udp');
-      const { text, ...states } = await check();
-      assert.deepEqual(states, { verdict: 'slow', socket: 'good', udp: 'bad', tcp: 'good' }, text);
+      const { verdict, rows, text } = await check();
+      assert.equal(verdict, 'slow', text);
+      assert.deepEqual(rows, { page: 'good', socket: 'good', udp: 'bad', tcp: 'good' }, text);
       assert.match(text, new RegExp(`Open UDP ports ${server.mediaPort}, ${server.mediaPort + 1} `));
     });
 
     test('one port that was forgotten is not named', async () => {
       const rules = [dropAtServer(NETWORK, 'udp', server.mediaPort + 1), dropAtServer(NETWORK, 'tcp', server.mediaPort + 1)];
       open = () => rules.forEach((undo) => undo());
-      const { text, ...states } = await check();
-      assert.deepEqual(states, { verdict: 'bad', socket: 'good', udp: 'bad', tcp: 'bad' }, text);
+      const { verdict, rows, text } = await check();
+      assert.equal(verdict, 'bad', text);
+      assert.deepEqual(rows, { page: 'good', socket: 'good', udp: 'bad', tcp: 'bad' }, text);
       assert.match(text, new RegExp(`Open TCP port ${server.mediaPort + 1} `));
       assert.match(text, /Some calls will not work/);
     });

@@ -327,6 +327,10 @@ impl Rig {
                 reflectors: body.iter().map(|it| path(u64::from(*it)).remote).collect(),
             },
             4 if whom & 32 != 0 => return self.answer_question(body),
+            4 if whom & 16 != 0 => Request::LookOutside {
+                local: path(0).local,
+                reflector: path(whom).remote,
+            },
             4 => Request::RemoteCandidate {
                 transport,
                 candidate: text,
