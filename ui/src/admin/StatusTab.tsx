@@ -1,5 +1,6 @@
 import { api } from '../api/client.ts';
 import type { ParticipantDetail, RoomDetail, Status, WorkerStatus } from '../api/types.ts';
+import { hrefOf } from '../app/route.ts';
 import { Loading } from '../ui/Loading.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
 import { bitrateText, durationText, peopleText } from './format.ts';
@@ -38,6 +39,11 @@ function Report({ status }: { status: Status }) {
         </dl>
         <Addresses title="This page" addresses={status.pageUrls} link />
         <Addresses title="Sound and pictures" addresses={status.mediaAddresses} />
+        <p>
+          <a href={hrefOf({ kind: 'check', token: null })}>
+            Check what this browser reaches of them
+          </a>
+        </p>
       </section>
       <section className="card stack">
         <h2>Workers</h2>

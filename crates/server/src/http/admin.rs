@@ -213,7 +213,7 @@ pub(super) async fn current_status(app: &App) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: app.started.elapsed().as_secs(),
         page_urls: app.addresses.urls(),
-        media_addresses: app.control.media_addresses().to_vec(),
+        media_addresses: app.control.advertised().texts(),
         workers: app.control.workers().await,
         held: app.control.held().await,
         rooms: app.control.details().await,

@@ -6,6 +6,7 @@ mod assets;
 mod body;
 mod camera_api;
 mod cameras;
+mod check;
 mod client;
 mod connection;
 mod error;
@@ -24,6 +25,7 @@ mod trust;
 mod page_types;
 
 pub use assets::Page;
+pub(crate) use assets::check as check_page;
 pub use client::ClientInfo;
 pub use router::router;
 pub use serve::{Service, bind, serve};

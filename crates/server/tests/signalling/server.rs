@@ -71,11 +71,13 @@ impl Server {
                 min_port: 47_000,
                 max_port: 47_999,
                 public_ips: Vec::new(),
+                stun: Vec::new(),
                 advertise_lan: true,
                 udp: true,
                 tcp: true,
             },
             interfaces: vec![loopback],
+            reach: worker::Reach::Everybody,
             limits: umbrella_engine::Limits::default(),
             tcp: worker::TcpLimits {
                 connections: 16,
