@@ -3,6 +3,8 @@
 mod archive;
 mod bill;
 mod build;
+mod deb;
+mod image;
 mod openwrt;
 mod target;
 
@@ -11,6 +13,7 @@ use crate::npm;
 use crate::workspace::{root, target_dir};
 use anyhow::{Context, Result, bail};
 use archive::Tree;
+use image::Image;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -18,20 +21,23 @@ use target::{TARGETS, Target};
 
 /// Builds static binaries for x86-64, aarch64 and armv7, and packages of them.
 ///
-/// For each there are the binary, an archive, packages for OpenWrt, a bill of materials (CycloneDX)
-/// and the licences of others; SHA256SUMS names them all. A full build takes a quarter of an hour
+/// For each there are the binary, an archive, packages for OpenWrt and Debian, a bill of materials
+/// (CycloneDX) and the licences of others; SHA256SUMS names them all. A full build takes a quarter of an hour
 /// of processor time for each target.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only this target, by Rust's name; may be given more than once
     #[arg(long, value_parser = target::named)]
     target: Vec<&'static Target>,
-    /// Built to be tested, not to be used: large, slow, and one package for OpenWrt
+    /// Built to be tested, not to be used: large, slow, one package for OpenWrt, none for Debian
     #[arg(long)]
     quick: bool,
     /// Run each binary afterwards, under qemu where the processor is another one
     #[arg(long)]
     selftest: bool,
+    /// Also build an image for containers, by buildah
+    #[arg(long)]
+    image: bool,
     /// Where to put the files
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -42,11 +48,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| target_dir().join("dist/out"));
-    let out = std::path::absolute(out)?;
+    let out = match &args.out {
+        Some(out) => std::path::absolute(out)?,
+        None => target_dir().join("dist/out"),
+    };
     std::fs::create_dir_all(&out)?;
     npm::build_page()?;
     let time = commit_time()?;
@@ -55,10 +60,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     } else {
         args.target.clone()
     };
-    let mut sums = Vec::new();
+    let mut hand_out = HandOut {
+        out,
+        sums: Vec::new(),
+    };
     for target in &targets {
-        one(target, args, &out, time, &mut sums)?;
+        one(target, args, time, &mut hand_out)?;
     }
+    let HandOut { out, mut sums } = hand_out;
     sums.sort();
     std::fs::write(out.join("SHA256SUMS"), sums.concat())?;
     if args.check_reproducible {
@@ -73,48 +82,69 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Everything of one target, with its lines for SHA256SUMS.
-fn one(target: &Target, args: &Args, out: &Path, time: u64, sums: &mut Vec<String>) -> Result<()> {
+/// Where the files go.
+struct HandOut {
+    out: PathBuf,
+    /// Lines of SHA256SUMS.
+    sums: Vec<String>,
+}
+
+impl HandOut {
+    fn keep(&mut self, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
+        let path = self.out.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+        self.note(name)
+    }
+
+    /// One that is there.
+    fn note(&mut self, name: &str) -> Result<()> {
+        let path = self.out.join(name);
+        let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        eprintln!("  ✓ {name}: {:.2} MB", bytes.len() as f64 / 1e6);
+        self.sums
+            .push(format!("{}  {name}\n", hex(&Sha256::digest(&bytes))));
+        Ok(())
+    }
+}
+
+/// Everything of one target.
+fn one(target: &Target, args: &Args, time: u64, hand_out: &mut HandOut) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
     let profile = if args.quick { "dist-quick" } else { "dist" };
-    let path = build::binary(target, profile, time)?;
+    let built = build::binary(target, profile, time)?;
+    let stem = format!("umbrella-{version}-{}", target.name);
+    let path = hand_out.out.join(&stem);
+    std::fs::copy(&built, &path).with_context(|| format!("copying {}", built.display()))?;
+    hand_out.note(&stem)?;
     let binary = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     let bill = bill::of(target)?;
-    let stem = format!("umbrella-{}-{}", env!("CARGO_PKG_VERSION"), target.name);
-    let mut keep = |name: String, bytes: &[u8], executable: bool| {
-        let path = out.join(&name);
-        std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
-        if executable {
-            use std::os::unix::fs::PermissionsExt as _;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
-        }
-        eprintln!("  ✓ {name}: {:.2} MB", bytes.len() as f64 / 1e6);
-        sums.push(format!("{}  {name}\n", hex(&Sha256::digest(bytes))));
-        anyhow::Ok(())
-    };
-    keep(stem.clone(), &binary, true)?;
     let licences = bill.licences()?;
-    keep(
-        format!("{stem}.cdx.json"),
-        bill.cyclonedx()?.as_bytes(),
-        false,
-    )?;
-    keep(format!("{stem}-licenses.txt"), licences.as_bytes(), false)?;
+    hand_out.keep(&format!("{stem}.cdx.json"), bill.cyclonedx()?)?;
+    hand_out.keep(&format!("{stem}-licenses.txt"), &licences)?;
     let packed = archive(&binary, &licences)?.pack(&format!("{stem}/"), time)?;
-    keep(format!("{stem}.tar.gz"), &packed, false)?;
+    hand_out.keep(&format!("{stem}.tar.gz"), packed)?;
     let contents = openwrt::contents(&binary, &licences)?;
-    for architecture in target
-        .openwrt
-        .iter()
-        .take(if args.quick { 1 } else { usize::MAX })
-    {
-        let name = format!(
-            "umbrella_{}-r1_{architecture}.ipk",
-            env!("CARGO_PKG_VERSION")
-        );
-        keep(name, &openwrt::ipk(&contents, architecture, time)?, false)?;
+    let packages = if args.quick { 1 } else { target.openwrt.len() };
+    for architecture in target.openwrt.iter().take(packages) {
+        let name = format!("umbrella_{version}-r1_{architecture}.ipk");
+        hand_out.keep(&name, openwrt::ipk(&contents, architecture, time)?)?;
+    }
+    if !args.quick {
+        let name = format!("umbrella_{version}-1_{}.deb", target.debian);
+        deb::pack(target, &built, time, &hand_out.out.join(&name))?;
+        hand_out.note(&name)?;
     }
     if args.selftest {
-        selftest(target, &out.join(&stem))?;
+        selftest(target, &path)?;
+    }
+    if args.image {
+        let name = format!("{stem}-image.tar");
+        let image = Image::build(target, &path, time)?;
+        image.write(&hand_out.out.join(&name))?;
+        hand_out.note(&name)?;
+        if args.selftest && is_native(target) {
+            image.run(&["selftest"])?;
+        }
     }
     Ok(())
 }
@@ -135,9 +165,14 @@ fn archive(binary: &[u8], licences: &str) -> Result<Tree> {
     Ok(tree)
 }
 
+/// Whether it runs here as it is.
+fn is_native(target: &Target) -> bool {
+    target.triple.starts_with(std::env::consts::ARCH)
+}
+
 /// The binary says who it is, and connects two peers of its own.
 fn selftest(target: &Target, binary: &Path) -> Result<()> {
-    let native = target.triple.starts_with(std::env::consts::ARCH);
+    let native = is_native(target);
     if !native && which(target.emulator).is_none() {
         crate::parts::install_packages(&["qemu-user-static"])?;
     }
@@ -176,8 +211,10 @@ fn again(args: &Args, sums: &[String]) -> Result<()> {
     for target in &args.target {
         cmd = cmd.args(["--target", target.triple]);
     }
-    if args.quick {
-        cmd = cmd.arg("--quick");
+    for (wanted, flag) in [(args.quick, "--quick"), (args.image, "--image")] {
+        if wanted {
+            cmd = cmd.arg(flag);
+        }
     }
     cmd.arg("--out").arg(clone.join("out")).run()?;
     let other = crate::workspace::read(&clone.join("out/SHA256SUMS"))?;

@@ -11,6 +11,10 @@ pub(crate) struct Target {
     pub(crate) openwrt: &'static [&'static str],
     /// What runs it elsewhere.
     pub(crate) emulator: &'static str,
+    /// What containers' registries call it.
+    pub(crate) platform: &'static str,
+    /// Debian's architecture.
+    pub(crate) debian: &'static str,
 }
 
 /// Those with a hard-float ARM binary must have VFPv3-D16: `arm_cortex-a7` and `arm_cortex-a9`
@@ -21,6 +25,8 @@ pub(crate) const TARGETS: [Target; 3] = [
         name: "x86_64-linux-musl",
         openwrt: &["x86_64"],
         emulator: "qemu-x86_64-static",
+        platform: "linux/amd64",
+        debian: "amd64",
     },
     Target {
         triple: "aarch64-unknown-linux-musl",
@@ -32,6 +38,8 @@ pub(crate) const TARGETS: [Target; 3] = [
             "aarch64_generic",
         ],
         emulator: "qemu-aarch64-static",
+        platform: "linux/arm64",
+        debian: "arm64",
     },
     Target {
         triple: "armv7-unknown-linux-musleabihf",
@@ -46,6 +54,8 @@ pub(crate) const TARGETS: [Target; 3] = [
             "arm_cortex-a9_vfpv3-d16",
         ],
         emulator: "qemu-arm-static",
+        platform: "linux/arm/v7",
+        debian: "armhf",
     },
 ];
 
