@@ -1,14 +1,15 @@
 // The files for Docker, as far as they can be tried without it.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Clients } from '../lib/clients.mjs';
 import { services } from '../lib/compose.mjs';
 import { startServer } from '../lib/server.mjs';
-import { HERE, missing, SERVER_IP } from '../lib/settings.mjs';
+import { HERE, missing, PYTHON, SERVER_IP } from '../lib/settings.mjs';
 import { meet, TOPOLOGIES } from '../lib/suite.mjs';
 import { token } from '../lib/tokens.mjs';
 import { startTraefik } from '../lib/traefik.mjs';
@@ -72,6 +73,10 @@ describe('behind Traefik with the labels of its compose file', { skip: missing('
     });
     assert.match(location, new RegExp(`^https://${SERVER_IP.replaceAll('.', '\\.')}(:443)?/umbrella/sfu$`));
   });
+});
+
+test('the Dockerfile has the usual mistakes', { skip: missing('python') }, () => {
+  execFileSync(join(dirname(PYTHON), 'hadolint'), [join(HERE, '../deploy/docker/Dockerfile')]);
 });
 
 describe('the compose files', () => {
