@@ -98,10 +98,12 @@ pub(crate) fn binary(target: &Target, profile: &str, time: u64) -> Result<PathBu
     let maps = prefixes(&out)?;
     let mut flags = vec!["-C target-feature=+crt-static".to_owned()];
     flags.extend(maps.iter().map(|map| format!("--remap-path-prefix={map}")));
-    let c_flags: Vec<_> = maps
+    let mut c_flags: Vec<_> = maps
         .iter()
         .map(|map| format!("-ffile-prefix-map={map}"))
         .collect();
+    // No panic passes through C.
+    c_flags.push("-fno-asynchronous-unwind-tables".to_owned());
     let mut cmd = Cmd::new(
         format!("umbrella for {}, profile {profile}", target.triple),
         venv.join("bin/cargo-zigbuild"),
