@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::acme;
 use super::camera;
 use super::file::{Auth, FileConfig, Http, Limits, Media, Metrics, Rooms, Server, Tls, Webhook};
 use super::keys::SECTIONS;
@@ -31,6 +32,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         server,
         http,
         tls,
+        acme,
         media,
         turn,
         rooms,
@@ -52,6 +54,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         cloud: server.cloud,
         log,
         http: check_http(&http, server.cloud, &blame)?,
+        acme: acme::check(&acme, &tls, server.cloud, &blame)?,
         tls: check_tls(&tls, &blame)?,
         media: check_media(&media, &blame)?,
         turn: turn::check(&turn, &blame)?,

@@ -214,6 +214,7 @@ pub(super) async fn current_status(app: &App) -> Status {
         uptime_s: app.started.elapsed().as_secs(),
         page_urls: app.addresses.urls(),
         media_addresses: app.control.media_addresses().to_vec(),
+        certificate: app.certificate.as_ref().map(|it| it.now().into()),
         workers: app.control.workers().await,
         held: app.control.held().await,
         rooms: app.control.details().await,

@@ -354,12 +354,44 @@ pub struct Status {
     pub page_urls: Vec<String>,
     /// Addresses that are advertised for media, as `udp 192.0.2.1:40000`.
     pub media_addresses: Vec<String>,
+    /// The certificate by ACME, if one is wanted.
+    pub certificate: Option<CertificateStatus>,
     /// The workers.
     pub workers: Vec<WorkerStatus>,
     /// What is held for clients.
     pub held: Held,
     /// Every room with everybody in it.
     pub rooms: Vec<RoomDetail>,
+}
+
+/// How things are with the certificate of a public authority.
+#[derive(Debug, Clone, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// The names that it is for.
+    pub domains: Vec<String>,
+    /// Who has issued the one in use; null while there is none.
+    pub issuer: Option<String>,
+    /// Until when it is valid, Unix time in seconds.
+    #[ts(type = "number | null")]
+    pub valid_until: Option<u64>,
+    /// Why the last try to get one failed, if it did.
+    pub last_error: Option<String>,
+    /// When it is tried again after that, Unix time in seconds.
+    #[ts(type = "number | null")]
+    pub next_try: Option<u64>,
+}
+
+impl From<crate::tls::Report> for CertificateStatus {
+    fn from(report: crate::tls::Report) -> Self {
+        Self {
+            domains: report.domains,
+            issuer: report.issuer,
+            valid_until: report.valid_until,
+            last_error: report.last_error,
+            next_try: report.next_try,
+        }
+    }
 }
 
 /// How many things the server holds for its clients. When all have gone, it is back at what it

@@ -67,6 +67,7 @@ fn types() -> String {
         CreateKey,
         CreatedKey,
         Status,
+        CertificateStatus,
         Held,
         WorkerStatus,
     )

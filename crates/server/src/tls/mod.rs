@@ -1,5 +1,6 @@
 //! TLS: the operator's own certificate, or one by a local authority that the server makes.
 
+pub(crate) mod acme;
 mod local;
 mod trust;
 
@@ -17,6 +18,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, Config};
 
+pub use acme::{Report, Reports};
 pub(crate) use local::is_local_authority;
 pub use local::{LocalAuthority, Names};
 pub use trust::mobile_profile;
@@ -79,6 +81,7 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Tls {
     source: Source,
+    acme: Option<acme::Acme>,
     current: Arc<Current>,
     server_config: Arc<ServerConfig>,
 }
@@ -90,7 +93,10 @@ impl Tls {
     ///
     /// If files are there and cannot be used, or none can be made.
     pub fn start(config: &Config, data_dir: &Path, names: &Names) -> Result<Self, TlsError> {
-        let files = operators_files(config)?;
+        let files = match config.acme {
+            Some(_) => None,
+            None => operators_files(config)?,
+        };
         let (source, key) = match files {
             Some(files) => {
                 let key = load(&files)?;
@@ -103,10 +109,23 @@ impl Tls {
                 (Source::Local(Box::new(authority)), key)
             }
         };
-        let current = Arc::new(Current(RwLock::new(Arc::new(key))));
-        let server_config = server_config(Arc::clone(&current))?;
+        let acme = config
+            .acme
+            .as_ref()
+            .map(|acme| acme::Acme::open(acme, &data_dir.join("tls")))
+            .transpose()?;
+        let (acme, public) = acme.unzip();
+        let domains = acme.as_ref().map(|acme| acme.config().domains.clone());
+        let current = Arc::new(Current {
+            usual: RwLock::new(Arc::new(key)),
+            domains: domains.unwrap_or_default(),
+            public: RwLock::new(public.flatten().map(Arc::new)),
+            answers: acme::Answers::default(),
+        });
+        let server_config = server_config(Arc::clone(&current), acme.is_some())?;
         Ok(Self {
             source,
+            acme,
             current,
             server_config,
         })
@@ -125,8 +144,19 @@ impl Tls {
         }
     }
 
+    /// How things are with the certificate by ACME, if one is wanted.
+    pub fn reports(&self) -> Option<Reports> {
+        self.acme.as_ref().map(acme::Acme::reports)
+    }
+
     /// For the start message.
     pub fn describe(&self) -> String {
+        if let Some(acme) = &self.acme {
+            return format!(
+                "ACME for {}; others: local certificate authority",
+                acme.config().domains.join(", ")
+            );
+        }
         match &self.source {
             Source::Files(files) => format!("certificate {}", files.certificate.display()),
             Source::Local(_) => "local certificate authority".to_owned(),
@@ -136,10 +166,19 @@ impl Tls {
     /// Replaces the certificate when it has changed, for as long as the server runs. `names` says
     /// what the own certificate should be for at the moment.
     pub async fn keep_current(self, names: impl Fn() -> Names + Send + Sync + 'static) {
-        match self.source {
-            Source::Files(files) => watch_files(files, &self.current).await,
-            Source::Local(authority) => renew(authority, &self.current, names).await,
-        }
+        let current = &self.current;
+        let public = async {
+            if let Some(acme) = self.acme {
+                acme.keep_current(current).await;
+            }
+        };
+        let usual = async {
+            match self.source {
+                Source::Files(files) => watch_files(files, current).await,
+                Source::Local(authority) => renew(authority, current, names).await,
+            }
+        };
+        tokio::join!(public, usual);
     }
 }
 
@@ -227,7 +266,7 @@ fn load(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
     })
 }
 
-fn server_config(current: Arc<Current>) -> Result<Arc<ServerConfig>, TlsError> {
+fn server_config(current: Arc<Current>, acme: bool) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -235,23 +274,63 @@ fn server_config(current: Arc<Current>) -> Result<Arc<ServerConfig>, TlsError> {
         .with_no_client_auth()
         .with_cert_resolver(current);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if acme {
+        config.alpn_protocols.push(acme::PROTOCOL.to_vec());
+    }
     Ok(Arc::new(config))
 }
 
-/// The certificate in use.
+/// The certificates in use.
 #[derive(Debug)]
-struct Current(RwLock<Arc<CertifiedKey>>);
+struct Current {
+    usual: RwLock<Arc<CertifiedKey>>,
+    /// Names for which the public authority's certificate is.
+    domains: Vec<String>,
+    public: RwLock<Option<Arc<CertifiedKey>>>,
+    answers: acme::Answers,
+}
 
 impl Current {
     fn replace(&self, key: CertifiedKey) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        *self.usual.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    }
+
+    fn set_public(&self, key: CertifiedKey) {
+        *self.public.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(key));
+    }
+
+    fn answers(&self) -> &acme::Answers {
+        &self.answers
+    }
+
+    fn public_for(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let name = name?;
+        if !self
+            .domains
+            .iter()
+            .any(|domain| name.eq_ignore_ascii_case(domain))
+        {
+            return None;
+        }
+        self.public
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let mut protocols = hello.alpn().into_iter().flatten();
+        if protocols.next() == Some(acme::PROTOCOL) {
+            // An authority that comes for a challenge, and gets nothing else (RFC 8737, section 3).
+            return self.answers.of(&hello.server_name()?.to_ascii_lowercase());
+        }
+        if let Some(key) = self.public_for(hello.server_name()) {
+            return Some(key);
+        }
         Some(Arc::clone(
-            &self.0.read().unwrap_or_else(PoisonError::into_inner),
+            &self.usual.read().unwrap_or_else(PoisonError::into_inner),
         ))
     }
 }

@@ -1,0 +1,127 @@
+//! HTTPS to an ACME server, bounded in time and size: whatever it sends, it holds up nothing else.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderValue};
+use hyper::{Request, Uri};
+use hyper_util::rt::TokioIo;
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::super::system_roots;
+
+/// How long one request may take, from looking up the name to the last byte.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// Bytes of an answer's head, and of its body.
+const ANSWER: usize = 256 * 1024;
+
+/// Asks one thing at a time, each over a connection of its own: there are a dozen in two months.
+pub(super) struct Https(Arc<ClientConfig>);
+
+impl Https {
+    /// Trusts the system's authorities and those in `ca_file`.
+    ///
+    /// # Errors
+    ///
+    /// If that file cannot be used.
+    pub(super) fn new(ca_file: Option<&Path>) -> anyhow::Result<Https> {
+        let mut roots = system_roots();
+        if let Some(path) = ca_file {
+            let broken = || format!("acme.ca_file {} cannot be used", path.display());
+            let mut found = 0;
+            for authority in CertificateDer::pem_file_iter(path).with_context(broken)? {
+                roots
+                    .add(authority.with_context(broken)?)
+                    .with_context(broken)?;
+                found += 1;
+            }
+            anyhow::ensure!(found > 0, "{}: no certificate is in it", broken());
+        }
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Https(Arc::new(config)))
+    }
+}
+
+impl HttpClient for Https {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let tls = Arc::clone(&self.0);
+        Box::pin(async move {
+            let exchange = tokio::time::timeout(REQUEST, exchange(tls, request));
+            let answer = exchange.await.unwrap_or_else(|_| {
+                let seconds = REQUEST.as_secs();
+                Err(anyhow::anyhow!("no answer within {seconds} s"))
+            });
+            answer.map_err(|error| Error::Other(format!("{error:#}").into()))
+        })
+    }
+}
+
+async fn exchange(
+    tls: Arc<ClientConfig>,
+    mut request: Request<BodyWrapper<Bytes>>,
+) -> anyhow::Result<BytesResponse> {
+    let uri = request.uri().clone();
+    let secure = uri.scheme_str() == Some("https");
+    anyhow::ensure!(secure, "the ACME server names an address without https://");
+    let authority = uri.authority().context("an address without a host")?;
+    let host = authority.host().trim_matches(['[', ']']).to_owned();
+    let port = authority.port_u16().unwrap_or(443);
+    let stream = TcpStream::connect((host.as_str(), port))
+        .await
+        .with_context(|| format!("{authority} cannot be reached"))?;
+    let connector = TlsConnector::from(tls);
+    let stream = connector
+        .connect(ServerName::try_from(host)?, stream)
+        .await
+        .with_context(|| format!("TLS with {authority}"))?;
+    let (mut requests, connection) = http1::Builder::new()
+        .max_buf_size(ANSWER)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    request
+        .headers_mut()
+        .insert(HOST, HeaderValue::from_str(authority.as_str())?);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = Uri::try_from(path)?;
+    let answer = async {
+        let (parts, body) = requests.send_request(request).await?.into_parts();
+        let body = Limited::new(body, ANSWER).collect().await;
+        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
+        Ok::<_, anyhow::Error>(BytesResponse {
+            parts,
+            body: Box::new(body),
+        })
+    };
+    tokio::pin!(answer);
+    tokio::pin!(connection);
+    tokio::select! {
+        answer = &mut answer => answer,
+        // It has read all there is: what is left is in the answer's buffers.
+        ended = &mut connection => {
+            ended?;
+            answer.await
+        }
+    }
+}

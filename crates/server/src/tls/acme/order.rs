@@ -1,0 +1,147 @@
+//! One order: from the account to the certificate (RFC 8555, section 7.4).
+
+use std::time::Duration;
+
+use instant_acme::{
+    Account, AccountCredentials, AuthorizationStatus, ChallengeType, Error, Identifier, NewAccount,
+    NewOrder, Order, OrderStatus, RetryPolicy,
+};
+use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::CertifiedKey;
+
+use super::client::Https;
+use super::{Answers, Failure, provider};
+use crate::config::AcmeConfig;
+
+/// How long the authority may take to look at the challenges, and then to issue.
+const PATIENCE: RetryPolicy = RetryPolicy::new()
+    .initial_delay(Duration::from_millis(500))
+    .backoff(1.5)
+    .timeout(Duration::from_secs(90));
+
+/// A certificate chain and its private key, both PEM.
+pub(super) struct Issued {
+    pub(super) chain: String,
+    pub(super) private_key: String,
+}
+
+/// The account that is kept, or a new one, with what is to be kept of it.
+pub(super) async fn account(
+    config: &AcmeConfig,
+    kept: Option<&str>,
+) -> Result<(Account, Option<String>), Failure> {
+    let ca_file = config.ca_file.clone();
+    let made = tokio::task::spawn_blocking(move || Https::new(ca_file.as_deref())).await;
+    let http = made
+        .map_err(|error| Failure::Unreachable(error.to_string()))?
+        .map_err(|error| Failure::Unreachable(format!("{error:#}")))?;
+    let builder = Account::builder_with_http(Box::new(http));
+    if let Some(kept) = kept
+        && let Ok(credentials) = serde_json::from_str::<AccountCredentials>(kept)
+    {
+        return Ok((builder.from_credentials(credentials).await?, None));
+    }
+    let contact = config.email.as_ref().map(|email| format!("mailto:{email}"));
+    let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
+    let new = NewAccount {
+        contact: &contact,
+        // The configuration is not accepted without.
+        terms_of_service_agreed: true,
+        only_return_existing: false,
+    };
+    let (account, credentials) = builder.create(&new, config.directory.clone(), None).await?;
+    let kept = serde_json::to_string(&credentials).map_err(Error::from)?;
+    Ok((account, Some(kept)))
+}
+
+/// Gets a certificate for all domains; `answers` are shown to whoever comes for a challenge.
+pub(super) async fn certificate(
+    account: &Account,
+    domains: &[String],
+    answers: &Answers,
+) -> Result<Issued, Failure> {
+    let names: Vec<Identifier> = domains.iter().cloned().map(Identifier::Dns).collect();
+    let mut order = account.new_order(&NewOrder::new(&names)).await?;
+    let ready = prove(&mut order, answers).await;
+    answers.clear();
+    ready?;
+    let key = KeyPair::generate().map_err(local)?;
+    let mut params = CertificateParams::new(domains.to_vec()).map_err(local)?;
+    params.distinguished_name = DistinguishedName::new();
+    let request = params.serialize_request(&key).map_err(local)?;
+    order.finalize_csr(request.der()).await?;
+    let chain = order.poll_certificate(&PATIENCE).await?;
+    Ok(Issued {
+        chain,
+        private_key: key.serialize_pem(),
+    })
+}
+
+fn local(error: rcgen::Error) -> Failure {
+    Failure::Refused(error.to_string())
+}
+
+async fn prove(order: &mut Order, answers: &Answers) -> Result<(), Failure> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        // One that was proved lately need not be proved again.
+        if authorization.status == AuthorizationStatus::Valid {
+            continue;
+        }
+        let domain = authorization.identifier().to_string();
+        let Some(mut challenge) = authorization.challenge(ChallengeType::TlsAlpn01) else {
+            let why = "the ACME server does not offer the challenge tls-alpn-01";
+            return Err(Failure::Refused(why.to_owned()));
+        };
+        let digest = challenge.key_authorization().digest();
+        answers.show(&domain, answer(&domain, digest.as_ref())?);
+        challenge.set_ready().await?;
+    }
+    match order.poll_ready(&PATIENCE).await {
+        Ok(OrderStatus::Ready | OrderStatus::Valid) => Ok(()),
+        Ok(OrderStatus::Pending | OrderStatus::Processing | OrderStatus::Invalid) => {
+            Err(Failure::Refused(why_not(order).await))
+        }
+        Err(Error::Api(problem)) => {
+            let details = why_not(order).await;
+            Err(Failure::Refused(format!("{problem}: {details}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What the authority found when it looked, for each domain.
+async fn why_not(order: &mut Order) -> String {
+    let mut found = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(Ok(mut authorization)) = authorizations.next().await {
+        if authorization.refresh().await.is_err() {
+            continue;
+        }
+        let domain = authorization.identifier().to_string();
+        let errors = authorization.challenges.iter();
+        for error in errors.filter_map(|challenge| challenge.error.as_ref()) {
+            let detail = error.detail.as_deref().unwrap_or("no reason given");
+            found.push(format!("{domain}: {detail}"));
+        }
+    }
+    match found.is_empty() {
+        true => "the authority could not check the names".to_owned(),
+        false => found.join("; "),
+    }
+}
+
+/// The certificate that answers a challenge (RFC 8737, section 3).
+fn answer(domain: &str, digest: &[u8]) -> Result<CertifiedKey, Failure> {
+    let key = KeyPair::generate().map_err(local)?;
+    let mut params = CertificateParams::new(vec![domain.to_owned()]).map_err(local)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+    let certificate = params.self_signed(&key).map_err(local)?;
+    let private = PrivateKeyDer::try_from(key.serialize_der())
+        .map_err(|error| Failure::Refused(error.to_owned()))?;
+    CertifiedKey::from_der(vec![certificate.der().clone()], private, &provider())
+        .map_err(|error| Failure::Refused(error.to_string()))
+}

@@ -1,0 +1,258 @@
+//! What outlives a restart: a restart must not cost an order, nor forget that one has to wait.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use serde::{Deserialize, Serialize};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::super::TlsError;
+use super::super::local::{names_in, write_private};
+use super::{Failure, provider};
+use crate::config::AcmeConfig;
+
+/// After the first refusal. Let's Encrypt allows five failed validations of a name in an hour.
+const REFUSED: (Duration, Duration) =
+    (Duration::from_secs(15 * 60), Duration::from_secs(12 * 3600));
+
+/// After the first time that the authority could not be asked, and at most.
+const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+
+/// Characters of an error that are kept and shown: the other side wrote some of them.
+const ERROR_CHARS: usize = 600;
+
+/// The file.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Kept {
+    /// For which ACME server all of this is.
+    directory: String,
+    /// What the failures below were about.
+    domains: Vec<String>,
+    /// Number, address and private key of the account.
+    pub(super) account: Option<String>,
+    /// PEM.
+    chain: String,
+    /// PEM, secret.
+    private_key: String,
+    /// Failures since the last success.
+    failures: u32,
+    /// Unix time in seconds before which nothing is tried.
+    not_before: u64,
+    /// The last failure since the last success.
+    pub(super) last_error: Option<String>,
+}
+
+/// Without keys.
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kept({}, {} failures)", self.directory, self.failures)
+    }
+}
+
+/// The certificate in use.
+#[derive(Debug, Clone)]
+pub(super) struct Served {
+    issuer: String,
+    /// Unix time in seconds.
+    start: u64,
+    end: u64,
+}
+
+impl Served {
+    /// Who has issued it, and until when it is valid (Unix time in seconds).
+    pub(super) fn facts(&self) -> (&str, u64) {
+        (&self.issuer, self.end)
+    }
+}
+
+/// How things are with the certificate of a public authority.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The names that it is for.
+    pub domains: Vec<String>,
+    /// Who has issued the one in use; `None` while there is none.
+    pub issuer: Option<String>,
+    /// Until when it is valid, Unix time in seconds.
+    pub valid_until: Option<u64>,
+    /// Why the last try failed, if it did.
+    pub last_error: Option<String>,
+    /// When it is tried again after that, Unix time in seconds.
+    pub next_try: Option<u64>,
+}
+
+impl Report {
+    pub(super) fn of(config: &AcmeConfig, served: Option<&Served>, kept: &Kept) -> Report {
+        Report {
+            domains: config.domains.clone(),
+            issuer: served.map(|served| served.issuer.clone()),
+            valid_until: served.map(|served| served.end),
+            last_error: kept.last_error.clone(),
+            next_try: kept.last_error.as_ref().map(|_| kept.not_before),
+        }
+    }
+}
+
+impl Kept {
+    /// What is in the file; nothing if there is none.
+    pub(super) fn read(path: &Path) -> Result<Kept, TlsError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(serde_json::from_str(&text).unwrap_or_else(|_| {
+                tracing::warn!(file = %path.display(), "makes no sense and is begun anew");
+                Kept::default()
+            })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Kept::default()),
+            Err(error) => Err(TlsError::file(path, error)),
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), TlsError> {
+        let text = serde_json::to_string(self).map_err(|error| TlsError::file(path, error))?;
+        write_private(path, &text)
+    }
+
+    /// Forgets what belongs to another ACME server, and failures with other names.
+    pub(super) fn adopt(&mut self, config: &AcmeConfig) {
+        if self.directory != config.directory {
+            *self = Kept {
+                directory: config.directory.clone(),
+                ..Kept::default()
+            };
+        }
+        if self.domains != config.domains {
+            self.domains.clone_from(&config.domains);
+            self.succeeded();
+        }
+    }
+
+    pub(super) fn issued(&mut self, chain: String, private_key: String) {
+        (self.chain, self.private_key) = (chain, private_key);
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        (self.failures, self.not_before, self.last_error) = (0, 0, None);
+    }
+
+    /// Notes a failure; how long to wait.
+    pub(super) fn failed(&mut self, failure: &Failure, now: SystemTime) -> Duration {
+        let (first, most) = match failure {
+            Failure::Unreachable(_) => UNREACHABLE,
+            Failure::Refused(_) => REFUSED,
+        };
+        let wait = first.saturating_mul(1 << self.failures.min(10)).min(most);
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = unix(now) + wait.as_secs();
+        let text = failure.to_string();
+        let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        self.last_error = Some(clean.take(ERROR_CHARS).collect());
+        wait
+    }
+
+    /// When the next certificate is to be asked for: at two thirds of the life of the one in use.
+    pub(super) fn due(&self, served: Option<&Served>) -> SystemTime {
+        let renewal = served.map_or(0, |served| {
+            served.start + served.end.saturating_sub(served.start) / 3 * 2
+        });
+        UNIX_EPOCH + Duration::from_secs(renewal.max(self.not_before))
+    }
+
+    /// The kept certificate, if it fits its key and is for all these names.
+    pub(super) fn usable(&self, domains: &[String]) -> Option<(Served, CertifiedKey)> {
+        let chain = CertificateDer::pem_slice_iter(self.chain.as_bytes());
+        let chain: Vec<_> = chain.collect::<Result<_, _>>().ok()?;
+        let leaf = chain.first()?.clone();
+        let key = PrivateKeyDer::from_pem_slice(self.private_key.as_bytes()).ok()?;
+        let key = CertifiedKey::from_der(chain, key, &provider()).ok()?;
+        let hosts = names_in(&leaf)?.hosts;
+        if !domains.iter().all(|domain| hosts.contains(domain)) {
+            return None;
+        }
+        let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
+        let seconds = |time: i64| u64::try_from(time).ok();
+        let served = Served {
+            issuer: parsed.issuer().to_string().chars().take(200).collect(),
+            start: seconds(parsed.validity().not_before.timestamp())?,
+            end: seconds(parsed.validity().not_after.timestamp())?,
+        };
+        Some((served, key))
+    }
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(directory: &str, domains: &[&str]) -> AcmeConfig {
+        AcmeConfig {
+            domains: domains.iter().map(|name| (*name).to_owned()).collect(),
+            email: None,
+            directory: directory.to_owned(),
+            ca_file: None,
+        }
+    }
+
+    fn holding(names: &[&str]) -> Kept {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.not_before = (UNIX_EPOCH + Duration::from_secs(1_000_000)).into();
+        params.not_after = (UNIX_EPOCH + Duration::from_secs(1_900_000)).into();
+        let mut kept = Kept::default();
+        kept.issued(params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+        kept
+    }
+
+    #[test]
+    fn a_server_that_keeps_restarting_does_not_use_up_the_authoritys_patience() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("acme.json");
+        let wanted = config("https://a/dir", &["a.example.org"]);
+        let mut now = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let start = now;
+        let mut tries_in_an_hour = 0;
+        for _ in 0..20 {
+            let mut kept = Kept::read(&path).unwrap();
+            kept.adopt(&wanted);
+            now = now.max(kept.due(None));
+            if now < start + Duration::from_secs(3600) {
+                tries_in_an_hour += 1;
+            }
+            let wait = kept.failed(&Failure::Refused("no\n".to_owned()), now);
+            assert!(wait <= REFUSED.1);
+            kept.write(&path).unwrap();
+        }
+        assert!(tries_in_an_hour < 5, "{tries_in_an_hour}");
+        let mut kept = Kept::read(&path).unwrap();
+        assert!(!kept.last_error.clone().unwrap().contains('\n'));
+        // Whoever has corrected the names need not wait.
+        kept.adopt(&config("https://a/dir", &["b.example.org"]));
+        assert_eq!(kept.due(None), UNIX_EPOCH);
+    }
+
+    #[test]
+    fn certificate_is_renewed_at_two_thirds_of_its_life() {
+        let kept = holding(&["a.example.org"]);
+        let (served, _) = kept.usable(&["a.example.org".to_owned()]).unwrap();
+        assert_eq!(
+            kept.due(Some(&served)),
+            UNIX_EPOCH + Duration::from_secs(1_600_000)
+        );
+        assert_eq!(served.facts().1, 1_900_000);
+    }
+
+    #[test]
+    fn certificate_for_other_names_or_of_another_authority_is_not_used() {
+        let mut kept = holding(&["a.example.org"]);
+        assert!(kept.usable(&["b.example.org".to_owned()]).is_none());
+        kept.adopt(&config("https://staging/dir", &["a.example.org"]));
+        assert!(kept.usable(&["a.example.org".to_owned()]).is_none());
+    }
+}
