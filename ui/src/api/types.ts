@@ -469,6 +469,10 @@ export type Status = {
    */
   mediaAddresses: Array<string>;
   /**
+   * The certificate by ACME, if one is wanted.
+   */
+  certificate: CertificateStatus | null;
+  /**
    * The workers.
    */
   workers: Array<WorkerStatus>;
@@ -480,6 +484,32 @@ export type Status = {
    * Every room with everybody in it.
    */
   rooms: Array<RoomDetail>;
+};
+
+/**
+ * How things are with the certificate of a public authority.
+ */
+export type CertificateStatus = {
+  /**
+   * The names that it is for.
+   */
+  domains: Array<string>;
+  /**
+   * Who has issued the one in use; null while there is none.
+   */
+  issuer: string | null;
+  /**
+   * Until when it is valid, Unix time in seconds.
+   */
+  validUntil: number | null;
+  /**
+   * Why the last try to get one failed, if it did.
+   */
+  lastError: string | null;
+  /**
+   * When it is tried again after that, Unix time in seconds.
+   */
+  nextTry: number | null;
 };
 
 /**

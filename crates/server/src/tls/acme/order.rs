@@ -142,6 +142,10 @@ fn answer(domain: &str, digest: &[u8]) -> Result<CertifiedKey, Failure> {
     let certificate = params.self_signed(&key).map_err(local)?;
     let private = PrivateKeyDer::try_from(key.serialize_der())
         .map_err(|error| Failure::Refused(error.to_owned()))?;
-    CertifiedKey::from_der(vec![certificate.der().clone()], private, &provider())
-        .map_err(|error| Failure::Refused(error.to_string()))
+    // Its extension is critical and unknown to most: a check of the whole would refuse it.
+    let private = provider()
+        .key_provider
+        .load_private_key(private)
+        .map_err(|error| Failure::Refused(error.to_string()))?;
+    Ok(CertifiedKey::new(vec![certificate.der().clone()], private))
 }
