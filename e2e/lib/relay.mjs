@@ -1,13 +1,13 @@
 // A relay that people use: coturn, with the configuration of the guide.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
-import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inside } from './network.mjs';
-import { ARTIFACTS, HERE, TURNSERVER } from './settings.mjs';
-import { until } from './wait.mjs';
+import { startProgram } from './program.mjs';
+import { HERE, TURNSERVER } from './settings.mjs';
 
 /** What the relay and the servers know. */
 export const RELAY_SECRET = 'a-secret-of-relay-and-server';
@@ -46,31 +46,12 @@ export async function startRelay(place, { clients, server, name }) {
   const listen = [...clients.map((other) => place.cables[other.name].ip), near];
   const file = join(folder, 'turnserver.conf');
   writeFileSync(file, configuration({ listen, from: near, to: server.cables[place.name].ip, folder }));
-  const argv = inside(place.namespace, [TURNSERVER, '-c', file, '--pidfile=', '--log-file=stdout', `--userdb=${join(folder, 'turndb')}`]);
-  const child = spawn(argv[0], argv.slice(1), { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-  const log = createWriteStream(join(ARTIFACTS, 'relay.log'));
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.pipe(log, { end: false });
-    stream.on('data', (chunk) => { said += chunk; });
-  }
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  await until('the relay listens', () => {
-    if (child.exitCode !== null) throw new Error(`the relay has ended; see ${log.path}`);
+  const argv = [TURNSERVER, '-c', file, '--pidfile=', '--log-file=stdout', `--userdb=${join(folder, 'turndb')}`];
+  const listens = () => {
     const [program, ...args] = inside(place.namespace, ['ss', '-Htln', 'sport', '=', `${RELAY_PORT}`]);
     return execFileSync(program, args).toString().trim().split('\n').length >= listen.length;
-  });
-  return {
-    /** Everything that it has said so far. */
-    log: () => said,
-    stop: async () => {
-      child.kill('SIGTERM');
-      const killer = setTimeout(() => child.kill('SIGKILL'), 5_000);
-      await ended;
-      clearTimeout(killer);
-      rmSync(folder, { recursive: true, force: true });
-    },
   };
+  return startProgram(place, argv, { folder, log: 'relay', ready: listens });
 }
 
 /** Credentials that end in so many seconds, made by the draft's own recipe; with another secret, forged. */

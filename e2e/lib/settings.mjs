@@ -26,12 +26,15 @@ export const NETWORK = process.env.UMBRELLA_TEST_NETWORK
 export const SERVER_IP = NETWORK?.serverIp ?? '127.0.0.1';
 
 const found = (path) => (existsSync(path) ? path : null);
+const isInPath = (program) => (process.env.PATH ?? '').split(':').some((folder) => existsSync(join(folder, program)));
 /** Chromium's path, if there is one. */
 export const CHROMIUM = process.env.CHROMIUM || found('/usr/bin/chromium');
 /** Firefox's path, if there is one. */
 export const FIREFOX = process.env.FIREFOX || found('/usr/bin/firefox-esr');
 /** coturn, if it is there. */
 export const TURNSERVER = found('/usr/bin/turnserver');
+/** avahi's daemon, if it is there. */
+export const AVAHI = found('/usr/sbin/avahi-daemon');
 /** A Python with the native SDK, if there is one. */
 export const PYTHON = process.env.UMBRELLA_TEST_PYTHON || null;
 
@@ -40,7 +43,17 @@ export const PYTHON = process.env.UMBRELLA_TEST_PYTHON || null;
  * The runner has already failed over missing parts unless it was told to go on without.
  */
 export function missing(...needs) {
-  const have = { chromium: CHROMIUM, firefox: FIREFOX, python: PYTHON, turnserver: TURNSERVER, network: NETWORK, node: true };
+  const have = {
+    chromium: CHROMIUM,
+    firefox: FIREFOX,
+    python: PYTHON,
+    turnserver: TURNSERVER,
+    avahi: AVAHI,
+    busybox: isInPath('busybox'),
+    shellcheck: isInPath('shellcheck'),
+    network: NETWORK,
+    node: true,
+  };
   const lacking = needs.filter((need) => !have[need]);
   return lacking.length > 0 && `missing here: ${lacking.join(', ')}`;
 }

@@ -1,12 +1,10 @@
 // A reverse proxy that people use: Traefik.
 
-import { spawn } from 'node:child_process';
-import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { inside } from './network.mjs';
-import { ARTIFACTS, PYTHON } from './settings.mjs';
-import { until } from './wait.mjs';
+import { startProgram } from './program.mjs';
+import { PYTHON } from './settings.mjs';
 
 /**
  * Starts Traefik (from PyPI, with a file provider) beside a server, for what is below its prefix. It
@@ -34,21 +32,11 @@ export async function startTraefik({ place, port: backend, prefix }, { port = 84
   const argv = [join(dirname(PYTHON), 'traefik'), `--entrypoints.secure.address=${listen}:${port}`,
     `--entrypoints.plain.address=${listen}:${plainPort}`, `--providers.file.filename=${join(folder, 'routes.yml')}`,
     '--global.checknewversion=false', '--global.sendanonymoususage=false', '--log.level=INFO'];
-  const [program, ...args] = inside(place.namespace, argv);
-  const child = spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-  const log = createWriteStream(join(ARTIFACTS, 'traefik.log'));
-  child.stdout.pipe(log, { end: false });
-  child.stderr.pipe(log, { end: false });
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  const stop = async () => {
-    child.kill('SIGTERM');
-    await ended;
-    rmSync(folder, { recursive: true, force: true });
-  };
-  await until('Traefik forwards', async () => {
+  const ready = async () => {
     const answer = await fetch(`http://${place.ip}:${plainPort}${prefix}/readyz`);
     return answer.status === 200;
-  });
+  };
+  const { stop } = await startProgram(place, argv, { folder, log: 'traefik', ready });
   return { port, plainPort, authority: null, stop };
 }
 

@@ -57,6 +57,18 @@ function forget(codec) {
   };
 }
 
+/**
+ * Lets out the events that the SDK holds back for two seconds after it has said that it is back from
+ * a server's restart, and then never emits (livekit-client 2.23): tracks that come meanwhile.
+ */
+function releaseHeldEvents(room) {
+  const timer = setInterval(() => {
+    if (room.engine?.pendingReconnect) return;
+    clearInterval(timer);
+    room.emitBufferedEvents();
+  }, 100);
+}
+
 class Client {
   events = { data: [], chat: [], spoke: new Set(), disconnected: null, left: [], reconnected: 0 };
   screens = [];
@@ -87,7 +99,10 @@ class Client {
     });
     room.on(RoomEvent.ActiveSpeakersChanged, (all) => all.forEach(({ identity }) => events.spoke.add(identity)));
     room.on(RoomEvent.Disconnected, (reason) => { events.disconnected = reason ?? 'unknown'; });
-    room.on(RoomEvent.Reconnected, () => { events.reconnected += 1; });
+    room.on(RoomEvent.Reconnected, () => {
+      events.reconnected += 1;
+      releaseHeldEvents(room);
+    });
     room.on(RoomEvent.ParticipantDisconnected, ({ identity }) => events.left.push(identity));
     room.registerTextStreamHandler('lk.chat', async (reader, { identity }) => {
       events.chat.push({ from: identity, text: await reader.readAll() });

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { AVAHI, startAvahi } from '../lib/avahi.mjs';
+import { startAvahi } from '../lib/avahi.mjs';
 import { startChromium } from '../lib/browsers.mjs';
 import { addCamera, cameraOf, startCamera } from '../lib/camera.mjs';
 import { makePlaces, removePlaces } from '../lib/network.mjs';
@@ -127,7 +127,7 @@ describe('servers of one network', { skip: missing('chromium', 'network') }, () 
   });
 });
 
-describe('a machine with avahi', { skip: missing('network') || (!AVAHI && 'missing here: avahi-daemon') }, () => {
+describe('a machine with avahi', { skip: missing('network', 'avahi') }, () => {
   test('keeps its name, and the service is found under it', async () => {
     const running = [];
     try {

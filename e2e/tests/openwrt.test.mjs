@@ -6,11 +6,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { BINARY, HERE } from '../lib/settings.mjs';
+import { BINARY, HERE, missing } from '../lib/settings.mjs';
 
 const PACKAGE = join(HERE, '..', 'deploy', 'openwrt', 'files');
 const SCRIPT = join(PACKAGE, 'etc/init.d/umbrella');
-const missing = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0 && `missing here: ${program}`;
 
 describe('on an access point', { skip: missing('busybox') }, () => {
   let folder;
@@ -29,6 +28,11 @@ describe('on an access point', { skip: missing('busybox') }, () => {
 
   test('the shell understands the script', () => {
     execFileSync('busybox', ['ash', '-n', SCRIPT]);
+  });
+
+  test('the script has none of the usual mistakes of shell scripts', { skip: missing('shellcheck') }, () => {
+    // Not in POSIX, but in BusyBox: SC3043 is `local`.
+    execFileSync('shellcheck', ['-s', 'sh', '-e', 'SC3043', SCRIPT]);
   });
 
   test('nothing is started before somebody has asked for it', () => {

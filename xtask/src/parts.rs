@@ -46,18 +46,19 @@ const FIREFOX: Browser = Browser {
     packages: &["firefox-esr"],
 };
 
-/// Programs that make and look into the tests' own networks and what is there, and their Debian
-/// packages.
-const NETWORK: [(&str, &str); 4] = [
+/// Programs that make and look into the tests' own networks and what is there, or that stand in for
+/// an access point's shell, and their Debian packages.
+const PROGRAMS: [(&str, &str); 7] = [
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("turnserver", "coturn"),
     ("openssl", "openssl"),
+    ("busybox", "busybox"),
+    ("shellcheck", "shellcheck"),
+    // Announces a machine's name on most desktops, and must get along with the server. Where services
+    // are started, its package starts it.
+    ("avahi-daemon", "avahi-daemon"),
 ];
-
-/// What announces a machine's name on most desktops, and must get along with the server. Where
-/// services are started, its package starts it.
-const AVAHI: (&str, &str) = ("/usr/sbin/avahi-daemon", "avahi-daemon");
 
 /// What the tests' cameras are made of.
 const CAMERA: [&str; 7] = [
@@ -86,16 +87,11 @@ pub(crate) fn prepare(skip_missing: bool) -> Result<Parts> {
             missing.extend(browser.packages);
         }
     }
-    for (program, package) in NETWORK {
-        if which(program).is_none() && PathBuf::from("/usr/sbin").join(program).exists() {
-            continue;
-        }
-        if which(program).is_none() {
+    for (program, package) in PROGRAMS {
+        let elsewhere = PathBuf::from("/usr/sbin").join(program);
+        if which(program).is_none() && !elsewhere.exists() {
             missing.push(package);
         }
-    }
-    if !PathBuf::from(AVAHI.0).exists() {
-        missing.push(AVAHI.1);
     }
     let camera = Cmd::new("camera", "/usr/bin/python3");
     if camera.args(["-c", CAMERA_WORKS]).probe().is_none() {

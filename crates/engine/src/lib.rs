@@ -19,6 +19,7 @@ mod meter;
 mod producer;
 mod reflect;
 pub mod secure;
+pub mod selftest;
 mod source;
 mod totals;
 mod transport;

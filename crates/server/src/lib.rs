@@ -15,6 +15,7 @@ pub mod mdns;
 pub mod metrics;
 pub mod net;
 mod protobuf;
+mod selftest;
 pub mod signal;
 pub mod store;
 mod systemd;

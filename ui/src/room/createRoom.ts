@@ -1,5 +1,6 @@
 import { Room, type RoomOptions, VideoPresets } from 'livekit-client';
 import type { Choices } from '../lobby/choices.ts';
+import { releaseHeldEvents } from './heldEvents.ts';
 import { noteUnplayable } from './unplayable.ts';
 
 /** A room object set up for this page; not connected yet. */
@@ -26,6 +27,7 @@ export function createRoom(choices: Choices): Room {
   };
   if (choices.speakerId !== '') options.audioOutput = { deviceId: choices.speakerId };
   const room = new Room(options);
+  releaseHeldEvents(room);
   noteUnplayable(room);
   return room;
 }

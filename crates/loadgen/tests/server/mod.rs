@@ -32,6 +32,7 @@ pub(crate) async fn start(threads: usize) -> (SocketAddr, control::Handle) {
             tcp: false,
         },
         interfaces: vec![loopback],
+        reach: worker::Reach::Everybody,
         limits: umbrella_engine::Limits::default(),
         tcp: worker::TcpLimits {
             connections: 16,

@@ -18,6 +18,7 @@ use super::address::Address;
 use super::framing::Framing;
 use super::reason::{Reason, Step};
 use super::session::{Options, Transport};
+use crate::mdns::Unreached;
 use crate::trunk::{Pin, Stranger, Trust, found};
 
 /// Bytes that are read at a time.
@@ -97,29 +98,21 @@ impl Gate {
     }
 }
 
-/// Tries one address of the camera after the other.
+/// Connects to the camera.
 async fn connect(address: &Address, options: &Options) -> Result<TcpStream, Reason> {
-    let limits = &options.limits;
+    let patience = options.limits.connect;
     let host = address.host();
-    let unknown = || Reason::UnknownName(host.clone());
-    let found = options.lan.lookup(&host, address.port()).await;
-    let mut last = unknown();
-    for address in found.map_err(|_| unknown())? {
-        match timeout(limits.connect, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = unreachable(address, &error),
-            Err(_) => {
-                last = Reason::Silent {
-                    step: Step::Connect,
-                    seconds: limits.connect.as_secs(),
-                };
-            }
-        }
-    }
-    Err(last)
+    let stream = options.lan.connect(&host, address.port(), patience).await;
+    let stream = stream.map_err(|why| match why {
+        Unreached::Name(_) | Unreached::NoAddress => Reason::UnknownName(host),
+        Unreached::Refused(address, error) => unreachable(address, &error),
+        Unreached::Silent => Reason::Silent {
+            step: Step::Connect,
+            seconds: patience.as_secs(),
+        },
+    })?;
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }
 
 fn unreachable(address: SocketAddr, error: &io::Error) -> Reason {

@@ -7,6 +7,7 @@ mod health;
 mod local;
 mod log;
 mod reload;
+mod selftest;
 mod serve;
 mod trunk;
 
@@ -23,6 +24,7 @@ use camera::CameraArgs;
 use health::HealthArgs;
 use local::{Answer, Request};
 use reload::Origin;
+use selftest::SelftestArgs;
 use trunk::TrunkArgs;
 
 /// Calls, cameras and trunks between sites in one binary.
@@ -69,6 +71,13 @@ enum Command {
     /// Asks /healthz, or /readyz, at the port of the configuration on this machine. For probes of
     /// containers, where there is nothing else to ask with.
     Health(HealthArgs),
+    /// Try on this machine all that calls need, in some seconds; the exit status is 0 or 1.
+    ///
+    /// Two clients inside of this process have a call through a worker as the server has it, over UDP
+    /// and TCP of this machine's loopback interface; the page, TLS and the database are tried too.
+    /// Needs neither a configuration nor a data directory, disturbs no server that is running, and
+    /// sends nothing to the network.
+    Selftest(SelftestArgs),
     /// Share rooms with other servers.
     Trunk(TrunkArgs),
     /// Have cameras in rooms.
@@ -133,6 +142,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     {
         return print(default_toml().trim_end());
     }
+    if let Some(Command::Selftest(args)) = &cli.command {
+        return selftest::run(args);
+    }
     let mut env = Config::process_environment();
     if let Some(dir) = &cli.data_dir {
         env.insert(
@@ -163,8 +175,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Backup(args)) => backup::back_up(&config, &args),
         Some(Command::Restore(args)) => backup::restore(&config, &args),
         Some(Command::Config(_)) => print("The configuration is valid."),
-        // Was answered above.
-        Some(Command::Health(_)) => Ok(()),
+        // Were answered above.
+        Some(Command::Health(_) | Command::Selftest(_)) => Ok(()),
     }
 }
 

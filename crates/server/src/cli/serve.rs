@@ -332,6 +332,7 @@ fn start_media(
     let workers = worker::start(&worker::Settings {
         media: config.media.clone(),
         interfaces,
+        reach: worker::Reach::Everybody,
         limits: umbrella_engine::Limits {
             data_message: limits.data_message_bytes as usize,
             sdp: limits.message_bytes as usize,

@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::file::Mdns;
-use super::parse::Blame;
+use super::parse::{Blame, is_host_name};
 use crate::net::host_name;
 
 /// Bytes of a name: a label has 63, and `-20` has to fit behind it.
@@ -42,9 +42,5 @@ pub(super) fn check(
 }
 
 fn is_label(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    (1..=MAX_NAME).contains(&name.len())
-        && name.bytes().all(plain)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    name.len() <= MAX_NAME && !name.contains('.') && is_host_name(name)
 }

@@ -74,6 +74,56 @@ impl Page {
     }
 }
 
+/// Checks that the page is in this binary as it was built: every file whole, and all that the first
+/// page refers to. How many files there are.
+///
+/// # Errors
+///
+/// What is wrong.
+pub(crate) fn check() -> Result<usize, String> {
+    check_files(ASSETS)
+}
+
+fn check_files(files: &[Asset]) -> Result<usize, String> {
+    for file in files {
+        let plain = match file.gzip {
+            true => decompress(file.bytes),
+            false => file.bytes.to_vec(),
+        };
+        if format!("{:016x}", fnv(&plain)) != file.hash {
+            return Err(format!("{} is damaged", file.path));
+        }
+    }
+    let index = files.iter().find(|file| file.path == "index.html");
+    let index = index.ok_or("there is no index.html")?;
+    let text = String::from_utf8_lossy(index.bytes);
+    if !text.contains(BASE) {
+        return Err("index.html has no place for the prefix".to_owned());
+    }
+    let mut script = false;
+    for (_, rest) in text
+        .match_indices("\"./assets/")
+        .map(|(at, _)| text.split_at(at + 3))
+    {
+        let path = rest.split('"').next().unwrap_or_default();
+        if !files.iter().any(|file| file.path == path) {
+            return Err(format!("{path} is missing"));
+        }
+        script |= path.ends_with(".js") && has_hash(path);
+    }
+    match script {
+        true => Ok(files.len()),
+        false => Err("this binary was built before its page was".to_owned()),
+    }
+}
+
+/// As the build does it.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// The first page; also what clients probe, from any origin.
 pub(super) async fn page(State(app): State<App>, headers: HeaderMap) -> Response {
     let mut response = app.page.answer(&headers);
@@ -210,6 +260,39 @@ mod tests {
             assert_eq!(decompress(&page.gzip), &*page.plain);
         }
         assert_ne!(Page::new("").etag, Page::new("/u").etag);
+    }
+
+    #[test]
+    fn page_that_is_not_whole_goes_unnoticed() {
+        let head = "<base href=\"/\" data-prefix>";
+        let script = "<script src=\"./assets/index-B3kd9_x2.js\"></script>";
+        let file = |path: &'static str, gzip: bool, text: &str| {
+            let hash: &'static str = format!("{:016x}", fnv(text.as_bytes())).leak();
+            let bytes = match gzip {
+                true => compress(text.as_bytes()),
+                false => text.as_bytes().to_vec(),
+            };
+            Asset {
+                path,
+                gzip,
+                hash,
+                bytes: bytes.leak(),
+            }
+        };
+        let index = |text: String| file("index.html", false, &text);
+        let good = || index(format!("{head}{script}"));
+        let code = || file("assets/index-B3kd9_x2.js", true, "code");
+        assert_eq!(check_files(&[good(), code()]), Ok(2));
+        let wrong = |files: &[Asset]| check_files(files).unwrap_err();
+        assert!(wrong(&[good()]).contains("index-B3kd9_x2.js is missing"));
+        assert!(wrong(&[code()]).contains("no index.html"));
+        assert!(wrong(&[index(script.into()), code()]).contains("prefix"));
+        assert!(wrong(&[index(head.into())]).contains("before its page"));
+        let damaged = Asset {
+            bytes: &code().bytes[..12],
+            ..code()
+        };
+        assert!(wrong(&[good(), damaged]).contains("is damaged"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod trust;
 mod page_types;
 
 pub use assets::Page;
+pub(crate) use assets::check as check_page;
 pub use client::ClientInfo;
 pub use router::router;
 pub use serve::{Service, bind, serve};

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mdns_sd::{HostnameResolutionEvent, Receiver, ScopedIp, ServiceDaemon};
-use tokio::time::{Instant, timeout_at};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::nearby::{Found, Nearby};
 
@@ -20,6 +21,19 @@ const GRACE: Duration = Duration::from_millis(150);
 
 /// Addresses of one name.
 const MAX_ADDRESSES: usize = 16;
+
+/// Why a host cannot be connected to.
+#[derive(Debug)]
+pub(crate) enum Unreached {
+    /// Its name cannot be looked up.
+    Name(io::Error),
+    /// Its name has no address.
+    NoAddress,
+    /// The address that was tried last does not accept connections.
+    Refused(SocketAddr, io::Error),
+    /// The address that was tried last does not answer in time.
+    Silent,
+}
 
 /// The local network, as far as it is known. Cheap to clone. The default knows nothing of it, and
 /// looks up names as the system does.
@@ -61,6 +75,30 @@ impl Lan {
         }
         let found = tokio::net::lookup_host((host, port)).await?;
         Ok(found.take(MAX_ADDRESSES).collect())
+    }
+
+    /// Connects to the first of a host's addresses ([`Lan::lookup`]) that lets it, each within
+    /// `patience`.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong with the last one.
+    pub(crate) async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        patience: Duration,
+    ) -> Result<TcpStream, Unreached> {
+        let found = self.lookup(host, port).await.map_err(Unreached::Name)?;
+        let mut last = Unreached::NoAddress;
+        for address in found {
+            match timeout(patience, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = Unreached::Refused(address, error),
+                Err(_) => last = Unreached::Silent,
+            }
+        }
+        Err(last)
     }
 
     /// Whether the network is listened to.

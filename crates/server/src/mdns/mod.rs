@@ -12,6 +12,7 @@ mod nearby;
 
 pub use announce::{Announcer, Page};
 pub use lan::Lan;
+pub(crate) use lan::Unreached;
 
 /// What servers of our kind are found by (RFC 6763 section 7).
 const SERVICE: &str = "_umbrella._tcp.local.";

@@ -168,32 +168,15 @@ impl Store {
     ///
     /// If it cannot be opened or is newer than this program, or a restore was interrupted.
     pub fn open(dir: &DataDir) -> Result<Self, StoreError> {
-        if dir.path().join(PENDING_NAME).exists() {
-            return Err(StoreError::HalfRestored {
-                path: dir.path().to_owned(),
-            });
-        }
-        let path = dir.path().join(FILE_NAME);
-        let failed = |error| StoreError::Directory {
-            path: path.clone(),
-            error,
-        };
-        // Made before SQLite does, whose files get the mode of this one.
-        let file = private_file()
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
-        file.set_permissions(Permissions::from_mode(0o600))
-            .map_err(failed)?;
-        drop(file);
-        let mut connection = Connection::open(&path)?;
-        schema::prepare(&mut connection, &path)?;
+        let connection = connect(dir)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || work(connection, queue))
-            .map_err(failed)?;
+            .map_err(|error| StoreError::Directory {
+                path: dir.path().join(FILE_NAME),
+                error,
+            })?;
         Ok(Self { jobs })
     }
 
@@ -216,6 +199,65 @@ impl Store {
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
         Ok(answer.await.map_err(|_| StoreError::Closed)??)
     }
+}
+
+fn connect(dir: &DataDir) -> Result<Connection, StoreError> {
+    if dir.path().join(PENDING_NAME).exists() {
+        return Err(StoreError::HalfRestored {
+            path: dir.path().to_owned(),
+        });
+    }
+    let path = dir.path().join(FILE_NAME);
+    let failed = |error| StoreError::Directory {
+        path: path.clone(),
+        error,
+    };
+    // Made before SQLite does, whose files get the mode of this one.
+    let file = private_file()
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(failed)?;
+    file.set_permissions(Permissions::from_mode(0o600))
+        .map_err(failed)?;
+    drop(file);
+    let mut connection = Connection::open(&path)?;
+    schema::prepare(&mut connection, &path)?;
+    Ok(connection)
+}
+
+/// Tries a new database of the current schema, in an empty directory or in memory: what was written
+/// must be there, in a directory also when it is opened again. False if it is not.
+///
+/// # Errors
+///
+/// If the database does not work, or the directory cannot be used.
+pub(crate) fn check(dir: Option<&Path>) -> Result<bool, StoreError> {
+    const ROOM: &str = "selftest";
+    let open = || match dir {
+        Some(dir) => connect(&DataDir::claim(dir)?),
+        None => {
+            let mut connection = Connection::open_in_memory()?;
+            schema::prepare(&mut connection, Path::new(":memory:"))?;
+            Ok(connection)
+        }
+    };
+    let mut connection = open()?;
+    in_transaction(&mut connection, |db| {
+        db.execute(
+            "INSERT INTO rooms (name, created_at) VALUES (?1, 0)",
+            [ROOM],
+        )
+    })?;
+    if dir.is_some() {
+        connection.close().map_err(|(_, error)| error)?;
+        connection = open()?;
+    }
+    let names = connection
+        .prepare("SELECT name FROM rooms")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<String>>>()?;
+    Ok(names == [ROOM])
 }
 
 fn in_transaction<T>(

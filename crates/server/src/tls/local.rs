@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use super::TlsError;
@@ -162,10 +162,7 @@ impl LocalAuthority {
             std::fs::read_to_string(&key_path).map_err(|error| TlsError::file(&key_path, error))?;
         let key = KeyPair::from_pem(&text).map_err(|error| TlsError::file(&key_path, error))?;
         let issuer = Issuer::from_ca_cert_der(&self.certificate, key).map_err(making)?;
-        let leaf_key = KeyPair::generate().map_err(making)?;
-        let leaf = leaf_params(names, now)?
-            .signed_by(&leaf_key, &issuer)
-            .map_err(making)?;
+        let (leaf, leaf_key) = leaf(names, now, &issuer)?;
         let files = self.files();
         write_private(&files.private_key, &leaf_key.serialize_pem())?;
         // The authority goes along: clients that were given it can show the whole chain.
@@ -179,7 +176,33 @@ fn making(error: rcgen::Error) -> TlsError {
     TlsError::Making(error.to_string())
 }
 
+/// An authority's certificate, and that of a server by it with its key. They are kept nowhere.
+pub(super) fn in_memory(
+    names: &Names,
+    now: SystemTime,
+) -> Result<
+    (
+        CertificateDer<'static>,
+        CertificateDer<'static>,
+        PrivateKeyDer<'static>,
+    ),
+    TlsError,
+> {
+    let (authority, key) = authority(now)?;
+    let issuer = Issuer::from_ca_cert_der(authority.der(), key).map_err(making)?;
+    let (leaf, key) = leaf(names, now, &issuer)?;
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    Ok((authority.der().clone(), leaf.der().clone(), key.into()))
+}
+
 fn make_authority(dir: &Path, now: SystemTime) -> Result<CertificateDer<'static>, TlsError> {
+    let (certificate, key) = authority(now)?;
+    write_private(&dir.join("ca.key"), &key.serialize_pem())?;
+    write_private(&dir.join("ca.crt"), &certificate.pem())?;
+    Ok(certificate.der().clone())
+}
+
+fn authority(now: SystemTime) -> Result<(Certificate, KeyPair), TlsError> {
     let key = KeyPair::generate().map_err(making)?;
     let mut params = CertificateParams::default();
     let mut name = DistinguishedName::new();
@@ -192,9 +215,17 @@ fn make_authority(dir: &Path, now: SystemTime) -> Result<CertificateDer<'static>
     params.not_before = (now - BACKDATED).into();
     params.not_after = (now + AUTHORITY_LIFETIME).into();
     let certificate = params.self_signed(&key).map_err(making)?;
-    write_private(&dir.join("ca.key"), &key.serialize_pem())?;
-    write_private(&dir.join("ca.crt"), &certificate.pem())?;
-    Ok(certificate.der().clone())
+    Ok((certificate, key))
+}
+
+fn leaf(
+    names: &Names,
+    now: SystemTime,
+    issuer: &Issuer<'_, KeyPair>,
+) -> Result<(Certificate, KeyPair), TlsError> {
+    let key = KeyPair::generate().map_err(making)?;
+    let params = leaf_params(names, now)?;
+    Ok((params.signed_by(&key, issuer).map_err(making)?, key))
 }
 
 fn leaf_params(names: &Names, now: SystemTime) -> Result<CertificateParams, TlsError> {

@@ -197,6 +197,23 @@ pub(crate) fn system_roots() -> RootCertStore {
     roots
 }
 
+/// The certificate of an authority made for this, and what a server with a certificate by it accepts
+/// connections with. Nothing is kept.
+///
+/// # Errors
+///
+/// If they cannot be made.
+pub(crate) fn in_memory(
+    names: &Names,
+) -> Result<(CertificateDer<'static>, Arc<ServerConfig>), TlsError> {
+    let (authority, leaf, key) = local::in_memory(names, SystemTime::now())?;
+    let chain = vec![leaf, authority.clone()];
+    let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
+        .map_err(|error| TlsError::Making(error.to_string()))?;
+    let current = Arc::new(Current(RwLock::new(Arc::new(key))));
+    Ok((authority, server_config(current)?))
+}
+
 /// The operator's own certificate, if there is one: what is configured, or what is in the working
 /// directory.
 pub(crate) fn operators_files(config: &Config) -> Result<Option<CertificateFiles>, TlsError> {

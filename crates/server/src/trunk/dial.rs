@@ -24,6 +24,7 @@ use super::secret::Pin;
 use super::settings::Entry;
 use super::socket::Socket;
 use super::trust::{Stranger, found};
+use crate::mdns::Unreached;
 
 /// How long an attempt may take, from looking up the name to the last frame of the handshake.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -181,24 +182,20 @@ async fn reach(inner: &Arc<Inner>, entry: &Entry) -> Result<(LinkId, JoinHandle<
     }
 }
 
-/// Tries one address after the other.
 async fn connect(inner: &Inner, entry: &Entry) -> Result<TcpStream, Missed> {
-    let address = &entry.address;
-    let found = inner.lan.lookup(address.host(), address.port()).await;
-    let found = found.map_err(|error| Missed::Network(format!("looking up the name: {error}")))?;
-    let mut last = "the name has no address".to_owned();
-    for address in found {
-        match timeout(CONNECT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // A ping that waits for company tells nothing.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = format!("connecting: {error}"),
-            Err(_) => last = "connecting: it takes too long".to_owned(),
-        }
-    }
-    Err(Missed::Network(last))
+    let (host, port) = (entry.address.host(), entry.address.port());
+    let stream = inner.lan.connect(host, port, CONNECT).await;
+    let stream = stream.map_err(|why| {
+        Missed::Network(match why {
+            Unreached::Name(error) => format!("looking up the name: {error}"),
+            Unreached::NoAddress => "the name has no address".to_owned(),
+            Unreached::Refused(_, error) => format!("connecting: {error}"),
+            Unreached::Silent => "connecting: it takes too long".to_owned(),
+        })
+    })?;
+    // A ping that waits for company tells nothing.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }
 
 async fn shake_hands<S>(

@@ -23,7 +23,7 @@ use super::event::Event;
 use super::signature::Signer;
 use crate::clock::unix_seconds;
 use crate::config::WebhookUrl;
-use crate::mdns::Lan;
+use crate::mdns::{Lan, Unreached};
 use crate::tls::system_roots;
 
 /// How long an attempt may take, from looking up the name to the answer.
@@ -160,21 +160,17 @@ impl Poster {
         open(stream.context("TLS")?).await
     }
 
-    /// Tries one address after the other.
     async fn reach(&self) -> anyhow::Result<TcpStream> {
-        let addresses = self.lan.lookup(self.url.host(), self.url.port()).await;
-        let mut last = None;
-        for address in addresses.context("looking up the name")? {
-            match timeout(CONNECT, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(stream);
-                }
-                Ok(Err(error)) => last = Some(error.to_string()),
-                Err(_) => last = Some("it takes too long".to_owned()),
-            }
-        }
-        bail!("connecting: {}", last.as_deref().unwrap_or("no address"));
+        let (host, port) = (self.url.host(), self.url.port());
+        let stream = match self.lan.connect(host, port, CONNECT).await {
+            Ok(stream) => stream,
+            Err(Unreached::Name(error)) => return Err(error).context("looking up the name"),
+            Err(Unreached::NoAddress) => bail!("connecting: no address"),
+            Err(Unreached::Refused(_, error)) => bail!("connecting: {error}"),
+            Err(Unreached::Silent) => bail!("connecting: it takes too long"),
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod batch;
 pub(crate) mod framing;
+mod kernel;
 mod link;
 mod load;
 mod ports;
@@ -22,8 +23,10 @@ use umbrella_engine::{Identity, Limits, Protocol, Report, WorkerConfig};
 use crate::config::MediaConfig;
 use crate::net::media_addresses;
 
+pub(crate) use self::kernel::Kernel;
 pub(crate) use self::link::{Intake, Link};
 pub(crate) use self::load::{Counts, Reading};
+pub use self::ports::Reach;
 use self::relays::Relays;
 use self::thread::Seat;
 
@@ -38,6 +41,8 @@ pub struct Settings {
     pub media: MediaConfig,
     /// This machine's own addresses.
     pub interfaces: Vec<IpAddr>,
+    /// Who can reach the workers.
+    pub reach: Reach,
     /// Bounds on what a peer can make a worker do.
     pub limits: Limits,
     /// Bounds on connections over TCP.
@@ -94,7 +99,8 @@ pub fn start(settings: &Settings) -> anyhow::Result<Workers> {
     let mut texts = Vec::new();
     let mut next_port = u32::from(settings.media.min_port);
     for (index, seat) in seats.into_iter().enumerate() {
-        let sockets = ports::bind(next_port, settings.media.max_port, &settings.interfaces)?;
+        let last_port = settings.media.max_port;
+        let sockets = ports::bind(next_port, last_port, &settings.interfaces, settings.reach)?;
         let port = sockets.port;
         next_port = u32::from(port) + 1;
         let addresses = media_addresses(&settings.media, &settings.interfaces, port);
@@ -170,6 +176,7 @@ mod tests {
         start(&Settings {
             media,
             interfaces: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            reach: Reach::ThisMachine,
             limits: Limits::default(),
             tcp,
         })

@@ -12,10 +12,28 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// Room for bursts in the kernel: at 100 Mbit/s these are some 300 ms. The kernel may give less
 /// (`net.core.rmem_max`, `net.core.wmem_max`).
-const BUFFER: usize = 4 * 1024 * 1024;
+pub(super) const BUFFER: usize = 4 * 1024 * 1024;
 
 /// Connections over TCP that wait to be accepted.
 const BACKLOG: i32 = 128;
+
+/// Who can reach a worker's sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Whoever reaches the machine.
+    Everybody,
+    /// Only processes on this machine.
+    ThisMachine,
+}
+
+impl Reach {
+    fn addresses(self) -> (Ipv4Addr, Ipv6Addr) {
+        match self {
+            Reach::Everybody => (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED),
+            Reach::ThisMachine => (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST),
+        }
+    }
+}
 
 /// The sockets of one family.
 #[derive(Debug)]
@@ -33,11 +51,16 @@ pub(super) struct Sockets {
 }
 
 /// Binds to the first free port from `first` to `last`.
-pub(super) fn bind(first: u32, last: u16, interfaces: &[IpAddr]) -> anyhow::Result<Sockets> {
+pub(super) fn bind(
+    first: u32,
+    last: u16,
+    interfaces: &[IpAddr],
+    reach: Reach,
+) -> anyhow::Result<Sockets> {
     let wants_v6 = interfaces.iter().any(IpAddr::is_ipv6);
     for port in first..=u32::from(last) {
         let Ok(port) = u16::try_from(port) else { break };
-        match bind_port(port, wants_v6) {
+        match bind_port(port, wants_v6, reach) {
             Ok(sockets) => return Ok(sockets),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 tracing::info!(port, "port is in use, trying the next one for media");
@@ -51,9 +74,10 @@ pub(super) fn bind(first: u32, last: u16, interfaces: &[IpAddr]) -> anyhow::Resu
     )
 }
 
-fn bind_port(port: u16, wants_v6: bool) -> io::Result<Sockets> {
-    let v4 = bind_pair(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))?;
-    let v6 = match bind_pair(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)) {
+fn bind_port(port: u16, wants_v6: bool, reach: Reach) -> io::Result<Sockets> {
+    let (v4, v6) = reach.addresses();
+    let v4 = bind_pair(SocketAddr::new(v4.into(), port))?;
+    let v6 = match bind_pair(SocketAddr::new(v6.into(), port)) {
         Ok(pair) => Some(pair),
         Err(error) if wants_v6 => return Err(error),
         Err(_) => None,
@@ -94,10 +118,17 @@ mod tests {
     fn port_in_use_is_passed_over_and_none_left_says_what_to_do() {
         let taken = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = bind(u32::from(port), port, &[]).unwrap_err().to_string();
+        let error = bind(u32::from(port), port, &[], Reach::Everybody)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("UMBRELLA_MIN_PORT"), "{error}");
         // Ports above may be taken too, by anybody: all that matters is that it is another one.
-        if let Ok(sockets) = bind(u32::from(port), port.saturating_add(50), &[]) {
+        if let Ok(sockets) = bind(
+            u32::from(port),
+            port.saturating_add(50),
+            &[],
+            Reach::Everybody,
+        ) {
             assert_ne!(sockets.port, port);
         }
     }

@@ -7,6 +7,7 @@ mod cameras;
 mod harness;
 mod health;
 mod metrics;
+mod selftest;
 mod startup;
 mod systemd;
 mod tls;

@@ -76,6 +76,7 @@ impl Server {
                 tcp: true,
             },
             interfaces: vec![loopback],
+            reach: worker::Reach::Everybody,
             limits: umbrella_engine::Limits::default(),
             tcp: worker::TcpLimits {
                 connections: 16,
