@@ -495,11 +495,15 @@ export type CertificateStatus = {
    */
   domains: Array<string>;
   /**
-   * Who has issued the one in use; null while there is none.
+   * Whether there is one that has not expired. Otherwise the server's own is served.
+   */
+  inUse: boolean;
+  /**
+   * Who has issued the one that there is.
    */
   issuer: string | null;
   /**
-   * Until when it is valid, Unix time in seconds.
+   * Until when that is valid, Unix time in seconds.
    */
   validUntil: number | null;
   /**
@@ -507,9 +511,9 @@ export type CertificateStatus = {
    */
   lastError: string | null;
   /**
-   * When it is tried again after that, Unix time in seconds.
+   * When one is asked for next, Unix time in seconds. What is past is being done.
    */
-  nextTry: number | null;
+  nextTry: number;
 };
 
 /**

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::ConfigError;
 use super::file::{Acme, Tls};
 use super::parse::{Blame, is_host_name};
+use super::{ConfigError, PublicHost};
 
 /// Let's Encrypt, whose certificates browsers trust.
 const PRODUCTION: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -26,6 +26,16 @@ pub struct AcmeConfig {
     pub directory: String,
     /// Authorities that the ACME server itself is trusted by, besides the system's; PEM.
     pub ca_file: Option<PathBuf>,
+}
+
+impl AcmeConfig {
+    /// Where people reach the page, as the authority does.
+    pub(super) fn public_host(&self) -> PublicHost {
+        PublicHost {
+            host: self.domains.first().cloned().unwrap_or_default(),
+            port: Some(443),
+        }
+    }
 }
 
 /// `None` without domains.

@@ -237,7 +237,8 @@ const HTTP: &[Key] = &[
         "UMBRELLA_PUBLIC_HOST",
         Text,
         "Name, or name and port, under which people reach the page from outside, as \
-         \"meet.example.org\". Used in links and in the certificate that the server makes.",
+         \"meet.example.org\". Used in links and in the certificate that the server makes. Empty: the \
+         first of acme.domains, if there is one.",
     ),
     key(
         "trusted_proxies",

@@ -370,22 +370,25 @@ pub struct Status {
 pub struct CertificateStatus {
     /// The names that it is for.
     pub domains: Vec<String>,
-    /// Who has issued the one in use; null while there is none.
+    /// Whether there is one that has not expired. Otherwise the server's own is served.
+    pub in_use: bool,
+    /// Who has issued the one that there is.
     pub issuer: Option<String>,
-    /// Until when it is valid, Unix time in seconds.
+    /// Until when that is valid, Unix time in seconds.
     #[ts(type = "number | null")]
     pub valid_until: Option<u64>,
     /// Why the last try to get one failed, if it did.
     pub last_error: Option<String>,
-    /// When it is tried again after that, Unix time in seconds.
-    #[ts(type = "number | null")]
-    pub next_try: Option<u64>,
+    /// When one is asked for next, Unix time in seconds. What is past is being done.
+    #[ts(type = "number")]
+    pub next_try: u64,
 }
 
 impl From<crate::tls::Report> for CertificateStatus {
     fn from(report: crate::tls::Report) -> Self {
         Self {
             domains: report.domains,
+            in_use: report.in_use,
             issuer: report.issuer,
             valid_until: report.valid_until,
             last_error: report.last_error,

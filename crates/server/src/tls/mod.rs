@@ -114,15 +114,9 @@ impl Tls {
             .as_ref()
             .map(|acme| acme::Acme::open(acme, &data_dir.join("tls")))
             .transpose()?;
-        let (acme, public) = acme.unzip();
-        let domains = acme.as_ref().map(|acme| acme.config().domains.clone());
-        let current = Arc::new(Current {
-            usual: RwLock::new(Arc::new(key)),
-            domains: domains.unwrap_or_default(),
-            public: RwLock::new(public.flatten().map(Arc::new)),
-            answers: acme::Answers::default(),
-        });
-        let server_config = server_config(Arc::clone(&current), acme.is_some())?;
+        let public = acme.as_ref().map(acme::Acme::shown);
+        let current = Arc::new(Current::new(key, public));
+        let server_config = server_config(Arc::clone(&current))?;
         Ok(Self {
             source,
             acme,
@@ -153,7 +147,7 @@ impl Tls {
     pub fn describe(&self) -> String {
         if let Some(acme) = &self.acme {
             return format!(
-                "ACME for {}; others: local certificate authority",
+                "ACME for {}; for other names and addresses: local certificate authority",
                 acme.config().domains.join(", ")
             );
         }
@@ -169,7 +163,7 @@ impl Tls {
         let current = &self.current;
         let public = async {
             if let Some(acme) = self.acme {
-                acme.keep_current(current).await;
+                acme.keep_current().await;
             }
         };
         let usual = async {
@@ -210,7 +204,7 @@ pub(crate) fn in_memory(
     let chain = vec![leaf, authority.clone()];
     let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
         .map_err(|error| TlsError::Making(error.to_string()))?;
-    let current = Arc::new(Current(RwLock::new(Arc::new(key))));
+    let current = Arc::new(Current::new(key, None));
     Ok((authority, server_config(current)?))
 }
 
@@ -283,15 +277,15 @@ fn load(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
     })
 }
 
-fn server_config(current: Arc<Current>, acme: bool) -> Result<Arc<ServerConfig>, TlsError> {
+fn server_config(current: Arc<Current>) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsError::Making(error.to_string()))?
         .with_no_client_auth()
-        .with_cert_resolver(current);
+        .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    if acme {
+    if current.public.is_some() {
         config.alpn_protocols.push(acme::PROTOCOL.to_vec());
     }
     Ok(Arc::new(config))
@@ -301,50 +295,36 @@ fn server_config(current: Arc<Current>, acme: bool) -> Result<Arc<ServerConfig>,
 #[derive(Debug)]
 struct Current {
     usual: RwLock<Arc<CertifiedKey>>,
-    /// Names for which the public authority's certificate is.
-    domains: Vec<String>,
-    public: RwLock<Option<Arc<CertifiedKey>>>,
-    answers: acme::Answers,
+    /// That of a public authority, for its names.
+    public: Option<Arc<acme::Shown>>,
 }
 
 impl Current {
+    fn new(usual: CertifiedKey, public: Option<Arc<acme::Shown>>) -> Self {
+        let usual = RwLock::new(Arc::new(usual));
+        Self { usual, public }
+    }
+
     fn replace(&self, key: CertifiedKey) {
         *self.usual.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
-    }
-
-    fn set_public(&self, key: CertifiedKey) {
-        *self.public.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(key));
-    }
-
-    fn answers(&self) -> &acme::Answers {
-        &self.answers
-    }
-
-    fn public_for(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let name = name?;
-        if !self
-            .domains
-            .iter()
-            .any(|domain| name.eq_ignore_ascii_case(domain))
-        {
-            return None;
-        }
-        self.public
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 }
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let mut protocols = hello.alpn().into_iter().flatten();
-        if protocols.next() == Some(acme::PROTOCOL) {
-            // An authority that comes for a challenge, and gets nothing else (RFC 8737, section 3).
-            return self.answers.of(&hello.server_name()?.to_ascii_lowercase());
-        }
-        if let Some(key) = self.public_for(hello.server_name()) {
-            return Some(key);
+        if let Some(public) = &self.public {
+            let name = hello.server_name();
+            if hello
+                .alpn()
+                .is_some_and(|wanted| wanted.eq([acme::PROTOCOL]))
+            {
+                // An authority with a challenge, which gets nothing else (RFC 8737, section 3).
+                return public.answer_for(name?);
+            }
+            if let Some(key) = name.and_then(|name| public.certificate_for(name, SystemTime::now()))
+            {
+                return Some(key);
+            }
         }
         Some(Arc::clone(
             &self.usual.read().unwrap_or_else(PoisonError::into_inner),

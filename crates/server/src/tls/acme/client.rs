@@ -1,16 +1,16 @@
 //! HTTPS to an ACME server, bounded in time and size: whatever it sends, it holds up nothing else.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
@@ -29,36 +29,76 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// Bytes of an answer's head, and of its body.
 const ANSWER: usize = 256 * 1024;
 
+/// How long the server has asked to wait when it last refused something. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asked(Arc<Mutex<Option<Duration>>>);
+
+impl Asked {
+    /// If it has.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The library does not tell of it where something is refused.
+    fn note(&self, answer: &BytesResponse) {
+        let status = answer.parts.status;
+        if status.is_client_error() || status.is_server_error() {
+            let wait = retry_after(&answer.parts.headers, SystemTime::now());
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = wait;
+        }
+    }
+}
+
+/// Seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    date.duration_since(now).ok()
+}
+
 /// Asks one thing at a time, each over a connection of its own: there are a dozen in two months.
-pub(super) struct Https(Arc<ClientConfig>);
+pub(super) struct Https {
+    tls: Arc<ClientConfig>,
+    asked: Asked,
+}
 
 impl Https {
-    /// Trusts the system's authorities and those in `ca_file`.
+    /// Trusts the system's authorities and those in `ca_file`. What is `asked` is noted there.
     ///
     /// # Errors
     ///
     /// If that file cannot be used.
-    pub(super) fn new(ca_file: Option<&Path>) -> anyhow::Result<Https> {
-        let mut roots = system_roots();
-        if let Some(path) = ca_file {
-            let broken = || format!("acme.ca_file {} cannot be used", path.display());
-            let mut found = 0;
-            for authority in CertificateDer::pem_file_iter(path).with_context(broken)? {
-                roots
-                    .add(authority.with_context(broken)?)
-                    .with_context(broken)?;
-                found += 1;
-            }
-            anyhow::ensure!(found > 0, "{}: no certificate is in it", broken());
-        }
-        let mut config =
-            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_safe_default_protocol_versions()?
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Https(Arc::new(config)))
+    pub(super) async fn open(ca_file: Option<PathBuf>, asked: Asked) -> anyhow::Result<Https> {
+        let tls = tokio::task::spawn_blocking(move || trusting(ca_file.as_deref())).await??;
+        Ok(Https {
+            tls: Arc::new(tls),
+            asked,
+        })
     }
+}
+
+fn trusting(ca_file: Option<&Path>) -> anyhow::Result<ClientConfig> {
+    let mut roots = system_roots();
+    if let Some(path) = ca_file {
+        let broken = || format!("acme.ca_file {} cannot be used", path.display());
+        let mut found = 0;
+        for authority in CertificateDer::pem_file_iter(path).with_context(broken)? {
+            roots
+                .add(authority.with_context(broken)?)
+                .with_context(broken)?;
+            found += 1;
+        }
+        anyhow::ensure!(found > 0, "{}: no certificate is in it", broken());
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 impl HttpClient for Https {
@@ -66,14 +106,16 @@ impl HttpClient for Https {
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
-        let tls = Arc::clone(&self.0);
+        let (tls, asked) = (Arc::clone(&self.tls), self.asked.clone());
         Box::pin(async move {
             let exchange = tokio::time::timeout(REQUEST, exchange(tls, request));
             let answer = exchange.await.unwrap_or_else(|_| {
                 let seconds = REQUEST.as_secs();
                 Err(anyhow::anyhow!("no answer within {seconds} s"))
             });
-            answer.map_err(|error| Error::Other(format!("{error:#}").into()))
+            let answer = answer.map_err(|error| Error::Other(format!("{error:#}").into()))?;
+            asked.note(&answer);
+            Ok(answer)
         })
     }
 }
@@ -123,5 +165,28 @@ async fn exchange(
             ended?;
             answer.await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn authority_that_asks_for_patience_is_not_heard() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let wait = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(text).unwrap());
+            retry_after(&headers, now)
+        };
+        assert_eq!(wait("86400"), Some(Duration::from_secs(86_400)));
+        let date = httpdate::fmt_http_date(now + Duration::from_secs(90));
+        assert_eq!(wait(&date), Some(Duration::from_secs(90)));
+        assert_eq!(wait("-1"), None);
+        assert_eq!(wait("tomorrow"), None);
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

@@ -1,29 +1,27 @@
 //! A certificate of a public authority by ACME (RFC 8555), proved at the server's own TLS port
-//! (TLS-ALPN-01, RFC 8737). See `docs/decisions/0016-acme.md`.
+//! (TLS-ALPN-01, RFC 8737). See `docs/decisions/0017-acme.md`.
 //!
-//! Trouble here never stops the server: what it has stays in use, and the own authority's
-//! certificate is served as long as there is no other.
+//! Trouble here never stops the server: what it has stays in use until it expires, and the own
+//! authority's certificate is served as long as there is no other.
 
 mod client;
 mod order;
+mod shown;
 mod state;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use instant_acme::Error;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::sign::CertifiedKey;
 
-use super::{Current, TlsError};
+use super::TlsError;
 use crate::config::AcmeConfig;
+use client::{Asked, Https};
+pub(crate) use shown::{PROTOCOL, Shown};
 pub use state::Report;
-use state::{Kept, Served};
-
-/// What a validating authority asks for in TLS (RFC 8737, section 6.2).
-pub(crate) const PROTOCOL: &[u8] = b"acme-tls/1";
+use state::{Kept, Served, unix};
 
 /// The file in the data directory's `tls`: account, certificate, keys, and when to try again.
 pub(crate) const FILE: &str = "acme.json";
@@ -44,41 +42,26 @@ enum Failure {
     /// The authority could not be asked: that costs it nothing, and may be over soon.
     #[error("the ACME server cannot be asked: {0}")]
     Unreachable(String),
+    /// It has lost the account, or was made anew.
+    #[error("the ACME server does not know this server any more, which introduces itself anew")]
+    NoAccount,
     /// The authority said no. It counts that, so that the next try has to wait.
     #[error("the authority refuses: {0}")]
     Refused(String),
+    /// The authority had work with it, and may do it all again.
+    #[error("the order was not finished: {0}")]
+    Unfinished(String),
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        if let Error::Api(_) = error {
-            Failure::Refused(error.to_string())
-        } else {
-            Failure::Unreachable(error.to_string())
+        let Error::Api(problem) = error else {
+            return Failure::Unreachable(error.to_string());
+        };
+        match problem.r#type.as_deref() {
+            Some("urn:ietf:params:acme:error:accountDoesNotExist") => Failure::NoAccount,
+            Some(_) | None => Failure::Refused(problem.to_string()),
         }
-    }
-}
-
-/// What is shown to an authority that comes for a challenge, by domain.
-#[derive(Debug, Default)]
-pub(super) struct Answers(Mutex<HashMap<String, Arc<CertifiedKey>>>);
-
-impl Answers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<CertifiedKey>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn show(&self, domain: &str, key: CertifiedKey) {
-        self.lock().insert(domain.to_owned(), Arc::new(key));
-    }
-
-    fn clear(&self) {
-        self.lock().clear();
-    }
-
-    /// For the name that is asked for.
-    pub(super) fn of(&self, domain: &str) -> Option<Arc<CertifiedKey>> {
-        self.lock().get(domain).cloned()
     }
 }
 
@@ -89,10 +72,14 @@ pub struct Reports(Arc<Mutex<Report>>);
 impl Reports {
     /// As it is now.
     pub fn now(&self) -> Report {
-        self.0
+        let mut report = self
+            .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+            .clone();
+        let end = report.valid_until.unwrap_or(0);
+        report.in_use = unix(SystemTime::now()) < end;
+        report
     }
 
     fn set(&self, report: Report) {
@@ -107,15 +94,13 @@ pub(super) struct Acme {
     path: PathBuf,
     kept: Kept,
     served: Option<Served>,
+    shown: Arc<Shown>,
     reports: Reports,
 }
 
 impl Acme {
     /// Takes up what is kept in `dir`, the `tls` of the data directory.
-    pub(super) fn open(
-        config: &AcmeConfig,
-        dir: &Path,
-    ) -> Result<(Acme, Option<CertifiedKey>), TlsError> {
+    pub(super) fn open(config: &AcmeConfig, dir: &Path) -> Result<Acme, TlsError> {
         let path = dir.join(FILE);
         let mut kept = Kept::read(&path)?;
         kept.adopt(config);
@@ -124,26 +109,34 @@ impl Acme {
             path,
             kept,
             served: None,
+            shown: Arc::new(Shown::new(config.domains.clone())),
             reports: Reports::default(),
         };
-        let key = acme.take_up();
+        acme.take_up();
         acme.report();
-        Ok((acme, key))
+        Ok(acme)
     }
 
     pub(super) fn config(&self) -> &AcmeConfig {
         &self.config
     }
 
+    pub(super) fn shown(&self) -> Arc<Shown> {
+        Arc::clone(&self.shown)
+    }
+
     pub(super) fn reports(&self) -> Reports {
         self.reports.clone()
     }
 
-    /// Uses the kept certificate, if it is for all domains and one can.
-    fn take_up(&mut self) -> Option<CertifiedKey> {
-        let (served, key) = self.kept.usable(&self.config.domains)?;
+    /// Shows the kept certificate from now on, if it is for all domains; whether it is.
+    fn take_up(&mut self) -> bool {
+        let Some((served, key)) = self.kept.usable(&self.config.domains) else {
+            return false;
+        };
+        self.shown.set(key, served.end);
         self.served = Some(served);
-        Some(key)
+        true
     }
 
     fn report(&self) {
@@ -152,76 +145,101 @@ impl Acme {
     }
 
     /// Gets and renews for as long as the server runs.
-    pub(super) async fn keep_current(mut self, current: &Current) {
+    pub(super) async fn keep_current(mut self) {
+        let mut told = false;
+        if let Some(error) = &self.kept.last_error {
+            let next_try_s = self.left().as_secs();
+            let served = self.serving();
+            tracing::warn!(error, next_try_s, "the last try failed; {served}");
+        }
         loop {
-            let now = SystemTime::now();
-            let due = self.kept.due(self.served.as_ref());
-            match due.duration_since(now) {
-                Ok(left) if !left.is_zero() => {
-                    tokio::time::sleep(left.min(LOOK)).await;
-                    continue;
-                }
-                Ok(_) | Err(_) => {}
+            let expired = self.served.as_ref().is_some_and(Served::has_ended);
+            if expired && !told {
+                tracing::error!("the public certificate has expired; {}", self.serving());
             }
-            let attempt = tokio::time::timeout(ATTEMPT, self.attempt(current));
-            let done = match attempt.await {
-                Ok(done) => done,
-                Err(_) => Err(Failure::Unreachable("it takes too long".to_owned())),
-            };
-            current.answers().clear();
-            self.conclude(done, current);
+            told = expired;
+            let left = self.left();
+            if left.is_zero() {
+                self.try_once().await;
+            } else {
+                tokio::time::sleep(left.min(LOOK)).await;
+            }
         }
     }
 
-    async fn attempt(&mut self, current: &Current) -> Result<(), Failure> {
-        let kept = self.kept.account.as_deref();
-        let (account, new) = order::account(&self.config, kept).await?;
-        if let Some(new) = new {
-            self.kept.account = Some(new);
-            // Kept at once: an account for each try would be an abuse.
-            self.save();
-        }
-        let domains = &self.config.domains;
-        let issued = order::certificate(&account, domains, current.answers()).await?;
-        self.kept.issued(issued.chain, issued.private_key);
-        Ok(())
+    /// How long until the next try.
+    fn left(&self) -> Duration {
+        let now = SystemTime::now();
+        let due = self.kept.due(self.served.as_ref(), now);
+        due.duration_since(now).unwrap_or_default()
     }
 
-    fn conclude(&mut self, done: Result<(), Failure>, current: &Current) {
-        let done = done.and_then(|()| {
-            self.take_up().ok_or_else(|| {
-                Failure::Refused("it has issued a certificate that is of no use here".to_owned())
-            })
+    fn serving(&self) -> &'static str {
+        match &self.served {
+            Some(served) if !served.has_ended() => "the certificate that is there stays in use",
+            Some(_) | None => "the server's own, which browsers do not trust, is in use",
+        }
+    }
+
+    async fn try_once(&mut self) {
+        let asked = Asked::default();
+        let attempt = tokio::time::timeout(ATTEMPT, self.attempt(&asked));
+        let done = attempt
+            .await
+            .unwrap_or_else(|_| Err(Failure::Unfinished("it takes too long".to_owned())));
+        self.shown.clear_answers();
+        let done = done.and_then(|()| match self.take_up() {
+            true => Ok(()),
+            false => Err(Failure::Unfinished(
+                "the certificate that was issued is of no use here".to_owned(),
+            )),
         });
         match done {
-            Ok(key) => {
-                current.set_public(key);
-                self.kept.succeeded();
-                let (issuer, until) = self.served.as_ref().map_or(("", 0), Served::facts);
-                tracing::info!(domains = ?self.config.domains, issuer, valid_until = until, "certificate obtained");
-            }
-            Err(failure) => {
-                let wait = self.kept.failed(&failure, SystemTime::now());
-                let error = self.kept.last_error.as_deref().unwrap_or_default();
-                let serving = match &self.served {
-                    Some(_) => "the certificate that is there stays in use",
-                    None => "the server's own certificate, which browsers do not trust, is in use",
-                };
-                tracing::warn!(
-                    domains = ?self.config.domains,
-                    error,
-                    next_try_s = wait.as_secs(),
-                    "no certificate from the ACME server; {serving}"
-                );
-            }
+            Ok(()) => self.succeeded(),
+            Err(failure) => self.failed(&failure, asked.wait()),
         }
         self.save();
         self.report();
     }
 
+    async fn attempt(&mut self, asked: &Asked) -> Result<(), Failure> {
+        let http = Https::open(self.config.ca_file.clone(), asked.clone());
+        let http = http
+            .await
+            .map_err(|error| Failure::Unreachable(format!("{error:#}")))?;
+        let (account, new) = order::account(&self.config, &self.kept, http).await?;
+        if let Some(new) = new {
+            self.kept.introduced(new, &self.config);
+            // Kept at once: an account for each try would be an abuse.
+            self.save();
+        }
+        let issued = order::certificate(&account, &self.config.domains, &self.shown).await?;
+        self.kept.issued(issued.chain, issued.private_key);
+        Ok(())
+    }
+
+    fn succeeded(&mut self) {
+        self.kept.succeeded();
+        if let Some(served) = &self.served {
+            let (issuer, valid_until) = (&served.issuer, served.end);
+            tracing::info!(domains = ?self.config.domains, issuer, valid_until, "certificate obtained");
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure, asked: Option<Duration>) {
+        let wait = self.kept.failed(failure, asked, SystemTime::now());
+        tracing::warn!(
+            domains = ?self.config.domains,
+            error = self.kept.last_error.as_deref().unwrap_or_default(),
+            next_try_s = wait.as_secs(),
+            "no certificate from the ACME server; {}",
+            self.serving(),
+        );
+    }
+
     fn save(&self) {
         if let Err(error) = self.kept.write(&self.path) {
-            tracing::error!(%error, "the certificate is in use, but a restart will ask for another one");
+            tracing::error!(%error, "what the ACME server gave is lost with a restart");
         }
     }
 }

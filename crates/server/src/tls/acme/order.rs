@@ -11,7 +11,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 
 use super::client::Https;
-use super::{Answers, Failure, provider};
+use super::state::Kept;
+use super::{Failure, Shown, provider};
 use crate::config::AcmeConfig;
 
 /// How long the authority may take to look at the challenges, and then to issue.
@@ -26,24 +27,25 @@ pub(super) struct Issued {
     pub(super) private_key: String,
 }
 
-/// The account that is kept, or a new one, with what is to be kept of it.
+/// The account that is kept, or a new one, with what is to be kept of it if that has changed.
 pub(super) async fn account(
     config: &AcmeConfig,
-    kept: Option<&str>,
+    kept: &Kept,
+    http: Https,
 ) -> Result<(Account, Option<String>), Failure> {
-    let ca_file = config.ca_file.clone();
-    let made = tokio::task::spawn_blocking(move || Https::new(ca_file.as_deref())).await;
-    let http = made
-        .map_err(|error| Failure::Unreachable(error.to_string()))?
-        .map_err(|error| Failure::Unreachable(format!("{error:#}")))?;
     let builder = Account::builder_with_http(Box::new(http));
-    if let Some(kept) = kept
-        && let Ok(credentials) = serde_json::from_str::<AccountCredentials>(kept)
-    {
-        return Ok((builder.from_credentials(credentials).await?, None));
-    }
     let contact = config.email.as_ref().map(|email| format!("mailto:{email}"));
     let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
+    if let Some(text) = &kept.account
+        && let Ok(credentials) = serde_json::from_str::<AccountCredentials>(text)
+    {
+        let account = builder.from_credentials(credentials).await?;
+        if kept.email == config.email {
+            return Ok((account, None));
+        }
+        account.update_contacts(&contact).await?;
+        return Ok((account, Some(text.clone())));
+    }
     let new = NewAccount {
         contact: &contact,
         // The configuration is not accepted without.
@@ -55,17 +57,26 @@ pub(super) async fn account(
     Ok((account, Some(kept)))
 }
 
-/// Gets a certificate for all domains; `answers` are shown to whoever comes for a challenge.
+/// Gets a certificate for all domains; whoever comes for a challenge is `shown` the answer.
 pub(super) async fn certificate(
     account: &Account,
     domains: &[String],
-    answers: &Answers,
+    shown: &Shown,
 ) -> Result<Issued, Failure> {
     let names: Vec<Identifier> = domains.iter().cloned().map(Identifier::Dns).collect();
     let mut order = account.new_order(&NewOrder::new(&names)).await?;
-    let ready = prove(&mut order, answers).await;
-    answers.clear();
-    ready?;
+    finish(&mut order, domains, shown)
+        .await
+        .map_err(|failure| match failure {
+            // From here on the authority has had work.
+            Failure::Unreachable(why) => Failure::Unfinished(why),
+            Failure::NoAccount | Failure::Refused(_) | Failure::Unfinished(_) => failure,
+        })
+}
+
+async fn finish(order: &mut Order, domains: &[String], shown: &Shown) -> Result<Issued, Failure> {
+    prove(order, shown).await?;
+    shown.clear_answers();
     let key = KeyPair::generate().map_err(local)?;
     let mut params = CertificateParams::new(domains.to_vec()).map_err(local)?;
     params.distinguished_name = DistinguishedName::new();
@@ -79,10 +90,10 @@ pub(super) async fn certificate(
 }
 
 fn local(error: rcgen::Error) -> Failure {
-    Failure::Refused(error.to_string())
+    Failure::Unfinished(error.to_string())
 }
 
-async fn prove(order: &mut Order, answers: &Answers) -> Result<(), Failure> {
+async fn prove(order: &mut Order, shown: &Shown) -> Result<(), Failure> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
@@ -96,17 +107,13 @@ async fn prove(order: &mut Order, answers: &Answers) -> Result<(), Failure> {
             return Err(Failure::Refused(why.to_owned()));
         };
         let digest = challenge.key_authorization().digest();
-        answers.show(&domain, answer(&domain, digest.as_ref())?);
+        shown.answer(&domain, answer(&domain, digest.as_ref())?);
         challenge.set_ready().await?;
     }
     match order.poll_ready(&PATIENCE).await {
         Ok(OrderStatus::Ready | OrderStatus::Valid) => Ok(()),
         Ok(OrderStatus::Pending | OrderStatus::Processing | OrderStatus::Invalid) => {
             Err(Failure::Refused(why_not(order).await))
-        }
-        Err(Error::Api(problem)) => {
-            let details = why_not(order).await;
-            Err(Failure::Refused(format!("{problem}: {details}")))
         }
         Err(error) => Err(error.into()),
     }
@@ -127,25 +134,59 @@ async fn why_not(order: &mut Order) -> String {
             found.push(format!("{domain}: {detail}"));
         }
     }
-    match found.is_empty() {
-        true => "the authority could not check the names".to_owned(),
-        false => found.join("; "),
+    if found.is_empty() {
+        found.push("no reason given".to_owned());
     }
+    let found = found.join("; ");
+    format!("each name must lead to this server at port 443, which was not found ({found})")
 }
 
 /// The certificate that answers a challenge (RFC 8737, section 3).
-fn answer(domain: &str, digest: &[u8]) -> Result<CertifiedKey, Failure> {
+pub(super) fn answer(domain: &str, digest: &[u8]) -> Result<CertifiedKey, Failure> {
     let key = KeyPair::generate().map_err(local)?;
     let mut params = CertificateParams::new(vec![domain.to_owned()]).map_err(local)?;
     params.distinguished_name = DistinguishedName::new();
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let certificate = params.self_signed(&key).map_err(local)?;
     let private = PrivateKeyDer::try_from(key.serialize_der())
-        .map_err(|error| Failure::Refused(error.to_owned()))?;
+        .map_err(|error| Failure::Unfinished(error.to_owned()))?;
     // Its extension is critical and unknown to most: a check of the whole would refuse it.
     let private = provider()
         .key_provider
         .load_private_key(private)
-        .map_err(|error| Failure::Refused(error.to_string()))?;
+        .map_err(|error| Failure::Unfinished(error.to_string()))?;
     Ok(CertifiedKey::new(vec![certificate.der().clone()], private))
+}
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
+
+    use super::*;
+
+    #[test]
+    fn answer_to_a_challenge_is_refused_for_the_extension_that_it_must_have() {
+        let digest = [7; 32];
+        // Loading it as an ordinary certificate ends with `UnsupportedCriticalExtension`.
+        let key = answer("a.example.org", &digest).unwrap();
+        assert_eq!(key.cert.len(), 1);
+        let (_, parsed) = X509Certificate::from_der(&key.cert[0]).unwrap();
+        let names = parsed.subject_alternative_name().unwrap().unwrap();
+        assert_eq!(
+            names.value.general_names,
+            [GeneralName::DNSName("a.example.org")]
+        );
+        // id-pe-acmeIdentifier: critical, an octet string in an octet string.
+        let extension = parsed
+            .extensions()
+            .iter()
+            .find(|extension| extension.oid.to_id_string() == "1.3.6.1.5.5.7.1.31")
+            .unwrap();
+        assert!(extension.critical);
+        assert!(matches!(
+            extension.parsed_extension(),
+            ParsedExtension::UnsupportedExtension { .. }
+        ));
+        assert_eq!(extension.value, [&[4, 32], &digest[..]].concat());
+    }
 }

@@ -18,8 +18,13 @@ use crate::config::AcmeConfig;
 const REFUSED: (Duration, Duration) =
     (Duration::from_secs(15 * 60), Duration::from_secs(12 * 3600));
 
-/// After the first time that the authority could not be asked, and at most.
-const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// After the first time that the authority could not be asked, and at most. A machine that has just
+/// started may be faster than its network.
+const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3600));
+
+/// An authority may ask for more patience than that, and gets it up to here: the longest of Let's
+/// Encrypt's limits is for a week.
+const LONGEST: Duration = Duration::from_secs(8 * 86_400);
 
 /// Characters of an error that are kept and shown: the other side wrote some of them.
 const ERROR_CHARS: usize = 600;
@@ -34,6 +39,8 @@ pub(super) struct Kept {
     domains: Vec<String>,
     /// Number, address and private key of the account.
     pub(super) account: Option<String>,
+    /// What the authority was told.
+    pub(super) email: Option<String>,
     /// PEM.
     chain: String,
     /// PEM, secret.
@@ -56,16 +63,17 @@ impl std::fmt::Debug for Kept {
 /// The certificate in use.
 #[derive(Debug, Clone)]
 pub(super) struct Served {
-    issuer: String,
+    /// Who has issued it.
+    pub(super) issuer: String,
     /// Unix time in seconds.
     start: u64,
-    end: u64,
+    /// Unix time in seconds.
+    pub(super) end: u64,
 }
 
 impl Served {
-    /// Who has issued it, and until when it is valid (Unix time in seconds).
-    pub(super) fn facts(&self) -> (&str, u64) {
-        (&self.issuer, self.end)
+    pub(super) fn has_ended(&self) -> bool {
+        self.end <= unix(SystemTime::now())
     }
 }
 
@@ -74,24 +82,27 @@ impl Served {
 pub struct Report {
     /// The names that it is for.
     pub domains: Vec<String>,
-    /// Who has issued the one in use; `None` while there is none.
+    /// Whether there is one that has not expired. Otherwise the server's own is served.
+    pub in_use: bool,
+    /// Who has issued the one that there is.
     pub issuer: Option<String>,
-    /// Until when it is valid, Unix time in seconds.
+    /// Until when that is valid, Unix time in seconds.
     pub valid_until: Option<u64>,
-    /// Why the last try failed, if it did.
+    /// Why the last try to get one failed, if it did.
     pub last_error: Option<String>,
-    /// When it is tried again after that, Unix time in seconds.
-    pub next_try: Option<u64>,
+    /// When one is asked for next, Unix time in seconds. What is past is being done.
+    pub next_try: u64,
 }
 
 impl Report {
     pub(super) fn of(config: &AcmeConfig, served: Option<&Served>, kept: &Kept) -> Report {
         Report {
             domains: config.domains.clone(),
+            in_use: served.is_some_and(|served| !served.has_ended()),
             issuer: served.map(|served| served.issuer.clone()),
             valid_until: served.map(|served| served.end),
             last_error: kept.last_error.clone(),
-            next_try: kept.last_error.as_ref().map(|_| kept.not_before),
+            next_try: unix(kept.due(served, SystemTime::now())),
         }
     }
 }
@@ -128,6 +139,12 @@ impl Kept {
         }
     }
 
+    /// Notes a new account, or what has changed of the one that there is.
+    pub(super) fn introduced(&mut self, account: String, config: &AcmeConfig) {
+        self.account = Some(account);
+        self.email.clone_from(&config.email);
+    }
+
     pub(super) fn issued(&mut self, chain: String, private_key: String) {
         (self.chain, self.private_key) = (chain, private_key);
     }
@@ -136,15 +153,24 @@ impl Kept {
         (self.failures, self.not_before, self.last_error) = (0, 0, None);
     }
 
-    /// Notes a failure; how long to wait.
-    pub(super) fn failed(&mut self, failure: &Failure, now: SystemTime) -> Duration {
+    /// Notes a failure, after which the authority may have asked for patience; how long to wait.
+    pub(super) fn failed(
+        &mut self,
+        failure: &Failure,
+        asked: Option<Duration>,
+        now: SystemTime,
+    ) -> Duration {
         let (first, most) = match failure {
-            Failure::Unreachable(_) => UNREACHABLE,
-            Failure::Refused(_) => REFUSED,
+            Failure::Unreachable(_) | Failure::NoAccount => UNREACHABLE,
+            Failure::Refused(_) | Failure::Unfinished(_) => REFUSED,
         };
-        let wait = first.saturating_mul(1 << self.failures.min(10)).min(most);
+        if matches!(failure, Failure::NoAccount) {
+            self.account = None;
+        }
+        let usual = first.saturating_mul(1 << self.failures.min(10)).min(most);
+        let wait = usual.max(asked.unwrap_or_default()).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
-        self.not_before = unix(now) + wait.as_secs();
+        self.not_before = unix(now).saturating_add(wait.as_secs());
         let text = failure.to_string();
         let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
         self.last_error = Some(clean.take(ERROR_CHARS).collect());
@@ -152,11 +178,14 @@ impl Kept {
     }
 
     /// When the next certificate is to be asked for: at two thirds of the life of the one in use.
-    pub(super) fn due(&self, served: Option<&Served>) -> SystemTime {
+    pub(super) fn due(&self, served: Option<&Served>, now: SystemTime) -> SystemTime {
         let renewal = served.map_or(0, |served| {
             served.start + served.end.saturating_sub(served.start) / 3 * 2
         });
-        UNIX_EPOCH + Duration::from_secs(renewal.max(self.not_before))
+        // Nobody waits for longer: the clock was wrong when that was noted.
+        let possible = self.not_before <= unix(now).saturating_add(LONGEST.as_secs());
+        let not_before = if possible { self.not_before } else { 0 };
+        UNIX_EPOCH + Duration::from_secs(renewal.max(not_before))
     }
 
     /// The kept certificate, if it fits its key and is for all these names.
@@ -181,7 +210,8 @@ impl Kept {
     }
 }
 
-fn unix(time: SystemTime) -> u64 {
+/// Unix time in seconds.
+pub(super) fn unix(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
@@ -221,11 +251,11 @@ mod tests {
         for _ in 0..20 {
             let mut kept = Kept::read(&path).unwrap();
             kept.adopt(&wanted);
-            now = now.max(kept.due(None));
+            now = now.max(kept.due(None, now));
             if now < start + Duration::from_secs(3600) {
                 tries_in_an_hour += 1;
             }
-            let wait = kept.failed(&Failure::Refused("no\n".to_owned()), now);
+            let wait = kept.failed(&Failure::Refused("no\n".to_owned()), None, now);
             assert!(wait <= REFUSED.1);
             kept.write(&path).unwrap();
         }
@@ -234,7 +264,7 @@ mod tests {
         assert!(!kept.last_error.clone().unwrap().contains('\n'));
         // Whoever has corrected the names need not wait.
         kept.adopt(&config("https://a/dir", &["b.example.org"]));
-        assert_eq!(kept.due(None), UNIX_EPOCH);
+        assert_eq!(kept.due(None, now), UNIX_EPOCH);
     }
 
     #[test]
@@ -242,10 +272,46 @@ mod tests {
         let kept = holding(&["a.example.org"]);
         let (served, _) = kept.usable(&["a.example.org".to_owned()]).unwrap();
         assert_eq!(
-            kept.due(Some(&served)),
+            kept.due(Some(&served), UNIX_EPOCH),
             UNIX_EPOCH + Duration::from_secs(1_600_000)
         );
-        assert_eq!(served.facts().1, 1_900_000);
+        assert_eq!(served.end, 1_900_000);
+    }
+
+    #[test]
+    fn authority_that_asks_for_a_week_is_asked_again_in_a_quarter_of_an_hour() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let refused = Failure::Refused("rateLimited".to_owned());
+        let week = Duration::from_secs(7 * 86_400);
+        let mut kept = Kept::default();
+        assert_eq!(kept.failed(&refused, Some(week), now), week);
+        assert_eq!(kept.due(None, now), now + week);
+        // Neither are wishes taken for more than that, nor for less than usual.
+        let mut kept = Kept::default();
+        assert_eq!(kept.failed(&refused, Some(Duration::MAX), now), LONGEST);
+        let mut kept = Kept::default();
+        assert_eq!(kept.failed(&refused, Some(Duration::ZERO), now), REFUSED.0);
+    }
+
+    #[test]
+    fn clock_that_was_years_ahead_stops_renewal_for_years() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let mut kept = Kept::default();
+        let ahead = now + Duration::from_secs(1_000_000_000);
+        kept.failed(&Failure::Refused(String::new()), None, ahead);
+        assert!(kept.due(None, now) <= now);
+    }
+
+    #[test]
+    fn authority_that_was_made_anew_never_knows_the_account_again() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let mut kept = Kept::default();
+        kept.introduced(
+            "{}".to_owned(),
+            &config("https://a/dir", &["a.example.org"]),
+        );
+        let wait = kept.failed(&Failure::NoAccount, None, now);
+        assert_eq!((wait, kept.account), (UNREACHABLE.0, None));
     }
 
     #[test]
