@@ -2,6 +2,7 @@ import { api } from '../api/client.ts';
 import type { ParticipantDetail, RoomDetail, Status, WorkerStatus } from '../api/types.ts';
 import { Loading } from '../ui/Loading.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
+import { CertificateSection } from './CertificateSection.tsx';
 import { bitrateText, durationText, peopleText } from './format.ts';
 import { sourceText } from './RoomPeople.tsx';
 import { useData } from './useData.ts';
@@ -10,17 +11,17 @@ const REFRESH_MS = 2_000;
 
 /** How the server is doing, by the second. */
 export function StatusTab() {
-  const { value: status, error } = useData(api.status, REFRESH_MS);
+  const { value: status, error, reload } = useData(api.status, REFRESH_MS);
   return (
     <div className="stack">
       {error !== null && <ErrorNote>{error}</ErrorNote>}
       {status === null && error === null && <Loading what="panel" />}
-      {status !== null && <Report status={status} />}
+      {status !== null && <Report status={status} onChange={() => void reload()} />}
     </div>
   );
 }
 
-function Report({ status }: { status: Status }) {
+function Report({ status, onChange }: { status: Status; onChange: () => void }) {
   const busy = status.rooms.filter((room) => room.participants.length > 0);
   return (
     <>
@@ -39,6 +40,9 @@ function Report({ status }: { status: Status }) {
         <Addresses title="This page" addresses={status.pageUrls} link />
         <Addresses title="Sound and pictures" addresses={status.mediaAddresses} />
       </section>
+      {status.certificate !== null && (
+        <CertificateSection certificate={status.certificate} onRetry={onChange} />
+      )}
       <section className="card stack">
         <h2>Workers</h2>
         <div className="table-box">

@@ -96,7 +96,7 @@ impl Server {
             invites: Invites::new(store.clone()),
             page: Page::new(&config.http.prefix),
             authority,
-            certificate: tls.as_ref().and_then(Tls::reports),
+            certificate: tls.as_ref().and_then(Tls::desk),
             addresses: Arc::clone(&addresses),
             config: Live::new(config),
             store,

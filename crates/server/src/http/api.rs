@@ -26,6 +26,7 @@
 //! | `POST /api/admin/keys` | [`CreateKey`] | [`CreatedKey`] |
 //! | `DELETE /api/admin/keys/{key}` | | 204 |
 //! | `GET /api/admin/status` | | [`Status`] |
+//! | `POST /api/admin/certificate/retry` | | 204 |
 //!
 //! Those of trunks and cameras are with their types: [`TrunkOverview`], [`Topology`],
 //! [`CameraEntry`].

@@ -82,6 +82,7 @@ fn admin_api() -> Router<App> {
         .route("/keys", get(admin::keys).post(admin::create_key))
         .route("/keys/{key}", delete(admin::revoke_key))
         .route("/status", get(admin::status))
+        .route("/certificate/retry", post(admin::retry_certificate))
         .route("/topology", get(trunks::topology))
         .route("/cameras", get(cameras::list).post(cameras::add))
         .route("/cameras/test", post(cameras::test))

@@ -53,7 +53,7 @@ pub(super) async fn guide(State(app): State<App>) -> Response {
         return missing();
     }
     let prefix = &app.config.now().http.prefix;
-    let public = app.certificate.map(|certificate| certificate.now());
+    let public = app.certificate.map(|certificate| certificate.report());
     let public = public.filter(|report| report.in_use);
     let public = public.map_or_else(String::new, |report| not_needed(&report.domains));
     let guide = GUIDE.replace("{prefix}", prefix);

@@ -18,7 +18,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, Config};
 
-pub use acme::{Report, Reports};
+pub use acme::{Desk, Report};
 pub(crate) use local::is_local_authority;
 pub use local::{LocalAuthority, Names};
 pub use trust::mobile_profile;
@@ -139,8 +139,8 @@ impl Tls {
     }
 
     /// How things are with the certificate by ACME, if one is wanted.
-    pub fn reports(&self) -> Option<Reports> {
-        self.acme.as_ref().map(acme::Acme::reports)
+    pub fn desk(&self) -> Option<Desk> {
+        self.acme.as_ref().map(acme::Acme::desk)
     }
 
     /// For the start message.

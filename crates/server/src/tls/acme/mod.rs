@@ -10,11 +10,13 @@ mod shown;
 mod state;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use instant_acme::Error;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 use super::TlsError;
 use crate::config::AcmeConfig;
@@ -65,25 +67,31 @@ impl From<Error> for Failure {
     }
 }
 
-/// How things are, for the admin. Cheap to clone.
+/// The admin's side: how things are, and that they be tried. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Reports(Arc<Mutex<Report>>);
+pub struct Desk(Arc<Shared>);
 
-impl Reports {
+#[derive(Debug, Default)]
+struct Shared {
+    report: Mutex<Report>,
+    hurry: Notify,
+}
+
+impl Desk {
     /// As it is now.
-    pub fn now(&self) -> Report {
-        let mut report = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let end = report.valid_until.unwrap_or(0);
-        report.in_use = unix(SystemTime::now()) < end;
+    pub fn report(&self) -> Report {
+        let mut report = self.lock().clone();
+        report.in_use = unix(SystemTime::now()) < report.valid_until.unwrap_or(0);
         report
     }
 
-    fn set(&self, report: Report) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    /// Tries again at once after a failure. Nothing happens while all is well, or while it is tried.
+    pub fn try_now(&self) {
+        self.0.hurry.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Report> {
+        self.0.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,7 +103,7 @@ pub(super) struct Acme {
     kept: Kept,
     served: Option<Served>,
     shown: Arc<Shown>,
-    reports: Reports,
+    desk: Desk,
 }
 
 impl Acme {
@@ -110,7 +118,7 @@ impl Acme {
             kept,
             served: None,
             shown: Arc::new(Shown::new(config.domains.clone())),
-            reports: Reports::default(),
+            desk: Desk::default(),
         };
         acme.take_up();
         acme.report();
@@ -125,8 +133,8 @@ impl Acme {
         Arc::clone(&self.shown)
     }
 
-    pub(super) fn reports(&self) -> Reports {
-        self.reports.clone()
+    pub(super) fn desk(&self) -> Desk {
+        self.desk.clone()
     }
 
     /// Shows the kept certificate from now on, if it is for all domains; whether it is.
@@ -140,8 +148,7 @@ impl Acme {
     }
 
     fn report(&self) {
-        self.reports
-            .set(Report::of(&self.config, self.served.as_ref(), &self.kept));
+        *self.desk.lock() = Report::of(&self.config, self.served.as_ref(), &self.kept);
     }
 
     /// Gets and renews for as long as the server runs.
@@ -153,7 +160,7 @@ impl Acme {
             tracing::warn!(error, next_try_s, "the last try failed; {served}");
         }
         loop {
-            let expired = self.served.as_ref().is_some_and(Served::has_ended);
+            let expired = self.served.as_ref().is_some_and(|it| it.left().is_none());
             if expired && !told {
                 tracing::error!("the public certificate has expired; {}", self.serving());
             }
@@ -161,10 +168,19 @@ impl Acme {
             let left = self.left();
             if left.is_zero() {
                 self.try_once().await;
-            } else {
-                tokio::time::sleep(left.min(LOOK)).await;
+                continue;
+            }
+            let valid = self.served.as_ref().and_then(Served::left);
+            tokio::select! {
+                () = sleep(left.min(valid.unwrap_or(LOOK)).min(LOOK)) => {}
+                () = self.desk.0.hurry.notified() => self.hurry(),
             }
         }
+    }
+
+    fn hurry(&mut self) {
+        self.kept.hurry(SystemTime::now());
+        self.report();
     }
 
     /// How long until the next try.
@@ -175,15 +191,15 @@ impl Acme {
     }
 
     fn serving(&self) -> &'static str {
-        match &self.served {
-            Some(served) if !served.has_ended() => "the certificate that is there stays in use",
-            Some(_) | None => "the server's own, which browsers do not trust, is in use",
+        match self.served.as_ref().and_then(Served::left) {
+            Some(_) => "the certificate that is there stays in use",
+            None => "the server's own, which browsers do not trust, is in use",
         }
     }
 
     async fn try_once(&mut self) {
         let asked = Asked::default();
-        let attempt = tokio::time::timeout(ATTEMPT, self.attempt(&asked));
+        let attempt = timeout(ATTEMPT, self.attempt(&asked));
         let done = attempt
             .await
             .unwrap_or_else(|_| Err(Failure::Unfinished("it takes too long".to_owned())));

@@ -110,17 +110,19 @@ async fn prove(order: &mut Order, shown: &Shown) -> Result<(), Failure> {
         shown.answer(&domain, answer(&domain, digest.as_ref())?);
         challenge.set_ready().await?;
     }
-    match order.poll_ready(&PATIENCE).await {
-        Ok(OrderStatus::Ready | OrderStatus::Valid) => Ok(()),
+    let why = match order.poll_ready(&PATIENCE).await {
+        Ok(OrderStatus::Ready | OrderStatus::Valid) => return Ok(()),
         Ok(OrderStatus::Pending | OrderStatus::Processing | OrderStatus::Invalid) => {
-            Err(Failure::Refused(why_not(order).await))
+            "the authority could not check the names".to_owned()
         }
-        Err(error) => Err(error.into()),
-    }
+        Err(Error::Api(problem)) => problem.to_string(),
+        Err(error) => return Err(error.into()),
+    };
+    Err(Failure::Refused(why_not(order).await.unwrap_or(why)))
 }
 
-/// What the authority found when it looked, for each domain.
-async fn why_not(order: &mut Order) -> String {
+/// What the authority found when it looked, for each domain that is not proved.
+async fn why_not(order: &mut Order) -> Option<String> {
     let mut found = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(Ok(mut authorization)) = authorizations.next().await {
@@ -134,11 +136,10 @@ async fn why_not(order: &mut Order) -> String {
             found.push(format!("{domain}: {detail}"));
         }
     }
-    if found.is_empty() {
-        found.push("no reason given".to_owned());
-    }
-    let found = found.join("; ");
-    format!("each name must lead to this server at port 443, which was not found ({found})")
+    let names = found.join("; ");
+    (!found.is_empty()).then(|| {
+        format!("each name must lead to this server at port 443, which was not found ({names})")
+    })
 }
 
 /// The certificate that answers a challenge (RFC 8737, section 3).

@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer as _, X509Certificate, X509Name};
 
 use super::super::TlsError;
 use super::super::local::{names_in, write_private};
@@ -72,8 +72,11 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn has_ended(&self) -> bool {
-        self.end <= unix(SystemTime::now())
+    /// For how long it is still valid, if it is.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let end = UNIX_EPOCH + Duration::from_secs(self.end);
+        let left = end.duration_since(SystemTime::now()).ok()?;
+        (!left.is_zero()).then_some(left)
     }
 }
 
@@ -98,7 +101,7 @@ impl Report {
     pub(super) fn of(config: &AcmeConfig, served: Option<&Served>, kept: &Kept) -> Report {
         Report {
             domains: config.domains.clone(),
-            in_use: served.is_some_and(|served| !served.has_ended()),
+            in_use: served.and_then(Served::left).is_some(),
             issuer: served.map(|served| served.issuer.clone()),
             valid_until: served.map(|served| served.end),
             last_error: kept.last_error.clone(),
@@ -153,6 +156,11 @@ impl Kept {
         (self.failures, self.not_before, self.last_error) = (0, 0, None);
     }
 
+    /// Whoever has mended something after a failure need not wait.
+    pub(super) fn hurry(&mut self, now: SystemTime) {
+        self.not_before = self.not_before.min(unix(now));
+    }
+
     /// Notes a failure, after which the authority may have asked for patience; how long to wait.
     pub(super) fn failed(
         &mut self,
@@ -202,11 +210,26 @@ impl Kept {
         let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
         let seconds = |time: i64| u64::try_from(time).ok();
         let served = Served {
-            issuer: parsed.issuer().to_string().chars().take(200).collect(),
+            issuer: for_people(parsed.issuer()),
             start: seconds(parsed.validity().not_before.timestamp())?,
             end: seconds(parsed.validity().not_after.timestamp())?,
         };
         Some((served, key))
+    }
+}
+
+/// Such as "Let's Encrypt (R11)".
+fn for_people(name: &X509Name<'_>) -> String {
+    let text = |part: Option<&AttributeTypeAndValue<'_>>| {
+        let text = part?.as_str().ok()?;
+        let clean = text.chars().filter(|c| !c.is_control());
+        Some(clean.take(100).collect::<String>())
+    };
+    let organization = text(name.iter_organization().next());
+    match (organization, text(name.iter_common_name().next())) {
+        (Some(organization), Some(name)) => format!("{organization} ({name})"),
+        (Some(name), None) | (None, Some(name)) => name,
+        (None, None) => "an authority without a name".to_owned(),
     }
 }
 
