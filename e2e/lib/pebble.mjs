@@ -30,9 +30,15 @@ export async function startNames() {
   const [port, management] = [await freePort(8053), await freePort(8055)];
   const argv = ['pebble-challtestsrv', '-http01', '', '-https01', '', '-tlsalpn01', '', '-dns01', `${ip}:${port}`,
     '-management', `${ip}:${management}`, '-defaultIPv4', ip, '-defaultIPv6', ''];
-  const lead = async (host, address) => {
-    const body = JSON.stringify({ host: `${host}.`, addresses: [address] });
-    return (await fetch(`http://${ip}:${management}/add-a`, { method: 'POST', body })).ok;
+  const tell = async (what, body) => {
+    const { ok, status } = await fetch(`http://${ip}:${management}/${what}`, { method: 'POST', body: JSON.stringify(body) });
+    if (!ok) throw new Error(`${what} answered ${status}`);
+    return true;
+  };
+  const lead = async (name, address) => {
+    const host = `${name}.`;
+    await tell('clear-a', { host });
+    return tell('add-a', { host, addresses: [address] });
   };
   const ready = () => lead('ready.test', ip);
   const { stop } = await startProgram(USUAL, argv, { folder: folder(), log: 'pebble-names', ready });

@@ -2,6 +2,7 @@ import { api } from '../api/client.ts';
 import type { CertificateStatus } from '../api/types.ts';
 import { Button } from '../ui/Button.tsx';
 import { ErrorNote, InfoNote } from '../ui/Notes.tsx';
+import { Addresses } from './Addresses.tsx';
 import { dateText } from './format.ts';
 import { useAction } from './useData.ts';
 
@@ -11,14 +12,14 @@ export function CertificateSection(props: { certificate: CertificateStatus; onRe
   return (
     <section className="card stack" aria-label="Certificate">
       <h2>Certificate</h2>
-      <dl className="facts">
-        <Fact name={domains.length === 1 ? 'Name' : 'Names'}>{domains.join(', ')}</Fact>
-        {issuer !== null && <Fact name="Issued by">{issuer}</Fact>}
-        {validUntil !== null && (
+      {issuer !== null && validUntil !== null && (
+        <dl className="facts">
+          <Fact name="Issued by">{issuer}</Fact>
           <Fact name={inUse ? 'Valid until' : 'Expired'}>{dateText(validUntil)}</Fact>
-        )}
-        {inUse && lastError === null && <Fact name="To be renewed">{dateText(nextTry)}</Fact>}
-      </dl>
+          {inUse && lastError === null && <Fact name="To be renewed">{dateText(nextTry)}</Fact>}
+        </dl>
+      )}
+      <Addresses title="Names" addresses={domains} />
       {lastError === null && !inUse && (
         <InfoNote>A certificate is being asked for. {STANDS_IN}</InfoNote>
       )}
@@ -56,7 +57,7 @@ function Trouble(props: { certificate: CertificateStatus; error: string; onRetry
           {!inUse && validUntil === null && `There is no certificate yet. ${STANDS_IN}`}
         </p>
         <p>The last try failed: {props.error}.</p>
-        <p>{nextTry > now ? `It is tried again at ${dateText(nextTry)}.` : 'It is tried now.'}</p>
+        <p>{nextTry > now ? `The next try is on ${dateText(nextTry)}.` : 'It is tried now.'}</p>
         {nextTry > now && (
           <Button kind="quiet" busy={action.busy !== null} onClick={() => void retry()}>
             Try now

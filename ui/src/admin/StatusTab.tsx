@@ -2,6 +2,7 @@ import { api } from '../api/client.ts';
 import type { ParticipantDetail, RoomDetail, Status, WorkerStatus } from '../api/types.ts';
 import { Loading } from '../ui/Loading.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
+import { Addresses } from './Addresses.tsx';
 import { CertificateSection } from './CertificateSection.tsx';
 import { bitrateText, durationText, peopleText } from './format.ts';
 import { sourceText } from './RoomPeople.tsx';
@@ -75,22 +76,6 @@ function Report({ status, onChange }: { status: Status; onChange: () => void }) 
         <RoomReport key={room.summary.name} room={room} />
       ))}
     </>
-  );
-}
-
-function Addresses(props: { title: string; addresses: string[]; link?: boolean }) {
-  return (
-    <div>
-      <h3>{props.title}</h3>
-      {props.addresses.length === 0 && <p className="hint">None.</p>}
-      <ul className="addresses">
-        {props.addresses.map((address) => (
-          <li key={address}>
-            {props.link === true ? <a href={address}>{address}</a> : <code>{address}</code>}
-          </li>
-        ))}
-      </ul>
-    </div>
   );
 }
 

@@ -179,7 +179,7 @@ impl Acme {
     }
 
     fn hurry(&mut self) {
-        self.kept.hurry(SystemTime::now());
+        self.kept.hurry();
         self.report();
     }
 

@@ -156,9 +156,9 @@ impl Kept {
         (self.failures, self.not_before, self.last_error) = (0, 0, None);
     }
 
-    /// Whoever has mended something after a failure need not wait.
-    pub(super) fn hurry(&mut self, now: SystemTime) {
-        self.not_before = self.not_before.min(unix(now));
+    /// Whoever has mended something after a failure need not wait, and has not failed before.
+    pub(super) fn hurry(&mut self) {
+        (self.failures, self.not_before) = (0, 0);
     }
 
     /// Notes a failure, after which the authority may have asked for patience; how long to wait.
@@ -285,7 +285,10 @@ mod tests {
         assert!(tries_in_an_hour < 5, "{tries_in_an_hour}");
         let mut kept = Kept::read(&path).unwrap();
         assert!(!kept.last_error.clone().unwrap().contains('\n'));
-        // Whoever has corrected the names need not wait.
+        // Whoever has corrected something need not wait.
+        let mut hurried = kept.clone();
+        hurried.hurry();
+        assert_eq!(hurried.due(None, now), UNIX_EPOCH);
         kept.adopt(&config("https://a/dir", &["b.example.org"]));
         assert_eq!(kept.due(None, now), UNIX_EPOCH);
     }
