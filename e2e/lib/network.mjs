@@ -87,6 +87,12 @@ export function blockUdp(network) {
   return firewall(network.server, [['INPUT', '-p', 'udp', '-j', 'DROP']]);
 }
 
+/** Drops what arrives at the server by a protocol, at all media ports or at one, until the returned function is called. */
+export function dropAtServer(network, protocol, port) {
+  const which = port === undefined ? '40000:50000' : `${port}`;
+  return firewall(network.server, [['INPUT', '-p', protocol, '--dport', which, '-j', 'DROP']]);
+}
+
 /** Nothing passes the second cable, and nobody is told, until the returned function is called. */
 export function darken(network) {
   const net = `${ROAMING_NET}.0/24`;
@@ -190,6 +196,17 @@ export function masquerade(router, { within, without, steady = false }) {
     ['FORWARD', '-j', 'DROP'],
   ]);
   forward(router.namespace, true);
+}
+
+/** `place` has another address, which ends in `last`, on its cable to another place from now on; the answer is that. */
+export function readdress(place, other, last) {
+  const end = place.cables[other.name];
+  const next = end.ip.replace(/\d+$/, `${last}`);
+  run('ip', '-n', place.namespace, 'addr', 'add', `${next}/24`, 'dev', end.link);
+  run('ip', '-n', place.namespace, 'addr', 'del', `${end.ip}/24`, 'dev', end.link);
+  run('ip', '-n', place.namespace, 'addr', 'replace', `${next}/24`, 'dev', end.link);
+  end.ip = next;
+  return next;
 }
 
 /** A router passes on no UDP until the returned function is called. */

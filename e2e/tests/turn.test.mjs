@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { Browsers } from '../lib/browsers.mjs';
+import { checkConnection, inviteToCheck } from '../lib/check.mjs';
 import { Clients } from '../lib/clients.mjs';
 import { startNames } from '../lib/names.mjs';
 import { admitOnly, makePlaces, removePlaces } from '../lib/network.mjs';
@@ -93,6 +95,19 @@ for (const transport of ['udp', 'tcp']) {
         assert.ok(paths.length > 0 && paths.every((path) => path === `relay-${transport}`), `paths: ${paths}`);
       });
     }
+    test('the connection check does not see that the relay helps', async () => {
+      const browsers = new Browsers(places.cafe.namespace);
+      try {
+        const { server } = things;
+        const page = await browsers.tab('chromium');
+        const origin = server.originAt(places.sfu.cables.cafe.ip);
+        const { verdict, rows, text } = await checkConnection(page, origin, await inviteToCheck(server));
+        assert.equal(verdict, 'slow', text);
+        assert.deepEqual(rows, { page: 'good', socket: 'good', udp: 'bad', tcp: 'bad', [relayUrl(transport)]: 'good' }, text);
+      } finally {
+        await browsers.close();
+      }
+    });
     test('the relay reaches nothing but the media', () => {
       // The server says its address at the tests' cable too.
       assert.match(relay.log(), new RegExp(`peer IP ${places.sfu.ip} denied`));

@@ -272,6 +272,18 @@ pub enum Request {
         /// Who is asked.
         reflectors: Vec<SocketAddr>,
     },
+    /// How does somebody outside see this worker? Asked from its UDP socket, by STUN (RFC 8489), and
+    /// answered by [`Report::SeenAs`] after 7.5 seconds at the latest. Unless 16 such questions are
+    /// open: more are not asked.
+    LookOutside {
+        /// From which of this machine's addresses, with the worker's port.
+        local: SocketAddr,
+        /// Who is asked: another server like this one at its media address, or any STUN server.
+        reflector: SocketAddr,
+    },
+    /// From now on peers reach this worker at these addresses. Peer connections that exist go on
+    /// with those that they began with.
+    Advertise(Vec<LocalAddress>),
     /// The peer has lost its network, and perhaps our last offer: repeat that if its answer has
     /// not come, and offer again with new ICE credentials (only with [`Negotiation::WeOffer`]).
     RestartIce {
@@ -419,6 +431,21 @@ pub enum Request {
     Totals,
 }
 
+/// A section of a description in which the peer sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSection {
+    /// Of which peer connection.
+    pub transport: TransportId,
+    /// Its `mid`.
+    pub mid: String,
+    /// Audio or video.
+    pub kind: Kind,
+    /// The track id of its `a=msid`, empty if there is none.
+    pub track: String,
+    /// The codecs that were agreed, the peer's favourite first.
+    pub codecs: Vec<Codec>,
+}
+
 /// The names of a consumer in the peer's SDP: `a=msid:STREAM TRACK`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
@@ -493,6 +520,15 @@ pub enum Report {
         /// `candidate:…`, to be brought to the other end as [`Request::RemoteCandidate`].
         candidate: String,
     },
+    /// The answer to [`Request::LookOutside`].
+    SeenAs {
+        /// From where it was asked.
+        local: SocketAddr,
+        /// Who was asked.
+        reflector: SocketAddr,
+        /// As what that one sees us; `None` if it has not answered.
+        seen_as: Option<SocketAddr>,
+    },
     /// A session description, or what was said about a trunk, could not be used. The peer
     /// connection goes on as it was.
     Refused {
@@ -512,18 +548,7 @@ pub enum Report {
         video: u32,
     },
     /// The peer sends in a section that has no producer yet.
-    SectionOpened {
-        /// Of which peer connection.
-        transport: TransportId,
-        /// The section's `mid`.
-        mid: String,
-        /// Audio or video.
-        kind: Kind,
-        /// The track id of its `a=msid`, empty if there is none.
-        track: String,
-        /// The codecs that were agreed, the peer's favourite first.
-        codecs: Vec<Codec>,
-    },
+    SectionOpened(OpenSection),
     /// The peer no longer sends in a section; its producer, if any, was closed.
     SectionClosed {
         /// Of which peer connection.

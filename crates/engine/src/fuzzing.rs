@@ -327,6 +327,10 @@ impl Rig {
                 reflectors: body.iter().map(|it| path(u64::from(*it)).remote).collect(),
             },
             4 if whom & 32 != 0 => return self.answer_question(body),
+            4 if whom & 16 != 0 => Request::LookOutside {
+                local: path(0).local,
+                reflector: path(whom).remote,
+            },
             4 => Request::RemoteCandidate {
                 transport,
                 candidate: text,
@@ -440,7 +444,9 @@ impl Rig {
             Report::Answer { transport, sdp, .. } | Report::Offer { transport, sdp, .. } => {
                 self.hear_description(transport, &sdp);
             }
-            Report::SectionOpened { transport, mid, .. } => self.sections.push((transport, mid)),
+            Report::SectionOpened(section) => {
+                self.sections.push((section.transport, section.mid));
+            }
             Report::SectionClosed { transport, mid, .. } => {
                 self.sections
                     .retain(|section| *section != (transport, mid.clone()));
@@ -459,6 +465,7 @@ impl Rig {
             Report::Statistics(statistics) => self.statistics = Some(statistics),
             Report::Refused { .. }
             | Report::Candidate { .. }
+            | Report::SeenAs { .. }
             | Report::SectionsWanted { .. }
             | Report::Interrupted { .. }
             | Report::ProducerCodec { .. }

@@ -58,11 +58,20 @@ pub(crate) struct Reflection {
     asked: u64,
 }
 
+/// Who wants to know how others see us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// An end of a trunk.
+    Transport(Key<Transport>),
+    /// The owner of the worker.
+    Owner,
+}
+
 /// "How do you see me?"
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Question {
     /// For whom.
-    pub(crate) transport: Key<Transport>,
+    pub(crate) asker: Asker,
     /// From where.
     pub(crate) local: SocketAddr,
     /// Who is asked.
@@ -90,10 +99,10 @@ impl Reflection {
         }
     }
 
-    /// Asks, unless that very question is open, or there are `most` for its transport.
+    /// Asks, unless that very question is open, or there are `most` of its asker.
     pub(crate) fn ask(&mut self, now: Instant, question: Question, most: usize) {
         let open = self.open.values().map(|(it, _)| it);
-        let theirs = open.filter(|it| it.transport == question.transport);
+        let theirs = open.filter(|it| it.asker == question.asker);
         if theirs.clone().count() >= most || theirs.clone().any(|it| *it == question) {
             return;
         }
@@ -102,19 +111,20 @@ impl Reflection {
         self.due.set(id, now);
     }
 
-    /// A request that is to be sent now.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Path, [u8; HEADER])> {
+    /// What is to be done now.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Due> {
         while let Some(id) = self.due.pop_due(now) {
             let Some((question, sent)) = self.open.get_mut(&id) else {
                 continue;
             };
+            let question = *question;
             if *sent >= SENDINGS {
                 self.open.remove(&id);
-                continue;
+                return Some(Due::GiveUp(question));
             }
             self.due.set(id, now + FIRST_WAIT * (1 << *sent));
             *sent += 1;
-            return Some((question.path(), request(id)));
+            return Some(Due::Send(question.path(), request(id)));
         }
         None
     }
@@ -141,7 +151,7 @@ impl Reflection {
     pub(crate) fn forget(&mut self, transport: Key<Transport>) {
         let due = &mut self.due;
         self.open.retain(|id, (question, _)| {
-            let stays = question.transport != transport;
+            let stays = question.asker != Asker::Transport(transport);
             if !stays {
                 due.forget(*id);
             }
@@ -167,6 +177,15 @@ impl Reflection {
         id[8..].copy_from_slice(&second.to_be_bytes()[..4]);
         id
     }
+}
+
+/// What is to be done about a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// To send it, for the first time or again.
+    Send(Path, [u8; HEADER]),
+    /// Nobody has answered, and it is not asked any more.
+    GiveUp(Question),
 }
 
 /// Somebody's plain request.

@@ -14,6 +14,7 @@ pub mod http;
 pub mod mdns;
 pub mod metrics;
 pub mod net;
+mod outside;
 mod protobuf;
 mod selftest;
 pub mod signal;

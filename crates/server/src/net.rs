@@ -113,20 +113,111 @@ fn is_link_local(ip: IpAddr) -> bool {
     }
 }
 
+/// An address of this machine as others see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenAs {
+    /// What others see.
+    pub ip: IpAddr,
+    /// The interface's own.
+    pub base: IpAddr,
+}
+
+/// How an advertised address is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The operator has written it.
+    Configured,
+    /// A STUN server has told it.
+    Stun,
+    /// An interface has it.
+    Interface,
+}
+
+impl Source {
+    /// In a word, for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Source::Configured => "configured",
+            Source::Stun => "by STUN",
+            Source::Interface => "interface",
+        }
+    }
+}
+
+/// What is advertised for media.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Advertised {
+    /// Of each worker.
+    pub workers: Vec<Vec<LocalAddress>>,
+    /// Each of the addresses, and how it is known; best first.
+    pub sources: Vec<(IpAddr, Source)>,
+}
+
+impl Advertised {
+    /// `ports` are those of the workers, `found` is what STUN servers have told.
+    pub fn new(
+        config: &MediaConfig,
+        interfaces: &[IpAddr],
+        found: &[SeenAs],
+        ports: &[u16],
+    ) -> Advertised {
+        let of = |port: &u16| media_addresses(config, interfaces, found, *port);
+        let workers: Vec<_> = ports.iter().map(of).collect();
+        let mut sources: Vec<(IpAddr, Source)> = Vec::new();
+        for address in workers.iter().flatten() {
+            let ip = address.advertised.ip();
+            if sources.iter().all(|(known, _)| *known != ip) {
+                let source = if config.public_ips.contains(&ip) {
+                    Source::Configured
+                } else if interfaces.contains(&ip) {
+                    Source::Interface
+                } else {
+                    Source::Stun
+                };
+                sources.push((ip, source));
+            }
+        }
+        Advertised { workers, sources }
+    }
+
+    /// As `udp 192.0.2.1:40000`.
+    pub fn texts(&self) -> Vec<String> {
+        let text = |a: &LocalAddress| match a.protocol {
+            Protocol::Udp => format!("udp {}", a.advertised),
+            Protocol::Tcp => format!("tcp {}", a.advertised),
+        };
+        self.workers.iter().flatten().map(text).collect()
+    }
+
+    /// Those that are advertised for UDP.
+    pub fn udp(&self) -> Vec<SocketAddr> {
+        let all = self.workers.iter().flatten();
+        let udp = all.filter(|it| it.protocol == Protocol::Udp);
+        udp.map(|it| it.advertised).collect()
+    }
+}
+
 /// The addresses of one worker that are written into SDP, best first.
 ///
-/// `interfaces` comes from [`interface_addresses`], `port` is the worker's. Public addresses
-/// that no interface has are taken for 1:1 NAT to the first interface of that family. Loopback
-/// is advertised only if there is nothing else.
+/// `interfaces` comes from [`interface_addresses`], `found` from STUN servers, `port` is the
+/// worker's. Public addresses that no interface has are taken for 1:1 NAT: configured ones to the
+/// first interface of that family, others to the one from which was asked. Loopback is advertised
+/// only if there is nothing else.
 pub fn media_addresses(
     config: &MediaConfig,
     interfaces: &[IpAddr],
+    found: &[SeenAs],
     port: u16,
 ) -> Vec<LocalAddress> {
     let mut pairs: Vec<(IpAddr, IpAddr)> = Vec::new();
     for public in &config.public_ips {
         if let Some(base) = base_of(*public, interfaces) {
             pairs.push((*public, base));
+        }
+    }
+    for SeenAs { ip, base } in found {
+        if pairs.iter().all(|(advertised, _)| advertised != ip) {
+            pairs.push((*ip, *base));
         }
     }
     if config.advertise_lan {
@@ -179,6 +270,8 @@ pub struct PageAddresses {
     public_ips: Vec<IpAddr>,
     /// Names of the public authority's certificate, for which the own one stands in.
     domains: Vec<String>,
+    /// Public ones that others have told.
+    found_ips: Mutex<Vec<IpAddr>>,
     prefix: String,
     host_name: Option<String>,
     /// The machine's name in `.local`: what is, or is about to be, announced. Others may announce
@@ -204,6 +297,7 @@ impl PageAddresses {
                 .acme
                 .as_ref()
                 .map_or_else(Vec::new, |acme| acme.domains.clone()),
+            found_ips: Mutex::default(),
             prefix: config.http.prefix.clone(),
             host_name,
             local_name: Mutex::new(local.map(|name| format!("{name}.local"))),
@@ -213,6 +307,17 @@ impl PageAddresses {
     /// Sets the name in `.local` under which the page is found from now on.
     pub fn set_local_name(&self, name: &str) {
         *self.local_name() = Some(name.to_owned());
+    }
+
+    /// Sets the public addresses that others have told.
+    pub fn set_found_ips(&self, ips: Vec<IpAddr>) {
+        *self.found_ips() = ips;
+    }
+
+    fn found_ips(&self) -> MutexGuard<'_, Vec<IpAddr>> {
+        self.found_ips
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn local_name(&self) -> MutexGuard<'_, Option<String>> {
@@ -240,6 +345,7 @@ impl PageAddresses {
         }
         names.hosts.extend(self.domains.iter().cloned());
         names.addresses.extend(&self.public_ips);
+        names.addresses.extend(&*self.found_ips());
         names.addresses.extend([
             IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -339,6 +445,7 @@ mod tests {
             min_port: 40_000,
             max_port: 40_010,
             public_ips: ips(public),
+            stun: Vec::new(),
             advertise_lan,
             udp: true,
             tcp: false,
@@ -346,7 +453,7 @@ mod tests {
     }
 
     fn advertised(config: &MediaConfig, interfaces: &[&str]) -> Vec<String> {
-        media_addresses(config, &ips(interfaces), 40_000)
+        media_addresses(config, &ips(interfaces), &[], 40_000)
             .iter()
             .map(|a| format!("{}<{}", a.advertised.ip(), a.base.ip()))
             .collect()
@@ -379,6 +486,33 @@ mod tests {
     }
 
     #[test]
+    fn address_that_others_tell_is_not_advertised() {
+        let [outside, own] = ["203.0.113.7", "192.0.2.1"].map(|ip| ip.parse().unwrap());
+        let interfaces = ips(&["10.0.0.5", "172.17.0.1", "192.0.2.1"]);
+        let base = interfaces[1];
+        let found = [SeenAs { ip: outside, base }, SeenAs { ip: own, base: own }];
+        let config = config(&["198.51.100.1"], true);
+        let advertised = Advertised::new(&config, &interfaces, &found, &[40_000, 40_001]);
+        let texts: Vec<String> = advertised.workers[0]
+            .iter()
+            .map(|it| format!("{}<{}", it.advertised, it.base.ip()))
+            .collect();
+        let wanted = [
+            "198.51.100.1:40000<10.0.0.5",
+            "203.0.113.7:40000<172.17.0.1",
+            "192.0.2.1:40000<192.0.2.1",
+            "10.0.0.5:40000<10.0.0.5",
+            "172.17.0.1:40000<172.17.0.1",
+        ];
+        assert_eq!(texts, wanted);
+        let words = advertised.sources.iter().map(|(_, source)| source.word());
+        let words: Vec<&str> = words.collect();
+        let own = "interface";
+        assert_eq!(words, ["configured", "by STUN", own, own, own]);
+        assert_eq!(advertised.udp().len(), 10);
+    }
+
+    #[test]
     fn public_address_of_a_family_that_the_machine_lacks_is_left_out() {
         assert_eq!(
             advertised(&config(&["2001:db8::7"], true), &["10.0.0.5"]),
@@ -403,7 +537,7 @@ mod tests {
         let mut both = config(&[], true);
         both.tcp = true;
         let protocols = |config: &MediaConfig| -> Vec<Protocol> {
-            media_addresses(config, &ips(&["10.0.0.5"]), 1)
+            media_addresses(config, &ips(&["10.0.0.5"]), &[], 1)
                 .iter()
                 .map(|a| a.protocol)
                 .collect()
@@ -417,7 +551,7 @@ mod tests {
     fn a_machine_full_of_bridges_does_not_flood_the_description() {
         let many: Vec<IpAddr> = (0..100).map(|i| IpAddr::from([172, 17, i, 1])).collect();
         assert_eq!(
-            media_addresses(&config(&[], true), &many, 1).len(),
+            media_addresses(&config(&[], true), &many, &[], 1).len(),
             MAX_ADVERTISED_IPS
         );
     }
@@ -446,6 +580,7 @@ mod tests {
             public_host,
             public_ips: Vec::new(),
             domains: Vec::new(),
+            found_ips: Mutex::default(),
             prefix: "/u".to_owned(),
             host_name: Some("box".to_owned()),
             local_name: Mutex::new(Some("box.local".to_owned())),

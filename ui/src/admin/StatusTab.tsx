@@ -1,5 +1,6 @@
 import { api } from '../api/client.ts';
 import type { ParticipantDetail, RoomDetail, Status, WorkerStatus } from '../api/types.ts';
+import { hrefOf } from '../app/route.ts';
 import { Loading } from '../ui/Loading.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
 import { Addresses } from './Addresses.tsx';
@@ -40,6 +41,11 @@ function Report({ status, onChange }: { status: Status; onChange: () => void }) 
         </dl>
         <Addresses title="This page" addresses={status.pageUrls} link />
         <Addresses title="Sound and pictures" addresses={status.mediaAddresses} />
+        <p>
+          <a href={hrefOf({ kind: 'check', token: null })}>
+            Check what this browser reaches of them
+          </a>
+        </p>
       </section>
       {status.certificate !== null && (
         <CertificateSection certificate={status.certificate} onRetry={onChange} />

@@ -22,6 +22,9 @@ import type {
   AdminSession,
   ApiError,
   ApiKey,
+  CheckAnswer,
+  CheckOffer,
+  CheckPlan,
   CreatedInvite,
   CreatedKey,
   CreateInvite,
@@ -74,6 +77,12 @@ export const api = {
   joinByInvite: (token: string, body: JoinRequest) =>
     call<JoinGrant>('POST', `/api/invite/${encodeURIComponent(token)}/join`, body),
 
+  checkPlan: (token: string | null) => call<CheckPlan>('GET', checkPath(token)),
+  checkOffer: (token: string | null, body: CheckOffer) =>
+    call<CheckAnswer>('POST', checkPath(token), body),
+  /** A WebSocket that sends back what comes. */
+  checkEchoPath: (token: string | null) => `${checkPath(token)}/echo`,
+
   rooms: () => call<RoomSummary[]>('GET', '/api/admin/rooms'),
   createRoom: (body: CreateRoom) => call<RoomSummary>('POST', '/api/admin/rooms', body),
   deleteRoom: (room: string) => call<void>('DELETE', roomPath(room)),
@@ -118,6 +127,11 @@ export const api = {
   revokeServer: (key: string) =>
     call<void>('DELETE', `/api/admin/trunks/allowed/${encodeURIComponent(key)}`),
 };
+
+/** The self-check of a guest with an invite, or of the admin. */
+function checkPath(token: string | null): string {
+  return token === null ? '/api/admin/check' : `/api/invite/${encodeURIComponent(token)}/check`;
+}
 
 /** What moderators do, by the server API: with the token of their own call, never the admin's. */
 export async function moderate(token: string, method: string, body: unknown): Promise<void> {

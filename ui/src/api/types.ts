@@ -21,6 +21,70 @@ export type ApiError = {
 };
 
 /**
+ * What a browser can try, to find out what it reaches.
+ */
+export type CheckPlan = {
+  /**
+   * The media ports.
+   */
+  ports: Array<number>;
+  /**
+   * Whether media go over UDP.
+   */
+  udp: boolean;
+  /**
+   * Whether media go over TCP.
+   */
+  tcp: boolean;
+  /**
+   * Relays.
+   */
+  relays: Array<CheckServer>;
+};
+
+/**
+ * A relay, as browsers are told.
+ */
+export type CheckServer = {
+  /**
+   * Its addresses, as `turn:turn.example.org:3478`.
+   */
+  urls: Array<string>;
+  /**
+   * The user.
+   */
+  username: string;
+  /**
+   * The password.
+   */
+  credential: string;
+};
+
+/**
+ * A peer connection that only tells whether a port is reached.
+ */
+export type CheckOffer = {
+  /**
+   * The media port.
+   */
+  port: number;
+  /**
+   * The browser's description.
+   */
+  sdp: string;
+};
+
+/**
+ * The server's end of it.
+ */
+export type CheckAnswer = {
+  /**
+   * The server's description.
+   */
+  sdp: string;
+};
+
+/**
  * Who is looking at the page.
  */
 export type AdminSession = {

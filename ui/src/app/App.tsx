@@ -27,6 +27,9 @@ import { RequireAdmin } from './session.tsx';
 import { UnknownPage } from './UnknownPage.tsx';
 import { useRoute } from './useRoute.ts';
 
+const CheckPage = lazy(async () => ({
+  default: (await import('../check/CheckPage.tsx')).CheckPage,
+}));
 const AdminPage = lazy(() => import('../admin/AdminPage.tsx'));
 
 export function App() {
@@ -39,6 +42,9 @@ function place(route: Route) {
       return <StartPage />;
     case 'join':
       return <CallPage key={route.token} source={{ kind: 'invite', token: route.token }} />;
+    case 'check':
+      if (route.token !== null) return <CheckPage key={route.token} token={route.token} />;
+      return <RequireAdmin route={route}>{() => <CheckPage token={null} />}</RequireAdmin>;
     case 'setup':
       return <SetupPage code={route.code} />;
     case 'login':

@@ -9,6 +9,8 @@ export type Route =
   | { kind: 'login'; next: Route | null }
   | { kind: 'admin'; tab: AdminTab }
   | { kind: 'room'; room: string }
+  /** Whether calls will work; a guest's has the token of an invite. */
+  | { kind: 'check'; token: string | null }
   | { kind: 'unknown' };
 
 export type AdminTab = 'rooms' | 'invites' | 'keys' | 'cameras' | 'servers' | 'status';
@@ -38,6 +40,8 @@ export function parseRoute(hash: string): Route {
       return second === '' ? { kind: 'unknown' } : { kind: 'setup', code: second };
     case 'room':
       return second === '' ? { kind: 'unknown' } : { kind: 'room', room: second };
+    case 'check':
+      return { kind: 'check', token: second === '' ? null : second };
     case 'login':
       return { kind: 'login', next: second === '' ? null : innerRoute(second) };
     case 'admin':
@@ -57,6 +61,8 @@ export function formatRoute(route: Route): string {
       return `#/join/${encodeURIComponent(route.token)}`;
     case 'setup':
       return `#/setup/${encodeURIComponent(route.code)}`;
+    case 'check':
+      return route.token === null ? '#/check' : `#/check/${encodeURIComponent(route.token)}`;
     case 'room':
       return `#/room/${encodeURIComponent(route.room)}`;
     case 'login':
@@ -82,7 +88,8 @@ function adminRoute(tab: string): Route {
 /** Where to go after signing in: only into the admin's own pages, never to another sign-in. */
 function innerRoute(hash: string): Route | null {
   const route = parseRoute(hash);
-  return route.kind === 'admin' || route.kind === 'room' ? route : null;
+  const isCheck = route.kind === 'check' && route.token === null;
+  return route.kind === 'admin' || route.kind === 'room' || isCheck ? route : null;
 }
 
 function decode(part: string): string {

@@ -77,6 +77,7 @@ export function CallStage(props: { source: CallSource; info: InviteInfo; onHome:
     case 'left':
       return (
         <LeftPage
+          invite={source.kind === 'invite' ? source.token : null}
           reason={stage.reason}
           room={info.room}
           onAgain={() => setStage({ kind: 'lobby', problem: null })}

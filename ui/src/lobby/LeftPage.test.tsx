@@ -22,7 +22,15 @@ describe('LeftPage', () => {
 
   it('puts the focus on what has happened, and offers the way back', async () => {
     const again = vi.fn();
-    render(<LeftPage reason="removed" room="Tea" onAgain={again} onHome={() => undefined} />);
+    render(
+      <LeftPage
+        reason="removed"
+        room="Tea"
+        invite={null}
+        onAgain={again}
+        onHome={() => undefined}
+      />,
+    );
     expect(screen.getByRole('heading', { name: 'You were removed' })).toHaveFocus();
     screen.getByRole('button', { name: 'Join again' }).click();
     expect(again).toHaveBeenCalledOnce();

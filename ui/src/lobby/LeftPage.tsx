@@ -1,4 +1,5 @@
 import { useEffect, useRef } from 'react';
+import { hrefOf } from '../app/route.ts';
 import { Shell } from '../app/Shell.tsx';
 import { Button } from '../ui/Button.tsx';
 
@@ -19,6 +20,8 @@ export type LeaveReason =
 export function LeftPage(props: {
   reason: LeaveReason;
   room: string;
+  /** The invite by which they came, `null` for the admin. */
+  invite: string | null;
   onAgain: () => void;
   onHome: () => void;
 }) {
@@ -32,6 +35,11 @@ export function LeftPage(props: {
           {title}
         </h1>
         <p>{text}</p>
+        {mayBeBlocked(props.reason) && (
+          <p>
+            <a href={hrefOf({ kind: 'check', token: props.invite })}>Find out what is blocked</a>
+          </p>
+        )}
         <div className="row">
           <Button kind="primary" onClick={props.onAgain}>
             Join again
@@ -43,6 +51,11 @@ export function LeftPage(props: {
       </div>
     </Shell>
   );
+}
+
+/** Whether a check of the network may tell more. */
+function mayBeBlocked(reason: LeaveReason): boolean {
+  return reason === 'unreachable' || reason === 'media_blocked' || reason === 'lost';
 }
 
 /** What to tell the person. */

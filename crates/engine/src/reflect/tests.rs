@@ -14,9 +14,16 @@ fn keys() -> [Key<Transport>; 2] {
 
 fn question(transport: Key<Transport>, reflector: u16) -> Question {
     Question {
-        transport,
+        asker: Asker::Transport(transport),
         local: SocketAddr::from(([10, 0, 0, 1], 40_000)),
         reflector: SocketAddr::from(([192, 0, 2, 1], reflector)),
+    }
+}
+
+fn sent(due: Option<Due>) -> Option<(Path, [u8; HEADER])> {
+    match due? {
+        Due::Send(path, data) => Some((path, data)),
+        Due::GiveUp(_) => None,
     }
 }
 
@@ -130,7 +137,7 @@ fn a_lie_about_our_address_is_believed() {
     let mut reflection = Reflection::new();
     let asked = question(a, 3478);
     reflection.ask(now, asked, 4);
-    let (path, data) = reflection.pop_due(now).expect("a question");
+    let (path, data) = sent(reflection.pop_due(now)).expect("a question");
     let outside = SocketAddr::from(([203, 0, 113, 7], 1234));
     let said = Answer::new(outside, Asked::read(&data).expect("a request"));
     let elsewhere = Path {
@@ -163,14 +170,17 @@ fn who_does_not_answer_is_asked_for_ever() {
     let start = Instant::now();
     let mut reflection = Reflection::new();
     reflection.ask(start, question(a, 1), 4);
-    let mut sent = Vec::new();
+    let (mut sent, mut given_up) = (Vec::new(), Vec::new());
     while let Some(at) = reflection.next() {
-        if let Some((_, data)) = reflection.pop_due(at) {
-            sent.push((at - start, data));
+        match reflection.pop_due(at) {
+            Some(Due::Send(_, data)) => sent.push((at - start, data)),
+            Some(Due::GiveUp(question)) => given_up.push((at - start, question)),
+            None => {}
         }
     }
     let times: Vec<u128> = sent.iter().map(|(at, _)| at.as_millis()).collect();
     assert_eq!(times, [0, 500, 1500, 3500]);
+    assert_eq!(given_up, [(Duration::from_millis(7500), question(a, 1))]);
     assert!(sent.iter().all(|(_, data)| *data == sent[0].1));
     assert!(reflection.open.is_empty());
     // And one that is gone not at all.
@@ -193,7 +203,7 @@ fn one_transport_asks_hundreds_of_addresses() {
         reflection.ask(now, question(a, reflector % 200), 4);
     }
     reflection.ask(now, question(b, 1), 4);
-    let sent = std::iter::from_fn(|| reflection.pop_due(now));
+    let sent = std::iter::from_fn(|| sent(reflection.pop_due(now)));
     let ids: Vec<_> = sent.map(|(_, data)| data).collect();
     assert_eq!(ids.len(), 5);
     assert!(

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use crate::api::{LocalAddress, Path, Protocol, Report, TransportId};
 use crate::arena::Key;
-use crate::reflect::{Asked, Question};
+use crate::reflect::{Asked, Asker, Due, Question};
 use crate::transport::Transport;
 
 use super::Worker;
 
-/// Questions of one transport that may be open at a time: each of its reflectors is asked from
+/// Questions of one asker that may be open at a time: each reflector of a transport is asked from
 /// each socket of its family.
 const MAX_QUESTIONS: usize = 16;
 
@@ -46,27 +46,53 @@ impl Worker {
         true
     }
 
-    /// A reflector may have answered: then the other end of the trunk is to try that address.
+    /// A reflector may have answered.
     fn hear_reflector(&mut self, path: Path, data: &[u8]) -> bool {
         let Some((question, seen_as)) = self.reflection.hear(path, data) else {
             return false;
         };
+        match question.asker {
+            Asker::Transport(key) => self.offer_outside(key, question.local, seen_as),
+            Asker::Owner => self.tell_outside(question, Some(seen_as)),
+        }
+        true
+    }
+
+    fn tell_outside(&mut self, question: Question, seen_as: Option<SocketAddr>) {
+        self.reports.push_back(Report::SeenAs {
+            local: question.local,
+            reflector: question.reflector,
+            seen_as,
+        });
+    }
+
+    /// The other end of a trunk is to try that address.
+    fn offer_outside(&mut self, key: Key<Transport>, local: SocketAddr, seen_as: SocketAddr) {
         let addresses = &self.config.addresses;
         let known = |it: &LocalAddress| {
             it.protocol == Protocol::Udp && (it.base == seen_as || it.advertised == seen_as)
         };
         if !addresses.iter().any(known)
-            && let Some(transport) = self.transports.get_mut(question.transport)
-            && let Some(candidate) = transport.add_reflexive(seen_as, question.local)
+            && let Some(transport) = self.transports.get_mut(key)
+            && let Some(candidate) = transport.add_reflexive(seen_as, local)
         {
             let transport = transport.id;
             self.reports.push_back(Report::Candidate {
                 transport,
                 candidate,
             });
-            self.touch(question.transport);
+            self.touch(key);
         }
-        true
+    }
+
+    /// The owner wants to know how it is seen from outside.
+    pub(super) fn look_outside(&mut self, now: Instant, local: SocketAddr, reflector: SocketAddr) {
+        let question = Question {
+            asker: Asker::Owner,
+            local,
+            reflector,
+        };
+        self.reflection.ask(now, question, MAX_QUESTIONS);
     }
 
     /// The owner knows of reflectors.
@@ -93,7 +119,7 @@ impl Worker {
                     && local.ip().is_loopback() == reflector.ip().is_loopback();
                 if reaches {
                     let question = Question {
-                        transport: key,
+                        asker: Asker::Transport(key),
                         local,
                         reflector: *reflector,
                     };
@@ -105,8 +131,14 @@ impl Worker {
 
     /// Sends the questions that are due.
     pub(super) fn ask_due(&mut self, now: Instant) {
-        while let Some((path, data)) = self.reflection.pop_due(now) {
-            self.counts.sent(self.out.push(path, &data));
+        while let Some(due) = self.reflection.pop_due(now) {
+            match due {
+                Due::Send(path, data) => self.counts.sent(self.out.push(path, &data)),
+                Due::GiveUp(question) => match question.asker {
+                    Asker::Transport(_) => {}
+                    Asker::Owner => self.tell_outside(question, None),
+                },
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use umbrella_media::Delivery;
 
 use crate::api::{
-    Channel, ConsumerError, ConsumerId, Negotiation as Mode, ProducerId, PublishOptions, Report,
-    Request, TransportId,
+    Channel, ConsumerError, ConsumerId, Negotiation as Mode, OpenSection, ProducerId,
+    PublishOptions, Report, Request, TransportId,
 };
 use crate::arena::Key;
 use crate::consumer::{Berth, Consumer, Outlet};
@@ -62,6 +62,8 @@ impl Worker {
                 transport,
                 reflectors,
             } => self.reflect(now, transport, &reflectors),
+            Request::LookOutside { local, reflector } => self.look_outside(now, local, reflector),
+            Request::Advertise(addresses) => self.config.addresses = addresses,
             Request::RestartIce { transport } => self.restart_ice(transport),
             Request::CloseTransport { transport } => {
                 if let Some(key) = self.transport_keys.get(&transport) {
@@ -129,6 +131,8 @@ impl Worker {
             | Request::TrunkParameters { .. }
             | Request::RemoteCandidate { .. }
             | Request::Reflect { .. }
+            | Request::LookOutside { .. }
+            | Request::Advertise(_)
             | Request::RestartIce { .. }
             | Request::CloseTransport { .. }
             | Request::SendData { .. }
@@ -179,6 +183,8 @@ impl Worker {
             | Request::TrunkParameters { .. }
             | Request::RemoteCandidate { .. }
             | Request::Reflect { .. }
+            | Request::LookOutside { .. }
+            | Request::Advertise(_)
             | Request::RestartIce { .. }
             | Request::CloseTransport { .. }
             | Request::SendData { .. }
@@ -448,14 +454,14 @@ impl Worker {
                     track,
                     codecs,
                 } => {
-                    let report = Report::SectionOpened {
+                    let section = OpenSection {
                         transport: id,
                         mid,
                         kind,
                         track,
                         codecs,
                     };
-                    self.reports.push_back(report);
+                    self.reports.push_back(Report::SectionOpened(section));
                 }
                 Change::Closed { mid, producer } => {
                     let producer = producer.and_then(|key| {

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use umbrella_engine::{
-    ConsumerId, Identity, Input, Label, Limits, LocalAddress, Negotiation, Output, Path,
-    ProducerId, Protocol, Relay, Report, Request, TransportId, Worker, WorkerConfig,
+    ConsumerId, Identity, Input, Label, Limits, LocalAddress, Negotiation, OpenSection, Output,
+    Path, ProducerId, Protocol, Relay, Report, Request, TransportId, Worker, WorkerConfig,
 };
 use umbrella_media::{Codec, Delivery, Kind};
 
@@ -514,15 +514,14 @@ impl Network {
                 let offer = self.peers[peer].next_offer(*audio as usize, *video as usize);
                 self.send_offer(peer, offer);
             }
-            Report::SectionOpened {
-                transport,
-                mid,
-                kind,
-                track,
-                codecs,
-            } => {
-                let (transport, mid, kind) = (*transport, mid.clone(), *kind);
-                let (name, codecs) = (track.clone(), codecs.clone());
+            Report::SectionOpened(section) => {
+                let OpenSection {
+                    transport,
+                    mid,
+                    kind,
+                    track: name,
+                    codecs,
+                } = section.clone();
                 let peer = self.peer_of(transport);
                 let producer = ProducerId(self.id());
                 let section = mid.clone();

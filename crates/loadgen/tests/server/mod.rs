@@ -27,6 +27,7 @@ pub(crate) async fn start(threads: usize) -> (SocketAddr, control::Handle) {
             min_port: 48_000,
             max_port: 48_999,
             public_ips: Vec::new(),
+            stun: Vec::new(),
             advertise_lan: true,
             udp: true,
             tcp: false,

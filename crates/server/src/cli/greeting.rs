@@ -1,6 +1,11 @@
 //! What a person at the terminal sees when the server is up.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use umbrella_engine::Protocol;
+
+use crate::net::{Advertised, Source};
 
 /// Adds lines under a title.
 pub(super) fn push(text: &mut String, title: &str, lines: &[String]) {
@@ -10,28 +15,29 @@ pub(super) fn push(text: &mut String, title: &str, lines: &[String]) {
     }
 }
 
-/// Advertised addresses (`udp 192.0.2.1:40000`), gathered: each worker has all of them, at a
-/// port of its own.
-pub(super) fn media_lines(addresses: &[String]) -> Vec<String> {
+/// Advertised addresses, gathered: each worker has all of them, at a port of its own.
+pub(super) fn media_lines(advertised: &Advertised) -> Vec<String> {
+    if advertised.sources.is_empty() {
+        return vec![
+            "at no address yet: no STUN server of media.public_ips has answered".to_owned(),
+        ];
+    }
     let mut lines = Vec::new();
-    let mut hosts = Vec::new();
-    for (protocol, title) in [("udp ", "UDP"), ("tcp ", "TCP")] {
-        let mut ports = BTreeSet::new();
-        for address in addresses.iter().filter_map(|a| a.strip_prefix(protocol)) {
-            let Some((host, port)) = address.rsplit_once(':') else {
-                continue;
-            };
-            if !hosts.contains(&host) {
-                hosts.push(host);
-            }
-            ports.extend(port.parse::<u16>());
-        }
+    for (protocol, title) in [(Protocol::Udp, "UDP"), (Protocol::Tcp, "TCP")] {
+        let all = advertised.workers.iter().flatten();
+        let theirs = all.filter(|it| it.protocol == protocol);
+        let ports: BTreeSet<u16> = theirs.map(|it| it.advertised.port()).collect();
         if !ports.is_empty() {
             lines.push(format!("{title} {}", ranges(&ports)));
         }
     }
     let joined = lines.join(", ");
+    let hosts: Vec<String> = advertised.sources.iter().map(host).collect();
     vec![joined, format!("at {}", hosts.join(", "))]
+}
+
+fn host((ip, source): &(IpAddr, Source)) -> String {
+    format!("{ip} ({})", source.word())
 }
 
 fn ranges(ports: &BTreeSet<u16>) -> String {
@@ -57,22 +63,39 @@ fn ranges(ports: &BTreeSet<u16>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use umbrella_engine::LocalAddress;
+
     use super::*;
 
     #[test]
     fn many_workers_do_not_make_a_long_message() {
-        let mut addresses = Vec::new();
-        for port in [40_000, 40_001, 40_002, 40_007] {
-            for host in ["192.0.2.1", "[2001:db8::1]"] {
-                addresses.push(format!("udp {host}:{port}"));
-                addresses.push(format!("tcp {host}:{port}"));
-            }
-        }
+        let port = |port| {
+            ["192.0.2.1", "2001:db8::1"]
+                .into_iter()
+                .flat_map(move |ip: &str| {
+                    let address = SocketAddr::new(ip.parse().unwrap(), port);
+                    [Protocol::Udp, Protocol::Tcp].map(|protocol| LocalAddress {
+                        protocol,
+                        advertised: address,
+                        base: address,
+                    })
+                })
+        };
+        let ports = [40_000, 40_001, 40_002, 40_007];
+        let advertised = Advertised {
+            workers: ports.map(|it| port(it).collect()).to_vec(),
+            sources: vec![
+                ("192.0.2.1".parse().unwrap(), Source::Stun),
+                ("2001:db8::1".parse().unwrap(), Source::Interface),
+            ],
+        };
         assert_eq!(
-            media_lines(&addresses),
+            media_lines(&advertised),
             [
                 "UDP 40000-40002 40007, TCP 40000-40002 40007",
-                "at 192.0.2.1, [2001:db8::1]"
+                "at 192.0.2.1 (by STUN), 2001:db8::1 (interface)"
             ]
         );
     }

@@ -1,7 +1,6 @@
 //! The life of the server, from its configuration to the signal that ends it.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,6 +21,7 @@ use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
 use crate::mdns::{self, Announcer, Lan};
 use crate::net::{PageAddresses, interface_addresses};
+use crate::outside::Outside;
 use crate::store::{self, DataDir, Store};
 use crate::systemd;
 use crate::tls::Tls;
@@ -61,6 +61,7 @@ struct Server {
     reloader: Reloader,
     webhooks: Option<Webhooks>,
     announcer: Option<Announcer>,
+    outside: Outside,
     data_dir: DataDir,
 }
 
@@ -72,11 +73,7 @@ impl Server {
         let keys = Keys::load(store.clone(), &config.keys).await?;
         let lan = Lan::default();
         let (news, webhooks) = Webhooks::start(&config.webhook, keys.authority(), &lan)?.unzip();
-        let listener = http::bind(config.http.listen).await?;
-        let port = listener
-            .local_addr()
-            .context("the listener has no address")?
-            .port();
+        let (listener, port) = http::bind(config.http.listen).await?;
         let addresses = Arc::new(PageAddresses::new(&config, port));
         let tls = start_tls(&config, data_dir.path(), &addresses)?;
         let authority = tls.as_ref().and_then(Tls::authority_certificate);
@@ -86,9 +83,18 @@ impl Server {
         let control = start_media(&config, news, trunks.mesh())?;
         open_rooms(&store, &control).await?;
         let (kept, owner) = (store.clone(), Arc::new(control.clone()));
-        let cameras = Cameras::start(&config.cameras, kept, trunks.trust(), lan, owner).await?;
-        let reflectors = udp_addresses(control.media_addresses());
-        trunks.start(&config.trunk, reflectors).await?;
+        let cameras =
+            Cameras::start(&config.cameras, kept, trunks.trust(), lan.clone(), owner).await?;
+        trunks
+            .start(&config.trunk, control.advertised().udp())
+            .await?;
+        let outside = Outside::start(
+            &config.media,
+            lan.clone(),
+            control.clone(),
+            trunks.clone(),
+            Arc::clone(&addresses),
+        );
         tokio::spawn(pass_on(links, control.clone()));
         let (phase, phases) = watch::channel(Phase::Starting);
         let app = App {
@@ -126,6 +132,7 @@ impl Server {
             http,
             webhooks,
             announcer,
+            outside,
             data_dir,
         })
     }
@@ -140,6 +147,7 @@ impl Server {
         if let Some(announcer) = &self.announcer {
             announcer.settled().await;
         }
+        self.outside.settled().await;
         self.greet().await?;
         tokio::spawn(self.reloader.clone().at_changes());
         systemd::ready();
@@ -207,11 +215,8 @@ impl Server {
 
     /// Without the one-time link: many may read the journal, and for long.
     async fn greet_in_journal(&self) -> anyhow::Result<()> {
-        let (open, media) = (
-            self.app.addresses.urls(),
-            self.app.control.media_addresses(),
-        );
-        let media = media_lines(media).join(" ");
+        let (open, media) = (self.app.addresses.urls(), self.app.control.advertised());
+        let media = media_lines(&media).join(" ");
         tracing::info!(open = open.join(" "), media, tls = self.certificate, "up");
         if !self.app.accounts.password_set().await? {
             tracing::warn!(
@@ -224,7 +229,7 @@ impl Server {
     async fn greet_at_terminal(&self) -> anyhow::Result<()> {
         let mut text = format!("Umbrella {}\n\n", env!("CARGO_PKG_VERSION"));
         push(&mut text, "Open", &self.app.addresses.urls());
-        let media = media_lines(self.app.control.media_addresses());
+        let media = media_lines(&self.app.control.advertised());
         push(&mut text, "Media", &media);
         push(&mut text, "TLS", std::slice::from_ref(&self.certificate));
         push(
@@ -356,12 +361,6 @@ fn start_media(
         mesh,
     };
     Ok(control::start(settings, workers))
-}
-
-/// The addresses of those that are advertised for media over UDP.
-fn udp_addresses(advertised: &[String]) -> Vec<SocketAddr> {
-    let udp = advertised.iter().filter_map(|it| it.strip_prefix("udp "));
-    udp.filter_map(|it| it.parse().ok()).collect()
 }
 
 /// What the owner of the rooms keeps to.

@@ -325,7 +325,9 @@ const MEDIA: &[Key] = &[
         "UMBRELLA_PUBLIC_IP",
         List,
         "Addresses under which this machine is reached from outside, if it does not have them \
-         itself (NAT, cloud, container).",
+         itself (NAT, cloud, container). Or who is asked for them by STUN: another Umbrella at one of \
+         its media ports, as \"stun:meet.example.org:40000\", or any STUN server; at most 4. \
+         Nobody is asked by default. See network.md.",
     ),
     key(
         "advertise_lan",

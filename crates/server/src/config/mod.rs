@@ -27,7 +27,7 @@ pub use print::{default_toml, reference};
 pub use read::{find_file, unknown_variables};
 pub use reload::{Live, Reloaded};
 pub use trunk::{TrunkAllow, TrunkConfig, TrunkTo};
-pub use turn::{Credentials, IceUrl, Relays, TurnConfig};
+pub use turn::{Credentials, IceUrl, Relays, StunServer, TurnConfig};
 pub use webhook::{WebhookConfig, WebhookUrl};
 
 /// The name of the file that is read from the working directory when no other is named.
@@ -160,6 +160,8 @@ pub struct MediaConfig {
     pub max_port: u16,
     /// Addresses that reach this machine from outside and are not on its interfaces.
     pub public_ips: Vec<IpAddr>,
+    /// Who is asked for such addresses, the most believed first.
+    pub stun: Vec<StunServer>,
     /// Advertise the interfaces' own addresses too.
     pub advertise_lan: bool,
     /// Advertise UDP.

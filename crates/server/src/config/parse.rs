@@ -16,8 +16,8 @@ use super::turn;
 use super::webhook::MAX_URLS;
 use super::{
     CertificateFiles, Config, ConfigError, ConfiguredKey, Environment, HttpConfig, LimitsConfig,
-    Listen, MediaConfig, MetricsConfig, PublicHost, RoomsConfig, TlsConfig, WebhookConfig,
-    WebhookUrl,
+    Listen, MediaConfig, MetricsConfig, PublicHost, RoomsConfig, StunServer, TlsConfig,
+    WebhookConfig, WebhookUrl,
 };
 use crate::net::Cidr;
 
@@ -331,9 +331,9 @@ fn check_media(media: &Media, blame: &Blame<'_>) -> Result<MediaConfig, ConfigEr
     if !media.udp && !media.tcp {
         return Err(blame.error("media", "tcp", "udp and tcp cannot both be off"));
     }
-    let public_ips = parse_public_ips(&media.public_ips)
+    let (public_ips, stun) = parse_public_ips(&media.public_ips)
         .map_err(|problem| blame.error("media", "public_ips", problem))?;
-    if public_ips.is_empty() && !media.advertise_lan {
+    if public_ips.is_empty() && stun.is_empty() && !media.advertise_lan {
         return Err(blame.error(
             "media",
             "advertise_lan",
@@ -345,18 +345,38 @@ fn check_media(media: &Media, blame: &Blame<'_>) -> Result<MediaConfig, ConfigEr
         min_port,
         max_port,
         public_ips,
+        stun,
         advertise_lan: media.advertise_lan,
         udp: media.udp,
         tcp: media.tcp,
     })
 }
 
-fn parse_public_ips(list: &[String]) -> Result<Vec<IpAddr>, String> {
-    let mut ips = Vec::new();
+/// Who is asked for the public address, at most.
+const MAX_STUN_SERVERS: usize = 4;
+
+/// Addresses, and those who are asked for more of them.
+fn parse_public_ips(list: &[String]) -> Result<(Vec<IpAddr>, Vec<StunServer>), String> {
+    let (mut ips, mut servers) = (Vec::new(), Vec::new());
     for text in list {
-        let ip: IpAddr = text
-            .parse()
-            .map_err(|_| format!("`{text}` is not an IP address; write it like 203.0.113.7"))?;
+        let is_server = text.split_once(':').is_some_and(|(scheme, _)| {
+            ["stun", "stuns"]
+                .iter()
+                .any(|it| scheme.eq_ignore_ascii_case(it))
+        });
+        if is_server {
+            let server = StunServer::read(text).map_err(|why| format!("`{text}` {why}"))?;
+            if !servers.contains(&server) {
+                servers.push(server);
+            }
+            continue;
+        }
+        let ip: IpAddr = text.parse().map_err(|_| {
+            format!(
+                "`{text}` is not an IP address; write it like 203.0.113.7, or who tells it like \
+                 stun:stun.example.org:3478"
+            )
+        })?;
         if ip.is_unspecified() || ip.is_multicast() {
             return Err(format!("`{text}` is no address that a client can send to"));
         }
@@ -364,7 +384,10 @@ fn parse_public_ips(list: &[String]) -> Result<Vec<IpAddr>, String> {
             ips.push(ip);
         }
     }
-    Ok(ips)
+    if servers.len() > MAX_STUN_SERVERS {
+        return Err(format!("has more than {MAX_STUN_SERVERS} STUN servers"));
+    }
+    Ok((ips, servers))
 }
 
 fn check_rooms(rooms: &Rooms) -> RoomsConfig {

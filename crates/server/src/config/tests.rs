@@ -348,6 +348,42 @@ fn keys_may_be_separated_by_commas_or_lines() {
 }
 
 #[test]
+fn public_addresses_that_others_tell_are_misread() {
+    let list = "stun:meet.example.org:40000, 203.0.113.7, STUN:[2001:db8::7], stun:192.0.2.1";
+    let config = load_text("", &env(&[("UMBRELLA_PUBLIC_IP", list)])).unwrap();
+    assert_eq!(config.media.public_ips.len(), 1);
+    let stun = &config.media.stun;
+    let texts: Vec<String> = stun.iter().map(ToString::to_string).collect();
+    let wanted = [
+        "stun:meet.example.org:40000",
+        "stun:[2001:db8::7]:3478",
+        "stun:192.0.2.1:3478",
+    ];
+    assert_eq!(texts, wanted);
+    assert_eq!((stun[1].host.as_str(), stun[1].port), ("2001:db8::7", 3478));
+    for wrong in [
+        "stun:",
+        "stun:a:0",
+        "stun:a:b",
+        "stuns:a",
+        "stun://a",
+        "stun:a?x",
+        "stun:a,stun:b,stun:c,stun:d,stun:e",
+    ] {
+        assert!(
+            load_text("", &env(&[("UMBRELLA_PUBLIC_IP", wrong)])).is_err(),
+            "{wrong}"
+        );
+    }
+    // The only ones that there are to be.
+    let only = env(&[
+        ("UMBRELLA_PUBLIC_IP", "stun:a"),
+        ("UMBRELLA_ADVERTISE_LAN", "0"),
+    ]);
+    assert!(load_text("", &only).is_ok());
+}
+
+#[test]
 fn several_public_addresses_are_accepted() {
     let env = env(&[("UMBRELLA_PUBLIC_IP", "203.0.113.7, 2001:db8::7,203.0.113.7")]);
     let config = load_text("", &env).unwrap();

@@ -110,6 +110,49 @@ impl IceUrl {
     }
 }
 
+/// A server that is asked by STUN how this one is seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StunServer {
+    /// A host name or an address.
+    pub host: String,
+    /// The UDP port.
+    pub port: u16,
+}
+
+impl StunServer {
+    /// The port that is meant where none is written (RFC 8489 section 8.1).
+    const PORT: u16 = 3478;
+
+    /// Reads `stun:HOST` or `stun:HOST:PORT`.
+    ///
+    /// # Errors
+    ///
+    /// As [`IceUrl::stun`].
+    pub fn read(text: &str) -> Result<StunServer, &'static str> {
+        let url = IceUrl::stun(text)?.0;
+        let authority = url
+            .strip_prefix("stun:")
+            .ok_or("is asked over UDP: write stun: for stuns:")?;
+        let is_bare = authority.ends_with(']');
+        let (host, port) = match authority.rsplit_once(':').filter(|_| !is_bare) {
+            Some((host, port)) => (host, port.parse().map_err(|_| "has a wrong port")?),
+            None => (authority, StunServer::PORT),
+        };
+        let host = host.trim_matches(['[', ']']).to_owned();
+        Ok(StunServer { host, port })
+    }
+}
+
+impl fmt::Display for StunServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StunServer { host, port } = self;
+        match host.contains(':') {
+            true => write!(f, "stun:[{host}]:{port}"),
+            false => write!(f, "stun:{host}:{port}"),
+        }
+    }
+}
+
 impl fmt::Display for IceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

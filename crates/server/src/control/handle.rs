@@ -1,15 +1,18 @@
 //! How the rest of the server talks to the owner of the rooms.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
+use umbrella_engine::LocalAddress;
 use umbrella_room::command::Join;
 use umbrella_room::model::{Identity, LeaveReason, RoomName};
 use umbrella_room::{Command, Sight};
 
 use super::Bounds;
 use super::camera::CameraMessage;
+use super::outside::Question;
+use super::probe::Offer;
 use super::resume::Resuming;
 use super::service::Service;
 use super::session::Outbox;
@@ -17,6 +20,7 @@ use crate::auth::Bearer;
 use crate::camera::{CameraSpec, CameraStatus};
 use crate::http::api::{Held, RoomDetail, RoomSummary, Topology, WorkerStatus};
 use crate::metrics::{Doors, Snapshot};
+use crate::net::Advertised;
 use crate::trunk::LinkEvent;
 
 /// How many messages wait for the owner of the rooms. When it is full, who sends waits: a
@@ -30,7 +34,9 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone)]
 pub struct Handle {
     inbox: mpsc::Sender<Message>,
-    media_addresses: Arc<[String]>,
+    /// What is advertised for media.
+    advertised: Arc<Mutex<Arc<Advertised>>>,
+    ports: Arc<[u16]>,
     doors: Arc<Doors>,
     /// Whom the calls of whoever has it concern: of others nothing is said, and nothing is done to
     /// them.
@@ -211,6 +217,9 @@ pub(super) enum Message {
     },
     Admin(Admin),
     Bounds(Box<Bounds>),
+    LookOutside(Question),
+    Probe(Offer),
+    Advertise(Vec<Vec<LocalAddress>>),
     Metrics(oneshot::Sender<Snapshot>),
     Link(LinkEvent),
     Camera(CameraMessage),
@@ -253,10 +262,15 @@ pub(super) enum Admin {
 }
 
 impl Handle {
-    pub(super) fn new(inbox: mpsc::Sender<Message>, media_addresses: Vec<String>) -> Handle {
+    pub(super) fn new(
+        inbox: mpsc::Sender<Message>,
+        ports: Arc<[u16]>,
+        advertised: Advertised,
+    ) -> Handle {
         Handle {
             inbox,
-            media_addresses: media_addresses.into(),
+            advertised: Arc::new(Mutex::new(Arc::new(advertised))),
+            ports,
             doors: Arc::default(),
             sight: Sight::All,
         }
@@ -271,9 +285,25 @@ impl Handle {
         }
     }
 
-    /// The addresses that are advertised for media, as `udp 192.0.2.1:40000`.
-    pub fn media_addresses(&self) -> &[String] {
-        &self.media_addresses
+    /// What is advertised for media.
+    pub fn advertised(&self) -> Arc<Advertised> {
+        let advertised = self.advertised.lock();
+        Arc::clone(&advertised.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The workers' ports, UDP and TCP.
+    pub(crate) fn media_ports(&self) -> &[u16] {
+        &self.ports
+    }
+
+    /// From now on this is advertised to new peers.
+    pub(crate) async fn advertise(&self, advertised: Advertised) {
+        let workers = advertised.workers.clone();
+        {
+            let now = self.advertised.lock();
+            *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(advertised);
+        }
+        self.tell(Message::Advertise(workers)).await;
     }
 
     /// Something has happened to a link of a trunk. Waits while the owner of the rooms is busy, so
@@ -525,7 +555,7 @@ impl Handle {
         self.sight.clone()
     }
 
-    async fn tell(&self, message: Message) -> bool {
+    pub(super) async fn tell(&self, message: Message) -> bool {
         self.inbox.send(message).await.is_ok()
     }
 

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use umbrella_engine::{
-    Channel, ConsumerError, ConsumerId, Label, ProducerId, Protocol, Report, Request, Statistics,
-    TransportId,
+    Channel, ConsumerError, ConsumerId, Label, OpenSection, ProducerId, Protocol, Report, Request,
+    Statistics, TransportId,
 };
 use umbrella_media::{Codec, Delivery, Kind};
 use umbrella_room::Command;
@@ -17,7 +17,7 @@ use super::Control;
 use super::data::{self, Sender};
 use super::handle::{Links, SessionId};
 use super::metrics::waited;
-use super::session::{Announced, Event, OpenSection, Role, Session};
+use super::session::{Announced, Event, Role, Session};
 use super::trunk;
 
 /// Sections that a client sends in and that no track was announced for.
@@ -520,7 +520,11 @@ impl Control {
                 offer,
                 sdp,
                 sections,
-            } => self.event_for(transport, Event::answer(offer, sdp, sections)),
+            } => {
+                if !self.probe_answered(transport, Ok(&sdp)) {
+                    self.event_for(transport, Event::answer(offer, sdp, sections));
+                }
+            }
             Report::Offer {
                 transport,
                 offer,
@@ -540,21 +544,14 @@ impl Control {
                 transport,
                 candidate,
             } => self.trunk_candidate(transport, &candidate),
+            Report::SeenAs {
+                local,
+                reflector,
+                seen_as,
+            } => self.seen_as(local, reflector, seen_as),
             Report::Refused { transport, reason } => self.refused(transport, &reason),
             Report::Closed { transport, reason } => self.closed(now, transport, &reason),
-            Report::SectionOpened {
-                transport,
-                mid,
-                kind,
-                track,
-                codecs,
-            } => self.section_opened(OpenSection {
-                transport,
-                mid,
-                kind,
-                track,
-                codecs,
-            }),
+            Report::SectionOpened(section) => self.section_opened(section),
             Report::SectionClosed {
                 transport,
                 mid,
@@ -612,6 +609,9 @@ impl Control {
 
     /// A description could not be used: both sides begin anew.
     fn refused(&mut self, transport: TransportId, reason: &str) {
+        if self.probe_answered(transport, Err(reason)) {
+            return;
+        }
         let Some(session) = self.sessions.with_transport(transport) else {
             return;
         };
@@ -624,7 +624,7 @@ impl Control {
     /// A client that leaves closes its connections first and says so afterwards, so it is given
     /// a moment to say it.
     fn closed(&mut self, now: Instant, transport: TransportId, reason: &str) {
-        if self.trunk_closed(now, transport, reason) {
+        if self.trunk_closed(now, transport, reason) || self.probe_closed(transport) {
             return;
         }
         let Some(session) = self.sessions.with_transport(transport) else {

@@ -11,6 +11,8 @@ pub(crate) mod data;
 mod handle;
 mod media;
 mod metrics;
+mod outside;
+mod probe;
 mod quality;
 mod resume;
 mod rooms;
@@ -95,9 +97,10 @@ pub struct Bounds {
 /// Must be called within a tokio runtime.
 pub fn start(mut settings: Settings, workers: Workers) -> Handle {
     let (sender, inbox) = mpsc::channel(handle::INBOX);
-    let addresses = workers.addresses();
+    let advertised = workers.advertised();
     let (links, reports) = workers.split();
     let mesh = settings.mesh.clone();
+    let ports = links.iter().map(Link::port).collect();
     let control = Control {
         chronicle: Chronicle::new(settings.news.take()),
         settings,
@@ -110,6 +113,8 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         metrics: Metrics::new(links.len()),
         trunks: trunk::Trunks::new(mesh),
         cameras: Cameras::new(sender.downgrade()),
+        outside: Vec::new(),
+        probes: probe::Probes::default(),
         workers: links,
         commands: VecDeque::new(),
         closing: VecDeque::new(),
@@ -117,7 +122,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         phase: Phase::Running,
     };
     tokio::spawn(control.run(inbox, reports));
-    Handle::new(sender, addresses)
+    Handle::new(sender, ports, advertised)
 }
 
 /// A new random name with a prefix that says what it names, e.g. `PA_`.
@@ -160,6 +165,9 @@ struct Control {
     chronicle: Chronicle,
     trunks: trunk::Trunks,
     cameras: Cameras,
+    /// Who waits for how we are seen from outside.
+    outside: Vec<outside::Question>,
+    probes: probe::Probes,
     workers: Vec<Link>,
     /// Commands that follow from what was just done; empty when the task waits.
     commands: VecDeque<(RoomName, Command)>,
@@ -224,6 +232,9 @@ impl Control {
             Message::Lost { socket, heard } => self.lost(now, socket, heard),
             Message::Admin(request) => self.admin(now, request),
             Message::Bounds(bounds) => self.set_bounds(now, *bounds),
+            Message::LookOutside(question) => self.look_outside(question),
+            Message::Probe(offer) => self.open_probe(now, offer),
+            Message::Advertise(workers) => self.advertise(workers),
             Message::Metrics(reply) => self.scrape(now, reply),
             Message::Link(event) => self.link(now, event),
             Message::Camera(message) => self.camera(now, message),
@@ -267,6 +278,7 @@ impl Control {
             self.give_up(id, LeaveReason::ConnectionLost);
         }
         self.give_up_lost(now);
+        self.close_old_probes(now);
         self.trunks_due(now);
         self.cameras_due(now);
         self.look_at_qualities(now);
@@ -287,8 +299,9 @@ impl Control {
         let waiting = self.waiting.first().map(|(until, _)| *until);
         let (qualities, metrics) = (self.qualities.deadline(), self.metrics.deadline());
         let (trunks, cameras) = (self.trunks.deadline(), self.cameras.deadline());
+        let probes = self.probes.deadline();
         let all = [
-            rooms, statistics, metrics, qualities, closing, waiting, retry, trunks, cameras,
+            probes, rooms, statistics, metrics, qualities, closing, waiting, retry, trunks, cameras,
         ];
         all.into_iter().flatten().min()
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 use umbrella_engine::{
-    Channel, ConsumerId, Negotiation, Protocol, PublishOptions, Section, TransportId,
+    Channel, ConsumerId, Negotiation, OpenSection, Protocol, PublishOptions, Section, TransportId,
 };
 use umbrella_media::{Codec, Kind};
 use umbrella_room::Notification;
@@ -137,16 +137,6 @@ pub(super) struct Announced {
     pub(super) codec: Option<Codec>,
     /// Opus: whether it may stop while nobody speaks.
     pub(super) dtx: bool,
-}
-
-/// A section that the client sends in and that has no track yet.
-#[derive(Debug)]
-pub(super) struct OpenSection {
-    pub(super) transport: TransportId,
-    pub(super) mid: String,
-    pub(super) kind: Kind,
-    pub(super) track: String,
-    pub(super) codecs: Vec<Codec>,
 }
 
 /// The way to a session's client.

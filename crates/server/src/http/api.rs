@@ -398,6 +398,54 @@ impl From<crate::tls::Report> for CertificateStatus {
     }
 }
 
+/// What a browser can try, to find out what it reaches.
+#[derive(Debug, Clone, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckPlan {
+    /// The media ports.
+    pub ports: Vec<u16>,
+    /// Whether media go over UDP.
+    pub udp: bool,
+    /// Whether media go over TCP.
+    pub tcp: bool,
+    /// Relays.
+    pub relays: Vec<CheckServer>,
+}
+
+/// A relay, as browsers are told.
+#[derive(Clone, Serialize, TS)]
+pub struct CheckServer {
+    /// Its addresses, as `turn:turn.example.org:3478`.
+    pub urls: Vec<String>,
+    /// The user.
+    pub username: String,
+    /// The password.
+    pub credential: String,
+}
+
+/// Without the credential.
+impl std::fmt::Debug for CheckServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CheckServer({:?})", self.urls)
+    }
+}
+
+/// A peer connection that only tells whether a port is reached.
+#[derive(Debug, Clone, Deserialize, TS)]
+pub struct CheckOffer {
+    /// The media port.
+    pub port: u16,
+    /// The browser's description.
+    pub sdp: String,
+}
+
+/// The server's end of it.
+#[derive(Debug, Clone, Serialize, TS)]
+pub struct CheckAnswer {
+    /// The server's description.
+    pub sdp: String,
+}
+
 /// How many things the server holds for its clients. When all have gone, it is back at what it
 /// was before they came; something that stays is a leak.
 #[derive(Debug, Clone, Default, Serialize, TS)]

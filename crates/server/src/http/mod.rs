@@ -6,6 +6,7 @@ mod assets;
 mod body;
 mod camera_api;
 mod cameras;
+mod check;
 mod client;
 mod connection;
 mod error;

@@ -46,6 +46,10 @@ macro_rules! declare {
 fn types() -> String {
     declare!(
         ApiError,
+        CheckPlan,
+        CheckServer,
+        CheckOffer,
+        CheckAnswer,
         AdminSession,
         SetupRequest,
         LoginRequest,

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use super::body::MAX_BODY_BYTES;
 use super::error::Refusal;
 use super::state::{App, Phase};
-use super::{admin, assets, cameras, client, guest, metrics, session, trunks, trust};
+use super::{admin, assets, cameras, check, client, guest, metrics, session, trunks, trust};
 use crate::net::Cidr;
 
 /// Everything below the configured prefix. `signalling` brings its own paths.
@@ -29,6 +29,7 @@ pub fn router(app: App, signalling: Router) -> Router {
         .route("/readyz", get(readiness))
         .route("/status", get(status))
         .route("/servers", get(servers))
+        .route("/check", get(check_page))
         .route("/metrics", get(metrics::show))
         .route("/trust", get(trust::guide))
         .route("/ca.crt", get(trust::certificate))
@@ -60,6 +61,11 @@ fn api() -> Router<App> {
         .route("/logout", post(session::log_out))
         .route("/invite/{token}", get(guest::look))
         .route("/invite/{token}/join", post(guest::join))
+        .route(
+            "/invite/{token}/check",
+            get(check::guest_plan).post(check::guest_offer),
+        )
+        .route("/invite/{token}/check/echo", get(check::guest_echo))
         .nest("/admin", admin_api())
         .fallback(async || Refusal::not_found("There is no such call."))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -83,6 +89,8 @@ fn admin_api() -> Router<App> {
         .route("/keys/{key}", delete(admin::revoke_key))
         .route("/status", get(admin::status))
         .route("/certificate/retry", post(admin::retry_certificate))
+        .route("/check", get(check::plan).post(check::offer))
+        .route("/check/echo", get(check::echo))
         .route("/topology", get(trunks::topology))
         .route("/cameras", get(cameras::list).post(cameras::add))
         .route("/cameras/test", post(cameras::test))
@@ -143,6 +151,11 @@ async fn servers(State(app): State<App>) -> Redirect {
         "{}/sfu#/admin/servers",
         app.config.now().http.prefix
     ))
+}
+
+/// The page's view of what a browser reaches.
+async fn check_page(State(app): State<App>) -> Redirect {
+    Redirect::to(&format!("{}/sfu#/check", app.config.now().http.prefix))
 }
 
 async fn nothing_here() -> Response {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -21,16 +22,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// One address may have this share of all connections.
 const SHARE_OF_ONE_ADDRESS: usize = 4;
 
-/// Binds the listener.
+/// Binds the listener, and says at which port it is.
 ///
 /// # Errors
 ///
 /// Says which address and what to do.
-pub async fn bind(listen: Listen) -> anyhow::Result<TcpListener> {
+pub async fn bind(listen: Listen) -> anyhow::Result<(TcpListener, u16)> {
     let mut last = None;
     for address in listen.candidates() {
         match bind_one(address) {
-            Ok(listener) => return Ok(listener),
+            Ok(listener) => {
+                let bound = listener.local_addr();
+                let port = bound.context("the listener has no address")?.port();
+                return Ok((listener, port));
+            }
             // Without IPv6 the next candidate is worth a try.
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => last = Some((address, error)),
             Err(error) => {

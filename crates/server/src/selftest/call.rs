@@ -469,18 +469,13 @@ impl<'a> Call<'a> {
                 sdp,
                 ..
             } => self.tell(transport, Some(offer), &sdp),
-            Report::SectionOpened {
-                transport,
-                mid,
-                kind,
-                ..
-            } => {
-                let producer = ProducerId(2 * transport.0 + self.producers.len() as u64);
-                self.producers.push((kind, producer));
+            Report::SectionOpened(section) => {
+                let producer = ProducerId(2 * section.transport.0 + self.producers.len() as u64);
+                self.producers.push((section.kind, producer));
                 self.ask(Request::OpenProducer {
                     producer,
-                    transport,
-                    mid,
+                    transport: section.transport,
+                    mid: section.mid,
                 });
                 Ok(())
             }
@@ -518,6 +513,7 @@ impl<'a> Call<'a> {
             }
             Report::TrunkParameters { .. }
             | Report::Candidate { .. }
+            | Report::SeenAs { .. }
             | Report::SectionsWanted { .. }
             | Report::SectionClosed { .. }
             | Report::Interrupted { .. }

@@ -349,6 +349,7 @@ impl Bench {
                 min_port: PORTS.0,
                 max_port: PORTS.1,
                 public_ips: Vec::new(),
+                stun: Vec::new(),
                 advertise_lan: true,
                 udp: true,
                 tcp: true,

@@ -2,6 +2,7 @@
 //! other. What they do with it is in [`direct`](super::direct).
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -62,7 +63,8 @@ impl Inner {
     /// Puts neighbours in touch that are not yet.
     pub(super) fn introduce(&self) {
         if self.is_middle() && !self.is_stopping() {
-            let reflectors = self.reflectors.get().cloned().unwrap_or_default();
+            let reflectors = self.reflectors.lock();
+            let reflectors = reflectors.unwrap_or_else(PoisonError::into_inner).clone();
             self.state().introduce(&reflectors);
         }
     }

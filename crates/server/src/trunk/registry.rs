@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -70,7 +70,7 @@ pub(super) struct Inner {
     /// Neighbours of a server without media are linked directly.
     pub(super) direct: bool,
     /// Where this server answers STUN requests.
-    pub(super) reflectors: OnceLock<Vec<String>>,
+    pub(super) reflectors: Mutex<Vec<String>>,
     pub(super) events: mpsc::Sender<LinkEvent>,
     next: AtomicU64,
     stopping: AtomicBool,
@@ -225,7 +225,7 @@ impl Trunks {
             limit: TrunkLimit::new(Instant::now()),
             handshakes: Semaphore::new(MAX_HANDSHAKES),
             direct: config.direct,
-            reflectors: OnceLock::new(),
+            reflectors: Mutex::default(),
             events,
             next: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
@@ -233,6 +233,14 @@ impl Trunks {
             store,
         };
         Ok((Trunks(Arc::new(inner)), out))
+    }
+
+    /// Sets the addresses at which this server answers STUN requests, for whom it puts in touch from
+    /// now on.
+    pub(crate) fn set_reflectors(&self, reflectors: &[SocketAddr]) {
+        let texts = reflectors.iter().map(SocketAddr::to_string).collect();
+        let known = self.0.reflectors.lock();
+        *known.unwrap_or_else(PoisonError::into_inner) = texts;
     }
 
     /// Reads what is set, and dials.
@@ -247,9 +255,7 @@ impl Trunks {
         config: &TrunkConfig,
         reflectors: Vec<SocketAddr>,
     ) -> anyhow::Result<()> {
-        let reflectors = reflectors.iter().map(SocketAddr::to_string).collect();
-        // It is started once.
-        let _ = self.0.reflectors.set(reflectors);
+        self.set_reflectors(&reflectors);
         self.0.load(config).await
     }
 

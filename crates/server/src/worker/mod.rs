@@ -18,10 +18,10 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use tokio::sync::mpsc;
-use umbrella_engine::{Identity, Limits, Protocol, Report, WorkerConfig};
+use umbrella_engine::{Identity, Limits, Report, WorkerConfig};
 
 use crate::config::MediaConfig;
-use crate::net::media_addresses;
+use crate::net::{Advertised, media_addresses};
 
 pub(crate) use self::kernel::Kernel;
 pub(crate) use self::link::{Intake, Link};
@@ -80,7 +80,7 @@ pub(crate) enum FromWorker {
 pub struct Workers {
     links: Vec<Link>,
     reports: mpsc::Receiver<FromWorker>,
-    addresses: Vec<String>,
+    advertised: Advertised,
 }
 
 /// Binds the ports and starts the threads.
@@ -96,23 +96,18 @@ pub fn start(settings: &Settings) -> anyhow::Result<Workers> {
     let seats: Vec<Seat> = seats.collect::<anyhow::Result<_>>()?;
     let addresses_of_all: Vec<_> = seats.iter().map(|seat| seat.address.clone()).collect();
     let mut links = Vec::new();
-    let mut texts = Vec::new();
     let mut next_port = u32::from(settings.media.min_port);
     for (index, seat) in seats.into_iter().enumerate() {
         let last_port = settings.media.max_port;
         let sockets = ports::bind(next_port, last_port, &settings.interfaces, settings.reach)?;
         let port = sockets.port;
         next_port = u32::from(port) + 1;
-        let addresses = media_addresses(&settings.media, &settings.interfaces, port);
+        let addresses = media_addresses(&settings.media, &settings.interfaces, &[], port);
         anyhow::ensure!(
-            !addresses.is_empty(),
+            !addresses.is_empty() || !settings.media.stun.is_empty(),
             "no address can be advertised for media: set media.public_ips (UMBRELLA_PUBLIC_IP) \
              or switch media.advertise_lan on"
         );
-        texts.extend(addresses.iter().map(|a| match a.protocol {
-            Protocol::Udp => format!("udp {}", a.advertised),
-            Protocol::Tcp => format!("tcp {}", a.advertised),
-        }));
         let config = WorkerConfig {
             addresses,
             limits: settings.limits.clone(),
@@ -129,17 +124,19 @@ pub fn start(settings: &Settings) -> anyhow::Result<Workers> {
         let link = thread::spawn(engine, seat, outside, settings.tcp)?;
         links.push(link);
     }
+    let ports: Vec<u16> = links.iter().map(Link::port).collect();
+    let advertised = Advertised::new(&settings.media, &settings.interfaces, &[], &ports);
     Ok(Workers {
         links,
         reports: receiver,
-        addresses: texts,
+        advertised,
     })
 }
 
 impl Workers {
-    /// What is advertised for media, as `udp 192.0.2.1:40000`.
-    pub fn addresses(&self) -> Vec<String> {
-        self.addresses.clone()
+    /// What is advertised for media.
+    pub(crate) fn advertised(&self) -> Advertised {
+        self.advertised.clone()
     }
 
     /// The workers one by one, and what they all say.
@@ -153,7 +150,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
-    use umbrella_engine::{Negotiation, Request, TransportId, TrunkParameters};
+    use umbrella_engine::{Negotiation, Protocol, Request, TransportId, TrunkParameters};
 
     use super::*;
 
@@ -165,6 +162,7 @@ mod tests {
             min_port: 48_000,
             max_port: 48_999,
             public_ips: Vec::new(),
+            stun: Vec::new(),
             advertise_lan: true,
             udp: true,
             tcp: true,

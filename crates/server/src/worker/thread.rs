@@ -481,11 +481,12 @@ impl State {
             }
             Report::TrunkParameters { .. }
             | Report::Candidate { .. }
+            | Report::SeenAs { .. }
             | Report::Answer { .. }
             | Report::Offer { .. }
             | Report::Refused { .. }
             | Report::SectionsWanted { .. }
-            | Report::SectionOpened { .. }
+            | Report::SectionOpened(_)
             | Report::SectionClosed { .. }
             | Report::Connected { .. }
             | Report::Interrupted { .. }

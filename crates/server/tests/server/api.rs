@@ -536,3 +536,18 @@ fn trunks_are_made_and_removed_on_the_page() {
         assert_eq!(admin.call("DELETE", &path).send().status, 404);
     }
 }
+
+#[test]
+fn whoever_checks_the_connection_sends_nonsense() {
+    let server = Server::cloud();
+    let stranger = server.call("GET", "/api/admin/check").send();
+    assert_eq!(code(&stranger.json(401)), "unauthorized");
+    let browser = Browser::set_up(&server);
+    let plan = browser.get("/api/admin/check");
+    let port = plan["ports"][0].as_u64().unwrap();
+    for (port, sdp) in [(1, "v=0"), (port, "nonsense"), (port, "")] {
+        let offer = json!({ "port": port, "sdp": sdp });
+        let reply = browser.call("POST", "/api/admin/check").json(&offer).send();
+        assert_eq!(code(&reply.json(400)), "invalid");
+    }
+}

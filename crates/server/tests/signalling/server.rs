@@ -71,6 +71,7 @@ impl Server {
                 min_port: 47_000,
                 max_port: 47_999,
                 public_ips: Vec::new(),
+                stun: Vec::new(),
                 advertise_lan: true,
                 udp: true,
                 tcp: true,

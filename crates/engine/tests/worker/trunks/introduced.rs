@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use umbrella_engine::{Limits, Path, TransportId};
+use umbrella_engine::{Limits, LocalAddress, Path, TransportId};
 
 use super::super::network::Network;
 use super::mesh::{Link, Mesh, Sent, address};
@@ -468,6 +468,51 @@ fn a_reflector_is_asked_from_a_socket_that_does_not_reach_it() {
     }
     net.run(SECOND / 10);
     assert_eq!(candidates(&net).len(), 2);
+}
+
+#[test]
+fn a_server_does_not_know_its_address_outside() {
+    let ours: SocketAddr = "10.1.0.1:1".parse().expect("an address");
+    let outside = SocketAddr::from(([203, 0, 113, 1], 1));
+    let mut net = Network::at_all(&[ours], 317, Limits::default());
+    let reflectors = [1, 2].map(|last| SocketAddr::from(([192, 0, 2, last], 3478)));
+    for reflector in reflectors {
+        net.request(Request::LookOutside {
+            local: ours,
+            reflector,
+        });
+    }
+    net.run(SECOND / 10);
+    let questions = std::mem::take(&mut net.outside);
+    assert_eq!(questions.len(), 2);
+    let (path, question) = &questions[0];
+    assert_eq!((path.local, path.remote), (ours, reflectors[0]));
+    net.throw_over(*path, &answer(question, outside));
+    net.run(8 * SECOND);
+    let seen = |report: &Report| match report {
+        Report::SeenAs {
+            local,
+            reflector,
+            seen_as,
+        } => Some((*local, *reflector, *seen_as)),
+        _ => None,
+    };
+    let seen: Vec<_> = net.reports.iter().filter_map(seen).collect();
+    let [first, second] = reflectors;
+    assert_eq!(seen, [(ours, first, Some(outside)), (ours, second, None)]);
+    // And now that it knows, peers are told.
+    net.request(Request::Advertise(vec![LocalAddress {
+        protocol: Protocol::Udp,
+        advertised: outside,
+        base: ours,
+    }]));
+    net.subscribe_peer();
+    net.run(SECOND / 10);
+    let is_told = |report: &Report| match report {
+        Report::Offer { sdp, .. } => sdp.contains(" 203.0.113.1 1 typ host"),
+        _ => false,
+    };
+    assert!(net.reports.iter().any(is_told));
 }
 
 #[test]
