@@ -45,66 +45,37 @@ pub(super) fn check(
     cloud: bool,
     blame: &Blame<'_>,
 ) -> Result<Option<AcmeConfig>, ConfigError> {
-    let wrong = |name: &str, problem: &str| Err(blame.error("acme", name, problem));
+    let wrong = |name: &str, problem: &str| blame.error("acme", name, problem);
     if written.domains.is_empty() {
         return Ok(None);
     }
     if cloud {
-        return wrong(
-            "domains",
-            "a certificate is of no use in cloud mode, where the proxy in front has it; leave \
-             them out, or server.cloud off",
-        );
+        let problem = "a certificate is of no use in cloud mode, where the proxy in front has it; \
+                       leave them out, or server.cloud off";
+        return Err(wrong("domains", problem));
     }
     if !tls.certificate.trim().is_empty() {
-        return wrong(
-            "domains",
-            "tls.certificate is given as well; leave one of them out",
-        );
+        let problem = "tls.certificate is given as well; leave one of them out";
+        return Err(wrong("domains", problem));
     }
-    let mut domains = Vec::new();
-    for (index, text) in written.domains.iter().enumerate() {
-        let name = text.trim().trim_end_matches('.').to_ascii_lowercase();
-        if !is_public_name(&name) {
-            let problem = format!(
-                "entry {} (`{text}`) is no name such as meet.example.org; addresses, *. and names \
-                 of the local network get no certificate",
-                index + 1
-            );
-            return wrong("domains", &problem);
-        }
-        if !domains.contains(&name) {
-            domains.push(name);
-        }
-    }
-    if domains.len() > MAX_DOMAINS {
-        return wrong("domains", "there are more than 25");
-    }
+    let domains = read_domains(&written.domains).map_err(|problem| wrong("domains", &problem))?;
     if !written.accept_terms {
-        return wrong(
-            "accept_terms",
-            "must be true: a certificate is given only to those who accept the authority's terms \
-             (of Let's Encrypt: https://letsencrypt.org/repository/)",
-        );
+        let problem = "must be true: a certificate is given only to those who accept the \
+                       authority's terms (of Let's Encrypt: https://letsencrypt.org/repository/)";
+        return Err(wrong("accept_terms", problem));
     }
-    let directory = match written.directory.trim() {
-        "letsencrypt" => PRODUCTION.to_owned(),
-        "letsencrypt-staging" => STAGING.to_owned(),
-        text => match url::Url::parse(text) {
-            Ok(url) if url.scheme() == "https" && url.username().is_empty() => url.into(),
-            Ok(_) | Err(_) => {
-                return wrong(
-                    "directory",
-                    "expected letsencrypt, letsencrypt-staging or an address with https://",
-                );
-            }
-        },
-    };
     let email = match written.email.trim() {
         "" => None,
         text if is_email(text) => Some(text.to_owned()),
-        _ => return wrong("email", "expected one address such as admin@example.org"),
+        _ => {
+            let problem = "expected one address such as admin@example.org";
+            return Err(wrong("email", problem));
+        }
     };
+    let directory = read_directory(written.directory.trim()).ok_or_else(|| {
+        let problem = "expected letsencrypt, letsencrypt-staging or an address with https://";
+        wrong("directory", problem)
+    })?;
     let ca_file = Some(written.ca_file.trim()).filter(|path| !path.is_empty());
     Ok(Some(AcmeConfig {
         domains,
@@ -112,6 +83,39 @@ pub(super) fn check(
         directory,
         ca_file: ca_file.map(PathBuf::from),
     }))
+}
+
+fn read_domains(written: &[String]) -> Result<Vec<String>, String> {
+    let mut domains = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        let name = text.trim().trim_end_matches('.').to_ascii_lowercase();
+        if !is_public_name(&name) {
+            return Err(format!(
+                "entry {} (`{text}`) is no name such as meet.example.org; addresses, *. and names \
+                 of the local network get no certificate",
+                index + 1
+            ));
+        }
+        if !domains.contains(&name) {
+            domains.push(name);
+        }
+    }
+    match domains.len() {
+        ..=MAX_DOMAINS => Ok(domains),
+        _ => Err(format!("there are more than {MAX_DOMAINS}")),
+    }
+}
+
+fn read_directory(text: &str) -> Option<String> {
+    match text {
+        "letsencrypt" => Some(PRODUCTION.to_owned()),
+        "letsencrypt-staging" => Some(STAGING.to_owned()),
+        text => {
+            let url = url::Url::parse(text).ok()?;
+            let plain = url.username().is_empty() && url.password().is_none();
+            (url.scheme() == "https" && plain).then(|| url.into())
+        }
+    }
 }
 
 fn is_public_name(name: &str) -> bool {

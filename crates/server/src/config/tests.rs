@@ -2,6 +2,8 @@ use super::file::FileConfig;
 use super::keys::SECTIONS;
 use super::*;
 
+mod acme;
+
 fn env(pairs: &[(&str, &str)]) -> Environment {
     let mut env: Environment = pairs
         .iter()
@@ -188,18 +190,6 @@ fn bad_values_name_their_key_and_what_is_expected() {
             "metrics.token: a token has at least 16",
         ),
         ("[server]\nlog = \"a=b=c\"\n", "is not a log filter"),
-        (
-            "[acme]\ndomains = [\"meet.example.org\"]\n",
-            "acme.accept_terms: must be true",
-        ),
-        (
-            "[acme]\ndomains = [\"a.example.org\"]\n[server]\ncloud = true\n",
-            "acme.domains: a certificate is of no use in cloud mode",
-        ),
-        (
-            "[acme]\ndomains = [\"a.example.org\"]\n[tls]\ncertificate = \"x\"\nprivate_key = \"y\"\n",
-            "acme.domains: tls.certificate is given as well",
-        ),
         (
             "[tls]\ncertificate = \"x\"\n",
             "tls.private_key: is missing",
@@ -667,127 +657,4 @@ fn a_name_that_is_no_label_is_announced() {
     assert!(!read("[mdns]\nenabled = false").unwrap().mdns.enabled);
     // A machine in the cloud has no neighbours whom it should know.
     assert!(!read("[server]\ncloud = true").unwrap().mdns.enabled);
-}
-
-fn acme(settings: &str) -> Result<AcmeConfig, String> {
-    let text = format!("[acme]\naccept_terms = true\n{settings}\n");
-    load_text(&text, &env(&[])).map(|config| config.acme.unwrap())
-}
-
-#[test]
-fn authority_is_asked_for_what_it_never_gives() {
-    for name in [
-        "",
-        "*.example.org",
-        "localhost",
-        "box.local",
-        "192.0.2.1",
-        "2001:db8::1",
-        "https://meet.example.org",
-        "meet.example.org:443",
-        "a_b.example.org",
-        "müller.example.org",
-    ] {
-        let why = acme(&format!("domains = [\"ok.example.org\", \"{name}\"]")).unwrap_err();
-        let expected = format!("acme.domains: entry 2 (`{name}`) is no name such as");
-        assert!(why.contains(&expected), "{why}");
-    }
-    let many: Vec<String> = (0..26).map(|n| format!("\"a{n}.example.org\"")).collect();
-    let why = acme(&format!("domains = [{}]", many.join(", "))).unwrap_err();
-    assert!(
-        why.contains("acme.domains: there are more than 25"),
-        "{why}"
-    );
-}
-
-#[test]
-fn account_is_made_with_an_address_that_no_authority_takes() {
-    for email in [
-        "admin",
-        "a@b@c",
-        "@example.org",
-        "a b@example.org",
-        "a@x, b@x",
-        "mailto:a@b",
-    ] {
-        let why = acme(&format!(
-            "domains = [\"a.example.org\"]\nemail = \"{email}\""
-        ))
-        .unwrap_err();
-        assert!(
-            why.contains("acme.email: expected one address"),
-            "{email}: {why}"
-        );
-    }
-}
-
-#[test]
-fn account_is_made_at_another_server_than_was_meant_or_in_the_clear() {
-    let with = |directory: &str| {
-        acme(&format!(
-            "domains = [\"a.example.org\"]\ndirectory = \"{directory}\""
-        ))
-        .map(|acme| acme.directory)
-    };
-    for (directory, url) in [
-        (
-            "letsencrypt",
-            "https://acme-v02.api.letsencrypt.org/directory",
-        ),
-        (
-            "letsencrypt-staging",
-            "https://acme-staging-v02.api.letsencrypt.org/directory",
-        ),
-        (
-            "https://ca.example.org:9000/acme/dir",
-            "https://ca.example.org:9000/acme/dir",
-        ),
-    ] {
-        assert_eq!(with(directory).unwrap(), url);
-    }
-    for directory in [
-        "",
-        "LetsEncrypt",
-        "http://ca.example.org/dir",
-        "https://",
-        "https://me@ca/dir",
-    ] {
-        let why = with(directory).unwrap_err();
-        assert!(
-            why.contains("acme.directory: expected letsencrypt"),
-            "{directory}: {why}"
-        );
-    }
-}
-
-#[test]
-fn public_certificate_is_asked_for_without_being_wanted_or_with_names_that_differ_in_case() {
-    assert_eq!(load_text("", &env(&[])).unwrap().acme, None);
-    let wanted = env(&[
-        (
-            "UMBRELLA_ACME_DOMAINS",
-            "Meet.Example.org., meet.example.org, b.example.org",
-        ),
-        ("UMBRELLA_ACME_ACCEPT_TERMS", "1"),
-        ("UMBRELLA_ACME_EMAIL", "admin@example.org"),
-        ("UMBRELLA_ACME_CA_FILE", "/etc/ca.pem"),
-    ]);
-    let config = load_text("", &wanted).unwrap();
-    let acme = config.acme.unwrap();
-    assert_eq!(acme.domains, ["meet.example.org", "b.example.org"]);
-    assert_eq!(acme.email.as_deref(), Some("admin@example.org"));
-    assert_eq!(acme.ca_file, Some("/etc/ca.pem".into()));
-    // Links lead to where the authority looks, unless something else is said.
-    let public = |config: Config| config.http.public_host.map(|it| (it.host, it.port));
-    let config = load_text("", &wanted).unwrap();
-    assert_eq!(
-        public(config),
-        Some(("meet.example.org".to_owned(), Some(443)))
-    );
-    let other = "[http]\npublic_host = \"b.example.org:8443\"\n";
-    let config = load_text(other, &wanted).unwrap();
-    assert_eq!(
-        public(config),
-        Some(("b.example.org".to_owned(), Some(8443)))
-    );
 }
