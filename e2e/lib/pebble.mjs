@@ -1,7 +1,7 @@
 // A public authority as there are on the internet: Pebble, and the name service that it asks.
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -87,7 +87,13 @@ export class Authority {
       this.root = await get(`https://${this.settings.managementListenAddress}/roots/0`);
       return this.root.includes('BEGIN CERTIFICATE');
     };
-    this.program = await startProgram(USUAL, argv, { folder: this.own, log: this.log, ready });
+    this.program = await startProgram(USUAL, argv, { folder: folder(), log: this.log, ready });
+  }
+
+  /** Starts it anew: it knows nobody any more, and has another root. */
+  async restart() {
+    await this.program.stop();
+    await this.start();
   }
 
   /** How many certificates it has issued. */
@@ -97,5 +103,6 @@ export class Authority {
 
   async stop() {
     await this.program?.stop();
+    rmSync(this.own, { recursive: true, force: true });
   }
 }

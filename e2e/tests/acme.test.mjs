@@ -152,9 +152,11 @@ describe('a public certificate', { skip: missing('pebble'), concurrency: true },
     assert.match(server.log(), /the last try failed; the server's own/);
     assert.equal(authority.issued(), 0);
 
-    // Whoever has mended it need not wait.
+    // Whoever has mended it need not wait; nor is it the end that the authority has forgotten who we are.
+    await authority.restart();
     await names.lead(ELSEWHERE, server.place.ip);
     await retry();
+    await until('the authority is told anew', async () => /introduces itself anew/.test((await status()).lastError));
     await inUse();
     const now = await shown(server, ELSEWHERE, authority.root);
     assert.ok(now.trusted, now.why);

@@ -52,7 +52,7 @@ function Trouble(props: { certificate: CertificateStatus; error: string; onRetry
     <>
       <ErrorNote>
         <p>
-          {inUse && 'The certificate could not be renewed. It stays in use until it expires.'}
+          {inUse && 'There is no new certificate. The old one stays in use until it expires.'}
           {!inUse && validUntil !== null && `The certificate has expired. ${STANDS_IN}`}
           {!inUse && validUntil === null && `There is no certificate yet. ${STANDS_IN}`}
         </p>

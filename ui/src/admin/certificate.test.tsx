@@ -52,7 +52,7 @@ describe('CertificateSection', () => {
   it.each([
     ['There is no certificate yet', { inUse: false, issuer: null, validUntil: null }],
     ['The certificate has expired', { inUse: false, validUntil: now - 5 }],
-    ['could not be renewed', {}],
+    ['The old one stays in use', {}],
   ])('says why: %s', (words, state) => {
     show({ ...refused, ...state });
     const alert = screen.getByRole('alert');

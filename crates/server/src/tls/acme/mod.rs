@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use instant_acme::Error;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::sign::CertifiedKey;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -23,7 +24,7 @@ use crate::config::AcmeConfig;
 use client::{Asked, Https};
 pub(crate) use shown::{PROTOCOL, Shown};
 pub use state::Report;
-use state::{Kept, Served, unix};
+use state::{Issued, Kept, Served, unix};
 
 /// The file in the data directory's `tls`: account, certificate, keys, and when to try again.
 pub(crate) const FILE: &str = "acme.json";
@@ -117,10 +118,12 @@ impl Acme {
             path,
             kept,
             served: None,
-            shown: Arc::new(Shown::new(config.domains.clone())),
+            shown: Arc::default(),
             desk: Desk::default(),
         };
-        acme.take_up();
+        if let Some((served, key)) = acme.kept.usable(&config.domains) {
+            acme.show(served, key);
+        }
         acme.report();
         Ok(acme)
     }
@@ -137,14 +140,9 @@ impl Acme {
         self.desk.clone()
     }
 
-    /// Shows the kept certificate from now on, if it is for all domains; whether it is.
-    fn take_up(&mut self) -> bool {
-        let Some((served, key)) = self.kept.usable(&self.config.domains) else {
-            return false;
-        };
-        self.shown.set(key, served.end);
+    fn show(&mut self, served: Served, key: CertifiedKey) {
+        self.shown.set(key, &served);
         self.served = Some(served);
-        true
     }
 
     fn report(&self) {
@@ -204,21 +202,14 @@ impl Acme {
             .await
             .unwrap_or_else(|_| Err(Failure::Unfinished("it takes too long".to_owned())));
         self.shown.clear_answers();
-        let done = done.and_then(|()| match self.take_up() {
-            true => Ok(()),
-            false => Err(Failure::Unfinished(
-                "the certificate that was issued is of no use here".to_owned(),
-            )),
-        });
-        match done {
-            Ok(()) => self.succeeded(),
-            Err(failure) => self.failed(&failure, asked.wait()),
+        if let Err(failure) = done.and_then(|issued| self.accept(issued)) {
+            self.failed(&failure, asked.wait());
         }
         self.save();
         self.report();
     }
 
-    async fn attempt(&mut self, asked: &Asked) -> Result<(), Failure> {
+    async fn attempt(&mut self, asked: &Asked) -> Result<Issued, Failure> {
         let http = Https::open(self.config.ca_file.clone(), asked.clone());
         let http = http
             .await
@@ -229,17 +220,26 @@ impl Acme {
             // Kept at once: an account for each try would be an abuse.
             self.save();
         }
-        let issued = order::certificate(&account, &self.config.domains, &self.shown).await?;
-        self.kept.issued(issued.chain, issued.private_key);
-        Ok(())
+        order::certificate(&account, &self.config.domains, &self.shown).await
     }
 
-    fn succeeded(&mut self) {
-        self.kept.succeeded();
-        if let Some(served) = &self.served {
-            let (issuer, valid_until) = (&served.issuer, served.end);
-            tracing::info!(domains = ?self.config.domains, issuer, valid_until, "certificate obtained");
+    /// One that is not better than what is there would be asked for again at once, for ever.
+    fn accept(&mut self, issued: Issued) -> Result<(), Failure> {
+        let unfit = |why| Failure::Unfinished(format!("the certificate that was issued {why}"));
+        let (served, key) = issued
+            .read(&self.config.domains)
+            .ok_or_else(|| unfit("is of no use here"))?;
+        if !served.for_all {
+            return Err(unfit("is not for all names"));
         }
+        if served.renewal() <= unix(SystemTime::now()) {
+            return Err(unfit("is too old by the clock of this machine"));
+        }
+        let (issuer, valid_until) = (&served.issuer, served.end);
+        tracing::info!(domains = ?served.names, issuer, valid_until, "certificate obtained");
+        self.kept.succeeded(issued);
+        self.show(served, key);
+        Ok(())
     }
 
     fn failed(&mut self, failure: &Failure, asked: Option<Duration>) {
@@ -257,5 +257,28 @@ impl Acme {
         if let Err(error) = self.kept.write(&self.path) {
             tracing::error!(%error, "what the ACME server gave is lost with a restart");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::state::tests::issued;
+    use super::*;
+
+    #[test]
+    fn clock_that_is_ahead_orders_one_certificate_after_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = AcmeConfig {
+            domains: vec!["a.example.org".to_owned()],
+            email: None,
+            directory: "https://a/dir".to_owned(),
+            ca_file: None,
+        };
+        let mut acme = Acme::open(&config, dir.path()).unwrap();
+        // Of 1970: as one of today's is to who lives in a hundred years.
+        let why = acme.accept(issued(&["a.example.org"])).unwrap_err();
+        assert!(matches!(why, Failure::Unfinished(_)), "{why}");
+        acme.failed(&why, None);
+        assert!(acme.left() > Duration::from_secs(600));
     }
 }

@@ -11,7 +11,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 
 use super::client::Https;
-use super::state::Kept;
+use super::state::{Issued, Kept};
 use super::{Failure, Shown, provider};
 use crate::config::AcmeConfig;
 
@@ -20,12 +20,6 @@ const PATIENCE: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(500))
     .backoff(1.5)
     .timeout(Duration::from_secs(90));
-
-/// A certificate chain and its private key, both PEM.
-pub(super) struct Issued {
-    pub(super) chain: String,
-    pub(super) private_key: String,
-}
 
 /// The account that is kept, or a new one, with what is to be kept of it if that has changed.
 pub(super) async fn account(
@@ -75,7 +69,7 @@ pub(super) async fn certificate(
 }
 
 async fn finish(order: &mut Order, domains: &[String], shown: &Shown) -> Result<Issued, Failure> {
-    prove(order, shown).await?;
+    prove(order, domains, shown).await?;
     shown.clear_answers();
     let key = KeyPair::generate().map_err(local)?;
     let mut params = CertificateParams::new(domains.to_vec()).map_err(local)?;
@@ -93,7 +87,7 @@ fn local(error: rcgen::Error) -> Failure {
     Failure::Unfinished(error.to_string())
 }
 
-async fn prove(order: &mut Order, shown: &Shown) -> Result<(), Failure> {
+async fn prove(order: &mut Order, domains: &[String], shown: &Shown) -> Result<(), Failure> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
@@ -102,6 +96,10 @@ async fn prove(order: &mut Order, shown: &Shown) -> Result<(), Failure> {
             continue;
         }
         let domain = authorization.identifier().to_string();
+        if !domains.contains(&domain) {
+            let why = format!("a proof is wanted for {domain}, which was not asked for");
+            return Err(Failure::Refused(why));
+        }
         let Some(mut challenge) = authorization.challenge(ChallengeType::TlsAlpn01) else {
             let why = "the ACME server does not offer the challenge tls-alpn-01";
             return Err(Failure::Refused(why.to_owned()));

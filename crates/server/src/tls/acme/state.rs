@@ -41,10 +41,8 @@ pub(super) struct Kept {
     pub(super) account: Option<String>,
     /// What the authority was told.
     pub(super) email: Option<String>,
-    /// PEM.
-    chain: String,
-    /// PEM, secret.
-    private_key: String,
+    /// The last one.
+    certificate: Option<Issued>,
     /// Failures since the last success.
     failures: u32,
     /// Unix time in seconds before which nothing is tried.
@@ -60,11 +58,51 @@ impl std::fmt::Debug for Kept {
     }
 }
 
-/// The certificate in use.
+/// A certificate, as it is kept.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Issued {
+    /// PEM.
+    pub(super) chain: String,
+    /// PEM, secret.
+    pub(super) private_key: String,
+}
+
+impl Issued {
+    /// To be shown to those who ask for some of these names, if it fits its key.
+    pub(super) fn read(&self, domains: &[String]) -> Option<(Served, CertifiedKey)> {
+        let chain = CertificateDer::pem_slice_iter(self.chain.as_bytes());
+        let chain: Vec<_> = chain.collect::<Result<_, _>>().ok()?;
+        let leaf = chain.first()?.clone();
+        let key = PrivateKeyDer::from_pem_slice(self.private_key.as_bytes()).ok()?;
+        let key = CertifiedKey::from_der(chain, key, &provider()).ok()?;
+        let hosts = names_in(&leaf)?.hosts;
+        let is_for = |name: &&String| hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
+        let names: Vec<String> = domains.iter().filter(is_for).cloned().collect();
+        if names.is_empty() {
+            return None;
+        }
+        let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
+        let seconds = |time: i64| u64::try_from(time).ok();
+        let served = Served {
+            issuer: for_people(parsed.issuer()),
+            for_all: names.len() == domains.len(),
+            names,
+            start: seconds(parsed.validity().not_before.timestamp())?,
+            end: seconds(parsed.validity().not_after.timestamp())?,
+        };
+        Some((served, key))
+    }
+}
+
+/// What is to be known of a certificate.
 #[derive(Debug, Clone)]
 pub(super) struct Served {
     /// Who has issued it.
     pub(super) issuer: String,
+    /// Which of the wanted names it is for.
+    pub(super) names: Vec<String>,
+    /// Whether it is for all of them: some may have been added.
+    pub(super) for_all: bool,
     /// Unix time in seconds.
     start: u64,
     /// Unix time in seconds.
@@ -72,6 +110,14 @@ pub(super) struct Served {
 }
 
 impl Served {
+    /// When the next one is to be asked for, in Unix time, in seconds: at two thirds of its life.
+    pub(super) fn renewal(&self) -> u64 {
+        match self.for_all {
+            true => self.start + self.end.saturating_sub(self.start) / 3 * 2,
+            false => 0,
+        }
+    }
+
     /// For how long it is still valid, if it is.
     pub(super) fn left(&self) -> Option<Duration> {
         let end = UNIX_EPOCH + Duration::from_secs(self.end);
@@ -138,7 +184,7 @@ impl Kept {
         }
         if self.domains != config.domains {
             self.domains.clone_from(&config.domains);
-            self.succeeded();
+            self.begin_anew();
         }
     }
 
@@ -148,11 +194,13 @@ impl Kept {
         self.email.clone_from(&config.email);
     }
 
-    pub(super) fn issued(&mut self, chain: String, private_key: String) {
-        (self.chain, self.private_key) = (chain, private_key);
+    /// Notes a new certificate, and that all is well.
+    pub(super) fn succeeded(&mut self, issued: Issued) {
+        self.certificate = Some(issued);
+        self.begin_anew();
     }
 
-    pub(super) fn succeeded(&mut self) {
+    fn begin_anew(&mut self) {
         (self.failures, self.not_before, self.last_error) = (0, 0, None);
     }
 
@@ -185,36 +233,18 @@ impl Kept {
         wait
     }
 
-    /// When the next certificate is to be asked for: at two thirds of the life of the one in use.
+    /// When the next certificate is to be asked for.
     pub(super) fn due(&self, served: Option<&Served>, now: SystemTime) -> SystemTime {
-        let renewal = served.map_or(0, |served| {
-            served.start + served.end.saturating_sub(served.start) / 3 * 2
-        });
+        let renewal = served.map_or(0, Served::renewal);
         // Nobody waits for longer: the clock was wrong when that was noted.
         let possible = self.not_before <= unix(now).saturating_add(LONGEST.as_secs());
         let not_before = if possible { self.not_before } else { 0 };
         UNIX_EPOCH + Duration::from_secs(renewal.max(not_before))
     }
 
-    /// The kept certificate, if it fits its key and is for all these names.
+    /// The kept certificate, if it can be used for some of these names.
     pub(super) fn usable(&self, domains: &[String]) -> Option<(Served, CertifiedKey)> {
-        let chain = CertificateDer::pem_slice_iter(self.chain.as_bytes());
-        let chain: Vec<_> = chain.collect::<Result<_, _>>().ok()?;
-        let leaf = chain.first()?.clone();
-        let key = PrivateKeyDer::from_pem_slice(self.private_key.as_bytes()).ok()?;
-        let key = CertifiedKey::from_der(chain, key, &provider()).ok()?;
-        let hosts = names_in(&leaf)?.hosts;
-        if !domains.iter().all(|domain| hosts.contains(domain)) {
-            return None;
-        }
-        let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
-        let seconds = |time: i64| u64::try_from(time).ok();
-        let served = Served {
-            issuer: for_people(parsed.issuer()),
-            start: seconds(parsed.validity().not_before.timestamp())?,
-            end: seconds(parsed.validity().not_after.timestamp())?,
-        };
-        Some((served, key))
+        self.certificate.as_ref()?.read(domains)
     }
 }
 
@@ -240,7 +270,7 @@ pub(super) fn unix(time: SystemTime) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn config(directory: &str, domains: &[&str]) -> AcmeConfig {
@@ -252,14 +282,22 @@ mod tests {
         }
     }
 
-    fn holding(names: &[&str]) -> Kept {
+    /// Valid from second 1,000,000 to 1,900,000.
+    pub(in super::super) fn issued(names: &[&str]) -> Issued {
         let key = rcgen::KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = rcgen::CertificateParams::new(names).unwrap();
         params.not_before = (UNIX_EPOCH + Duration::from_secs(1_000_000)).into();
         params.not_after = (UNIX_EPOCH + Duration::from_secs(1_900_000)).into();
+        Issued {
+            chain: params.self_signed(&key).unwrap().pem(),
+            private_key: key.serialize_pem(),
+        }
+    }
+
+    fn holding(names: &[&str]) -> Kept {
         let mut kept = Kept::default();
-        kept.issued(params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+        kept.succeeded(issued(names));
         kept
     }
 
@@ -302,6 +340,16 @@ mod tests {
             UNIX_EPOCH + Duration::from_secs(1_600_000)
         );
         assert_eq!(served.end, 1_900_000);
+    }
+
+    #[test]
+    fn name_that_was_added_takes_the_certificate_of_the_others_away() {
+        let kept = holding(&["A.example.org"]);
+        let domains = ["a.example.org", "b.example.org"].map(str::to_owned);
+        let (served, _) = kept.usable(&domains).unwrap();
+        assert_eq!(served.names, ["a.example.org"]);
+        // And it is not waited with the new one.
+        assert_eq!(kept.due(Some(&served), UNIX_EPOCH), UNIX_EPOCH);
     }
 
     #[test]
