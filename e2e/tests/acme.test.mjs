@@ -73,7 +73,7 @@ describe('a public certificate', { skip: missing('pebble'), concurrency: true },
     assert.match(lastError, /the ACME server cannot be asked: .* cannot be reached/);
     assert.match(server.log(), /no certificate from the ACME server; the server's own, .* is in use/);
     assert.equal(issuer, null);
-    assert.ok(nextTry <= Date.now() / 1000 + 20, `the next try is at ${nextTry}`);
+    assert.ok(nextTry <= Date.now() / 1000 + 120, `the next try is at ${nextTry}`);
 
     await authority.start();
     await inUse();
@@ -98,7 +98,7 @@ describe('a public certificate', { skip: missing('pebble'), concurrency: true },
   });
 
   test('is renewed in time without cutting anybody off, and not shown when it has expired', async () => {
-    const { authority, server, status, inUse, own } = await start(1, { seconds: 9 });
+    const { authority, server, status, inUse, own } = await start(1, { seconds: 12 });
     await inUse();
     const first = await shown(server, NAME, authority.root);
     assert.ok(first.trusted, first.why);
@@ -167,6 +167,6 @@ describe('a public certificate', { skip: missing('pebble'), concurrency: true },
     const env = { PATH: process.env.PATH, HOME: '/nonexistent', UMBRELLA_ACME_DOMAINS: NAME };
     const { status, stderr } = spawnSync(BINARY, [], { env });
     assert.notEqual(status, 0);
-    assert.match(stderr.toString(), /UMBRELLA_ACME_ACCEPT_TERMS.*must be true.*accept the authority's terms|acme\.accept_terms: must be true/);
+    assert.match(stderr.toString(), /acme\.accept_terms: must be true/);
   });
 });

@@ -555,7 +555,7 @@ export type Status = {
  */
 export type CertificateStatus = {
   /**
-   * The names that it is for.
+   * The names that are wanted.
    */
   domains: Array<string>;
   /**

@@ -121,7 +121,7 @@ impl Server {
         let certificate = describe(tls.as_ref());
         let http = tokio::spawn(http::serve(listener, service, phases));
         if let Some(tls) = tls {
-            tokio::spawn(tls.keep_current(move || addresses.names()));
+            tokio::spawn(tls.keep_current(lan, move || addresses.names()));
         }
         Ok(Self {
             local: tokio::spawn(local.serve()),

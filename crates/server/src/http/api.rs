@@ -369,7 +369,7 @@ pub struct Status {
 #[derive(Debug, Clone, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateStatus {
-    /// The names that it is for.
+    /// The names that are wanted.
     pub domains: Vec<String>,
     /// Whether there is one that has not expired. Otherwise the server's own is served.
     pub in_use: bool,

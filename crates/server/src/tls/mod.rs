@@ -17,6 +17,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, Config};
+use crate::mdns::Lan;
 
 pub use acme::{Desk, Report};
 pub(crate) use local::is_local_authority;
@@ -158,12 +159,12 @@ impl Tls {
     }
 
     /// Replaces the certificate when it has changed, for as long as the server runs. `names` says
-    /// what the own certificate should be for at the moment.
-    pub async fn keep_current(self, names: impl Fn() -> Names + Send + Sync + 'static) {
+    /// what the own certificate should be for at the moment; an authority is reached by way of `lan`.
+    pub async fn keep_current(self, lan: Lan, names: impl Fn() -> Names + Send + Sync + 'static) {
         let current = &self.current;
         let public = async {
             if let Some(acme) = self.acme {
-                acme.keep_current().await;
+                acme.keep_current(lan).await;
             }
         };
         let usual = async {

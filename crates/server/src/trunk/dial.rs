@@ -25,7 +25,6 @@ use super::secret::Pin;
 use super::settings::Entry;
 use super::socket::Socket;
 use super::trust::{Stranger, Trust, found};
-use crate::mdns::Unreached;
 
 /// How long an attempt may take, from looking up the name to the last frame of the handshake.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -206,14 +205,7 @@ async fn secure(
 async fn connect(inner: &Inner, entry: &Entry) -> Result<TcpStream, Missed> {
     let (host, port) = (entry.address.host(), entry.address.port());
     let stream = inner.lan.connect(host, port, CONNECT).await;
-    let stream = stream.map_err(|why| {
-        Missed::Network(match why {
-            Unreached::Name(error) => format!("looking up the name: {error}"),
-            Unreached::NoAddress => "the name has no address".to_owned(),
-            Unreached::Refused(_, error) => format!("connecting: {error}"),
-            Unreached::Silent => "connecting: it takes too long".to_owned(),
-        })
-    })?;
+    let stream = stream.map_err(|why| Missed::Network(why.to_string()))?;
     // A ping that waits for company tells nothing.
     let _ = stream.set_nodelay(true);
     Ok(stream)

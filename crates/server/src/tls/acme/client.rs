@@ -18,10 +18,13 @@ use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::super::system_roots;
+use crate::mdns::Lan;
+
+/// How long one of several addresses of a name may take to accept.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// How long one request may take, from looking up the name to the last byte.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -61,6 +64,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 /// Asks one thing at a time, each over a connection of its own: there are a dozen in two months.
 pub(super) struct Https {
+    lan: Lan,
     tls: Arc<ClientConfig>,
     asked: Asked,
 }
@@ -71,12 +75,14 @@ impl Https {
     /// # Errors
     ///
     /// If that file cannot be used.
-    pub(super) async fn open(ca_file: Option<PathBuf>, asked: Asked) -> anyhow::Result<Https> {
+    pub(super) async fn open(
+        lan: Lan,
+        ca_file: Option<PathBuf>,
+        asked: Asked,
+    ) -> anyhow::Result<Https> {
         let tls = tokio::task::spawn_blocking(move || trusting(ca_file.as_deref())).await??;
-        Ok(Https {
-            tls: Arc::new(tls),
-            asked,
-        })
+        let tls = Arc::new(tls);
+        Ok(Https { lan, tls, asked })
     }
 }
 
@@ -106,9 +112,9 @@ impl HttpClient for Https {
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
-        let (tls, asked) = (Arc::clone(&self.tls), self.asked.clone());
+        let (lan, tls, asked) = (self.lan.clone(), Arc::clone(&self.tls), self.asked.clone());
         Box::pin(async move {
-            let exchange = tokio::time::timeout(REQUEST, exchange(tls, request));
+            let exchange = tokio::time::timeout(REQUEST, exchange(lan, tls, request));
             let answer = exchange.await.unwrap_or_else(|_| {
                 let seconds = REQUEST.as_secs();
                 Err(anyhow::anyhow!("no answer within {seconds} s"))
@@ -121,6 +127,7 @@ impl HttpClient for Https {
 }
 
 async fn exchange(
+    lan: Lan,
     tls: Arc<ClientConfig>,
     mut request: Request<BodyWrapper<Bytes>>,
 ) -> anyhow::Result<BytesResponse> {
@@ -130,7 +137,8 @@ async fn exchange(
     let authority = uri.authority().context("an address without a host")?;
     let host = authority.host().trim_matches(['[', ']']).to_owned();
     let port = authority.port_u16().unwrap_or(443);
-    let stream = TcpStream::connect((host.as_str(), port))
+    let stream = lan
+        .connect(&host, port, CONNECT)
         .await
         .with_context(|| format!("{authority} cannot be reached"))?;
     let connector = TlsConnector::from(tls);

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::TlsError;
 use crate::config::AcmeConfig;
+use crate::mdns::Lan;
 use client::{Asked, Https};
 pub(crate) use shown::{PROTOCOL, Shown};
 pub use state::Report;
@@ -150,7 +151,7 @@ impl Acme {
     }
 
     /// Gets and renews for as long as the server runs.
-    pub(super) async fn keep_current(mut self) {
+    pub(super) async fn keep_current(mut self, lan: Lan) {
         let mut told = false;
         if let Some(error) = &self.kept.last_error {
             let next_try_s = self.left().as_secs();
@@ -165,7 +166,7 @@ impl Acme {
             told = expired;
             let left = self.left();
             if left.is_zero() {
-                self.try_once().await;
+                self.try_once(&lan).await;
                 continue;
             }
             let valid = self.served.as_ref().and_then(Served::left);
@@ -195,9 +196,9 @@ impl Acme {
         }
     }
 
-    async fn try_once(&mut self) {
+    async fn try_once(&mut self, lan: &Lan) {
         let asked = Asked::default();
-        let attempt = timeout(ATTEMPT, self.attempt(&asked));
+        let attempt = timeout(ATTEMPT, self.attempt(lan, &asked));
         let done = attempt
             .await
             .unwrap_or_else(|_| Err(Failure::Unfinished("it takes too long".to_owned())));
@@ -209,11 +210,10 @@ impl Acme {
         self.report();
     }
 
-    async fn attempt(&mut self, asked: &Asked) -> Result<Issued, Failure> {
-        let http = Https::open(self.config.ca_file.clone(), asked.clone());
-        let http = http
-            .await
-            .map_err(|error| Failure::Unreachable(format!("{error:#}")))?;
+    async fn attempt(&mut self, lan: &Lan, asked: &Asked) -> Result<Issued, Failure> {
+        let http = Https::open(lan.clone(), self.config.ca_file.clone(), asked.clone());
+        let unreachable = |error| Failure::Unreachable(format!("{error:#}"));
+        let http = http.await.map_err(unreachable)?;
         let (account, new) = order::account(&self.config, &self.kept, http).await?;
         if let Some(new) = new {
             self.kept.introduced(new, &self.config);

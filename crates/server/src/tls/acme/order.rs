@@ -70,7 +70,6 @@ pub(super) async fn certificate(
 
 async fn finish(order: &mut Order, domains: &[String], shown: &Shown) -> Result<Issued, Failure> {
     prove(order, domains, shown).await?;
-    shown.clear_answers();
     let key = KeyPair::generate().map_err(local)?;
     let mut params = CertificateParams::new(domains.to_vec()).map_err(local)?;
     params.distinguished_name = DistinguishedName::new();

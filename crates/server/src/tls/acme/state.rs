@@ -129,8 +129,10 @@ impl Served {
 /// How things are with the certificate of a public authority.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The names that it is for.
+    /// The names that are wanted.
     pub domains: Vec<String>,
+    /// Those of them that the one that there is is for.
+    pub names: Vec<String>,
     /// Whether there is one that has not expired. Otherwise the server's own is served.
     pub in_use: bool,
     /// Who has issued the one that there is.
@@ -148,6 +150,7 @@ impl Report {
         Report {
             domains: config.domains.clone(),
             in_use: served.and_then(Served::left).is_some(),
+            names: served.map_or_else(Vec::new, |served| served.names.clone()),
             issuer: served.map(|served| served.issuer.clone()),
             valid_until: served.map(|served| served.end),
             last_error: kept.last_error.clone(),
