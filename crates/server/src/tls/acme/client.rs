@@ -32,7 +32,7 @@ const REQUEST: Duration = Duration::from_secs(30);
 /// Bytes of an answer's head, and of its body.
 const ANSWER: usize = 256 * 1024;
 
-/// How long the server has asked to wait when it last refused something. Cheap to clone.
+/// How long the server has asked to wait when it refused something. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asked(Arc<Mutex<Option<Duration>>>);
 
@@ -45,9 +45,11 @@ impl Asked {
     /// The library does not tell of it where something is refused.
     fn note(&self, answer: &BytesResponse) {
         let status = answer.parts.status;
-        if status.is_client_error() || status.is_server_error() {
-            let wait = retry_after(&answer.parts.headers, SystemTime::now());
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = wait;
+        if !status.is_client_error() && !status.is_server_error() {
+            return;
+        }
+        if let Some(wait) = retry_after(&answer.parts.headers, SystemTime::now()) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(wait);
         }
     }
 }

@@ -206,7 +206,7 @@ impl Acme {
         if let Err(failure) = done.and_then(|issued| self.accept(issued)) {
             self.failed(&failure, asked.wait());
         }
-        self.save();
+        self.save().await;
         self.report();
     }
 
@@ -218,7 +218,7 @@ impl Acme {
         if let Some(new) = new {
             self.kept.introduced(new, &self.config);
             // Kept at once: an account for each try would be an abuse.
-            self.save();
+            self.save().await;
         }
         order::certificate(&account, &self.config.domains, &self.shown).await
     }
@@ -253,8 +253,10 @@ impl Acme {
         );
     }
 
-    fn save(&self) {
-        if let Err(error) = self.kept.write(&self.path) {
+    async fn save(&self) {
+        let (kept, path) = (self.kept.clone(), self.path.clone());
+        let written = tokio::task::spawn_blocking(move || kept.write(&path)).await;
+        if let Ok(Err(error)) = written {
             tracing::error!(%error, "what the ACME server gave is lost with a restart");
         }
     }
