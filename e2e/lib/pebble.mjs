@@ -22,12 +22,12 @@ function get(url) {
 }
 
 /**
- * Starts a name service that knows every name: all lead to the servers' usual address, but for those
+ * Starts a name service, in a network of our own at the usual port, that knows every name: all lead to the servers' usual address, but for those
  * that are told to `lead` to another one. The caller stops it.
  */
 export async function startNames() {
   const { ip } = USUAL;
-  const [port, management] = [await freePort(8053), await freePort(8055)];
+  const [port, management] = [await freePort(53), await freePort(8055)];
   const argv = ['pebble-challtestsrv', '-http01', '', '-https01', '', '-tlsalpn01', '', '-dns01', `${ip}:${port}`,
     '-management', `${ip}:${management}`, '-defaultIPv4', ip, '-defaultIPv6', ''];
   const tell = async (what, body) => {

@@ -8,8 +8,9 @@ import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
 import WebSocket from 'ws';
 import { Admin } from '../lib/admin.mjs';
+import { useNameServer } from '../lib/network.mjs';
 import { Authority, startNames } from '../lib/pebble.mjs';
-import { startServer } from '../lib/server.mjs';
+import { USUAL, startServer } from '../lib/server.mjs';
 import { BINARY, missing } from '../lib/settings.mjs';
 import { token } from '../lib/tokens.mjs';
 import { until } from '../lib/wait.mjs';
@@ -59,7 +60,7 @@ describe('a public certificate', { skip: missing('pebble'), concurrency: true },
     const retry = () => admin.call('POST', '/certificate/retry');
     const inUse = () => until('there is a certificate', async () => (await status()).inUse);
     const own = readFileSync(await server.authority());
-    return { authority, server, status, retry, inUse, own };
+    return { authority, server, admin, status, retry, inUse, own };
   }
 
   test('is got from an authority that is not there yet, and asked for once', async (t) => {
@@ -161,6 +162,21 @@ describe('a public certificate', { skip: missing('pebble'), concurrency: true },
     const now = await shown(server, ELSEWHERE, authority.root);
     assert.ok(now.trusted, now.why);
     assert.equal((await status()).lastError, null);
+  });
+
+  test('does not keep out a server that joined by a secret and knows no such authority', { skip: missing('network') }, async () => {
+    const { server, admin, inUse } = await start(3);
+    await inUse();
+    const { secret } = await admin.call('POST', '/trunks/allowed', { name: 'Hut', rooms: [], expiresInS: null, moderate: true });
+    const forget = useNameServer(USUAL, USUAL.ip);
+    const hut = await startServer('acme-hut', {}, 4).finally(forget);
+    running.push(hut);
+    const operator = await Admin.setUp(hut, PASSWORD);
+    await operator.call('POST', '/trunks', { url: `https://${NAME}:${server.port}`, secret, rooms: [], moderate: true, insecure: false });
+    await until('it has joined', async () => {
+      const [{ state, why }] = (await operator.call('GET', '/trunks')).entries;
+      return state === 'connected' || Promise.reject(new Error(`${state}: ${why}`));
+    });
   });
 
   test('is not asked for until the terms are accepted', () => {
