@@ -158,10 +158,11 @@ function remove(namespace) {
 /** Files here take the place of those in /etc for whoever is started inside the namespace (ip-netns(8)). */
 const filesOf = (namespace) => `/etc/netns/${namespace}`;
 
-/** Programs that are started at a place from now on look up names there. */
+/** Programs that are started at a place look up names there until the returned function is called. */
 export function useNameServer({ namespace }, ip) {
   mkdirSync(filesOf(namespace), { recursive: true });
   writeFileSync(`${filesOf(namespace)}/resolv.conf`, `nameserver ${ip}\n`);
+  return () => rmSync(filesOf(namespace), { recursive: true });
 }
 
 function forward(namespace, on) {

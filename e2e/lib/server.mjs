@@ -16,13 +16,13 @@ export const API_KEY = 'e2ekey';
 export const API_SECRET = 'e2e-secret-of-at-least-thirty-two-bytes';
 
 /** Where servers are unless a test says something else. */
-const USUAL = { namespace: NETWORK?.server, ip: SERVER_IP };
+export const USUAL = { namespace: NETWORK?.server, ip: SERVER_IP };
 
 /** How long the server may take to end after SIGTERM: its own promise, with slack for the machine. */
 const END_MS = 8_000;
 
 /** A TCP port that is free now. In a namespace of our own any fixed one is. */
-async function freePort(preferred) {
+export async function freePort(preferred) {
   if (NETWORK) return preferred;
   const probe = createServer();
   await new Promise((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve));
@@ -33,11 +33,12 @@ async function freePort(preferred) {
 
 /**
  * Starts a server and waits until it accepts; `name` names its log, `index` tells several apart at
- * one `place`.
+ * one `place`. `env` may be made of its port.
  */
 export async function startServer(name, env = {}, index = 0, place = USUAL) {
   const port = await freePort(8081 + index);
-  const server = new Server(name, port, await freePort(40_000 + 100 * index), env, place);
+  const made = typeof env === 'function' ? await env(port) : env;
+  const server = new Server(name, port, await freePort(40_000 + 100 * index), made, place);
   try {
     await server.start();
   } catch (error) {

@@ -49,6 +49,7 @@ export function missing(...needs) {
     python: PYTHON,
     turnserver: TURNSERVER,
     avahi: AVAHI,
+    pebble: isInPath('pebble') && isInPath('pebble-challtestsrv'),
     busybox: isInPath('busybox'),
     shellcheck: isInPath('shellcheck'),
     network: NETWORK,

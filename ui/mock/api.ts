@@ -450,6 +450,14 @@ function status(): Status {
       'https://192.168.1.5:8081/sfu',
     ],
     mediaAddresses: ['udp 192.168.1.5:40000', 'udp 192.168.1.5:40001', 'tcp 192.168.1.5:40000'],
+    certificate: {
+      domains: ['meet.example.org', 'www.meet.example.org'],
+      inUse: true,
+      issuer: "Let's Encrypt (R11)",
+      validUntil: 1_800_000_000,
+      lastError: null,
+      nextTry: 1_797_400_000,
+    },
     workers: [
       {
         index: 0,

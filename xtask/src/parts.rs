@@ -1,5 +1,5 @@
 //! What end-to-end tests are made of: browsers, a Python with the native SDK, a reverse proxy, a
-//! relay.
+//! relay, an authority.
 
 use crate::cmd::{Cmd, which};
 use crate::workspace::{root, target_dir};
@@ -48,13 +48,15 @@ const FIREFOX: Browser = Browser {
 
 /// Programs that make and look into the tests' own networks and what is there, or that stand in for
 /// an access point's shell, and their Debian packages.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("turnserver", "coturn"),
     ("openssl", "openssl"),
     ("busybox", "busybox"),
     ("shellcheck", "shellcheck"),
+    // An authority that gives certificates by ACME.
+    ("pebble", "pebble"),
     // Announces a machine's name on most desktops, and must get along with the server. Where services
     // are started, its package starts it.
     ("avahi-daemon", "avahi-daemon"),

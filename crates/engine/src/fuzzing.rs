@@ -344,16 +344,12 @@ impl Rig {
                     cache: (whom & 32 != 0).then(GopLimits::default),
                 }
             }
-            7..=9 => Request::ConnectFeed {
+            7..=10 => Request::ConnectFeed {
                 producer,
-                source: Some(FeedSource {
+                source: (step < 10).then(|| FeedSource {
                     transport: TransportId(whom / 16 % 6),
                     streams: streams(body),
                 }),
-            },
-            10 => Request::ConnectFeed {
-                producer,
-                source: None,
             },
             11..=13 => Request::OpenBranch {
                 consumer: ConsumerId(self.next % 16),

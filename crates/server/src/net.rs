@@ -268,6 +268,8 @@ pub struct PageAddresses {
     cloud: bool,
     public_host: Option<PublicHost>,
     public_ips: Vec<IpAddr>,
+    /// Names of the public authority's certificate, for which the own one stands in.
+    domains: Vec<String>,
     /// Public ones that others have told.
     found_ips: Mutex<Vec<IpAddr>>,
     prefix: String,
@@ -291,6 +293,10 @@ impl PageAddresses {
             cloud: config.cloud,
             public_host: config.http.public_host.clone(),
             public_ips: config.media.public_ips.clone(),
+            domains: config
+                .acme
+                .as_ref()
+                .map_or_else(Vec::new, |acme| acme.domains.clone()),
             found_ips: Mutex::default(),
             prefix: config.http.prefix.clone(),
             host_name,
@@ -337,6 +343,7 @@ impl PageAddresses {
                 Err(_) => names.hosts.insert(public.host.clone()),
             };
         }
+        names.hosts.extend(self.domains.iter().cloned());
         names.addresses.extend(&self.public_ips);
         names.addresses.extend(&*self.found_ips());
         names.addresses.extend([
@@ -572,11 +579,21 @@ mod tests {
             cloud,
             public_host,
             public_ips: Vec::new(),
+            domains: Vec::new(),
             found_ips: Mutex::default(),
             prefix: "/u".to_owned(),
             host_name: Some("box".to_owned()),
             local_name: Mutex::new(Some("box.local".to_owned())),
         }
+    }
+
+    #[test]
+    fn own_certificate_that_stands_in_for_a_public_one_is_for_other_names() {
+        let page = PageAddresses {
+            domains: vec!["meet.example.org".to_owned()],
+            ..page(false, Listen::All(8081), None)
+        };
+        assert!(page.names().hosts.contains("meet.example.org"));
     }
 
     #[test]

@@ -3,6 +3,8 @@ import type { ParticipantDetail, RoomDetail, Status, WorkerStatus } from '../api
 import { hrefOf } from '../app/route.ts';
 import { Loading } from '../ui/Loading.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
+import { Addresses } from './Addresses.tsx';
+import { CertificateSection } from './CertificateSection.tsx';
 import { bitrateText, durationText, peopleText } from './format.ts';
 import { sourceText } from './RoomPeople.tsx';
 import { useData } from './useData.ts';
@@ -11,17 +13,17 @@ const REFRESH_MS = 2_000;
 
 /** How the server is doing, by the second. */
 export function StatusTab() {
-  const { value: status, error } = useData(api.status, REFRESH_MS);
+  const { value: status, error, reload } = useData(api.status, REFRESH_MS);
   return (
     <div className="stack">
       {error !== null && <ErrorNote>{error}</ErrorNote>}
       {status === null && error === null && <Loading what="panel" />}
-      {status !== null && <Report status={status} />}
+      {status !== null && <Report status={status} onChange={() => void reload()} />}
     </div>
   );
 }
 
-function Report({ status }: { status: Status }) {
+function Report({ status, onChange }: { status: Status; onChange: () => void }) {
   const busy = status.rooms.filter((room) => room.participants.length > 0);
   return (
     <>
@@ -45,6 +47,9 @@ function Report({ status }: { status: Status }) {
           </a>
         </p>
       </section>
+      {status.certificate !== null && (
+        <CertificateSection certificate={status.certificate} onRetry={onChange} />
+      )}
       <section className="card stack">
         <h2>Workers</h2>
         <div className="table-box">
@@ -77,22 +82,6 @@ function Report({ status }: { status: Status }) {
         <RoomReport key={room.summary.name} room={room} />
       ))}
     </>
-  );
-}
-
-function Addresses(props: { title: string; addresses: string[]; link?: boolean }) {
-  return (
-    <div>
-      <h3>{props.title}</h3>
-      {props.addresses.length === 0 && <p className="hint">None.</p>}
-      <ul className="addresses">
-        {props.addresses.map((address) => (
-          <li key={address}>
-            {props.link === true ? <a href={address}>{address}</a> : <code>{address}</code>}
-          </li>
-        ))}
-      </ul>
-    </div>
   );
 }
 

@@ -101,6 +101,7 @@ export const api = {
   createKey: (body: CreateKey) => call<CreatedKey>('POST', '/api/admin/keys', body),
   revokeKey: (key: string) => call<void>('DELETE', `/api/admin/keys/${encodeURIComponent(key)}`),
   status: () => call<Status>('GET', '/api/admin/status'),
+  retryCertificate: () => call<void>('POST', '/api/admin/certificate/retry'),
 
   cameras: () => call<CameraEntry[]>('GET', '/api/admin/cameras'),
   addCamera: (body: CameraSettings) => call<CameraEntry>('POST', '/api/admin/cameras', body),

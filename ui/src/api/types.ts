@@ -533,6 +533,10 @@ export type Status = {
    */
   mediaAddresses: Array<string>;
   /**
+   * The certificate by ACME, if one is wanted.
+   */
+  certificate: CertificateStatus | null;
+  /**
    * The workers.
    */
   workers: Array<WorkerStatus>;
@@ -544,6 +548,36 @@ export type Status = {
    * Every room with everybody in it.
    */
   rooms: Array<RoomDetail>;
+};
+
+/**
+ * How things are with the certificate of a public authority.
+ */
+export type CertificateStatus = {
+  /**
+   * The names that are wanted.
+   */
+  domains: Array<string>;
+  /**
+   * Whether there is one that has not expired. Otherwise the server's own is served.
+   */
+  inUse: boolean;
+  /**
+   * Who has issued the one that there is.
+   */
+  issuer: string | null;
+  /**
+   * Until when that is valid, Unix time in seconds.
+   */
+  validUntil: number | null;
+  /**
+   * Why the last try to get one failed, if it did.
+   */
+  lastError: string | null;
+  /**
+   * When one is asked for next, Unix time in seconds. What is past is being done.
+   */
+  nextTry: number;
 };
 
 /**

@@ -93,6 +93,10 @@ fn gather(config: &Config, warnings: &mut Vec<String>) -> anyhow::Result<(i64, V
         ready.push(Ready::bytes(Part::AuthorityCertificate, certificate)?);
         ready.push(Ready::bytes(Part::AuthorityKey, key)?);
     }
+    let acme = authority.join(tls::acme::FILE);
+    if acme.exists() {
+        ready.push(Ready::bytes(Part::Acme, read(&acme)?)?);
+    }
     match tls::operators_files(config) {
         Ok(Some(files)) => match pair(&files.certificate, &files.private_key) {
             Ok(Ok((certificate, key))) => {

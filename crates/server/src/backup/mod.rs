@@ -34,6 +34,8 @@ pub(crate) enum Part {
     /// What devices trust.
     AuthorityCertificate,
     AuthorityKey,
+    /// Account, certificate and keys by ACME.
+    Acme,
     /// The operator's own certificate.
     Certificate,
     PrivateKey,
@@ -42,10 +44,11 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 6] = [
+    const ALL: [Part; 7] = [
         Part::Database,
         Part::AuthorityCertificate,
         Part::AuthorityKey,
+        Part::Acme,
         Part::Certificate,
         Part::PrivateKey,
         Part::Configuration,
@@ -57,6 +60,7 @@ impl Part {
             Part::Database => crate::store::FILE_NAME,
             Part::AuthorityCertificate => "tls/ca.crt",
             Part::AuthorityKey => "tls/ca.key",
+            Part::Acme => "tls/acme.json",
             Part::Certificate => "operator/service.crt",
             Part::PrivateKey => "operator/service.key",
             Part::Configuration => "operator/umbrella.toml",
@@ -73,6 +77,7 @@ impl Part {
             Part::Database => 4 << 30,
             Part::AuthorityCertificate
             | Part::AuthorityKey
+            | Part::Acme
             | Part::Certificate
             | Part::PrivateKey
             | Part::Configuration => 1 << 20,
@@ -85,6 +90,7 @@ impl Part {
             Part::Database => "database",
             Part::AuthorityCertificate => "certificate of the authority",
             Part::AuthorityKey => "key of the authority",
+            Part::Acme => "account, certificate and key by ACME",
             Part::Certificate => "own certificate",
             Part::PrivateKey => "key of the own certificate",
             Part::Configuration => "configuration file",

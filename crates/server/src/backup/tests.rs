@@ -186,6 +186,19 @@ async fn devices_have_to_trust_another_authority_after_a_restore() {
 }
 
 #[tokio::test]
+async fn authority_is_asked_for_another_account_and_certificate_after_a_restore() {
+    let machine = Machine::with_room("kitchen").await;
+    let kept = "{\"account\":\"secret\"}";
+    std::fs::write(machine.data().join("tls/acme.json"), kept).unwrap();
+    let other = Machine::empty();
+    restore_into(&other, &machine.backup(), false).unwrap();
+    let restored = other.data().join("tls/acme.json");
+    assert_eq!(std::fs::read_to_string(&restored).unwrap(), kept);
+    let mode = std::fs::metadata(&restored).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
 async fn what_was_deleted_can_be_read_in_the_backup() {
     let machine = Machine::with_room("a-name-nobody-is-to-read").await;
     let db = rusqlite::Connection::open(machine.data().join(FILE_NAME)).unwrap();

@@ -132,10 +132,9 @@ async fn secure(
     pins: &[Pin],
     trust: &Trust,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Reason> {
-    let (config, finding) = trust
+    let (mut config, finding) = trust
         .client(pins.to_vec())
         .map_err(|error| Reason::Tls(error.to_string()))?;
-    let mut config = (*config).clone();
     config.alpn_protocols.clear();
     let name = ServerName::try_from(address.host());
     let name = name.map_err(|_| Reason::UnknownName(address.host()))?;

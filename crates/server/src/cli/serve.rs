@@ -102,6 +102,7 @@ impl Server {
             invites: Invites::new(store.clone()),
             page: Page::new(&config.http.prefix),
             authority,
+            certificate: tls.as_ref().and_then(Tls::desk),
             addresses: Arc::clone(&addresses),
             config: Live::new(config),
             store,
@@ -120,7 +121,7 @@ impl Server {
         let certificate = describe(tls.as_ref());
         let http = tokio::spawn(http::serve(listener, service, phases));
         if let Some(tls) = tls {
-            tokio::spawn(tls.keep_current(move || addresses.names()));
+            tokio::spawn(tls.keep_current(lan, move || addresses.names()));
         }
         Ok(Self {
             local: tokio::spawn(local.serve()),

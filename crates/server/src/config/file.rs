@@ -10,6 +10,7 @@ pub(super) struct FileConfig {
     pub(super) server: Server,
     pub(super) http: Http,
     pub(super) tls: Tls,
+    pub(super) acme: Acme,
     pub(super) media: Media,
     pub(super) turn: Turn,
     pub(super) rooms: Rooms,
@@ -69,6 +70,28 @@ impl Default for Http {
 pub(super) struct Tls {
     pub(super) certificate: String,
     pub(super) private_key: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Acme {
+    pub(super) domains: Vec<String>,
+    pub(super) email: String,
+    pub(super) accept_terms: bool,
+    pub(super) directory: String,
+    pub(super) ca_file: String,
+}
+
+impl Default for Acme {
+    fn default() -> Self {
+        Self {
+            domains: Vec::new(),
+            email: String::new(),
+            accept_terms: false,
+            directory: "letsencrypt".to_owned(),
+            ca_file: String::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

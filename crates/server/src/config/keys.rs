@@ -134,6 +134,12 @@ pub(super) const SECTIONS: &[Section] = &[
         keys: TLS,
     },
     Section {
+        name: "acme",
+        doc: "A certificate of a public authority such as Let's Encrypt, got and renewed by the \
+              server. See docs/tls.md.",
+        keys: ACME,
+    },
+    Section {
         name: "media",
         doc: "Where audio, video and data go.",
         keys: MEDIA,
@@ -231,7 +237,8 @@ const HTTP: &[Key] = &[
         "UMBRELLA_PUBLIC_HOST",
         Text,
         "Name, or name and port, under which people reach the page from outside, as \
-         \"meet.example.org\". Used in links and in the certificate that the server makes.",
+         \"meet.example.org\". Used in links and in the certificate that the server makes. Empty: the \
+         first of acme.domains, if there is one.",
     ),
     key(
         "trusted_proxies",
@@ -261,6 +268,42 @@ const TLS: &[Key] = &[
         "UMBRELLA_TLS_PRIVATE_KEY",
         Text,
         "File with the private key (PEM). Empty: service.key in the working directory.",
+    ),
+];
+
+const ACME: &[Key] = &[
+    key(
+        "domains",
+        "UMBRELLA_ACME_DOMAINS",
+        List,
+        "Names for the certificate, as \"meet.example.org\". They must lead to this server, whose \
+         http.listen must be reached at port 443 of them. At most 25. Empty: no such certificate.",
+    ),
+    key(
+        "email",
+        "UMBRELLA_ACME_EMAIL",
+        Text,
+        "Where the authority may write to. May be empty.",
+    ),
+    key(
+        "accept_terms",
+        "UMBRELLA_ACME_ACCEPT_TERMS",
+        Switch,
+        "You accept the authority's terms of service. Needed.",
+    ),
+    key(
+        "directory",
+        "UMBRELLA_ACME_DIRECTORY",
+        Text,
+        "\"letsencrypt\"; \"letsencrypt-staging\" for trials, with certificates that browsers do \
+         not trust; or the https:// address of another ACME server's directory.",
+    ),
+    key(
+        "ca_file",
+        "UMBRELLA_ACME_CA_FILE",
+        Text,
+        "File (PEM) with authorities by which the ACME server itself is trusted, besides those of \
+         the system: for an ACME server of your own.",
     ),
 ];
 

@@ -1,5 +1,6 @@
 //! Configuration: defaults, overridden by `umbrella.toml`, overridden by the environment.
 
+mod acme;
 mod camera;
 mod file;
 mod keys;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crate::cameras;
 use crate::net::Cidr;
 
+pub use acme::AcmeConfig;
 pub use mdns::MdnsConfig;
 pub use print::{default_toml, reference};
 pub use read::{find_file, unknown_variables};
@@ -51,6 +53,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Certificates.
     pub tls: TlsConfig,
+    /// A certificate by ACME, if one is wanted.
+    pub acme: Option<AcmeConfig>,
     /// Where media goes.
     pub media: MediaConfig,
     /// What clients are told of relays.

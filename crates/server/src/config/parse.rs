@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::acme::{self, AcmeConfig};
 use super::camera;
 use super::file::{Auth, FileConfig, Http, Limits, Media, Metrics, Rooms, Server, Tls, Webhook};
 use super::keys::SECTIONS;
@@ -31,6 +32,7 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
         server,
         http,
         tls,
+        acme,
         media,
         turn,
         rooms,
@@ -45,13 +47,19 @@ pub(super) fn check(written: Written, env: &Environment) -> Result<Config, Confi
     let (name, data_dir, log) = check_server(&server, &blame)?;
     let keys = check_auth(&auth, &blame)?;
     let webhook = check_webhook(&webhook, &keys, &blame)?;
+    let acme = acme::check(&acme, &tls, server.cloud, &blame)?;
+    let mut http = check_http(&http, server.cloud, &blame)?;
+    if http.public_host.is_none() {
+        http.public_host = acme.as_ref().map(AcmeConfig::public_host);
+    }
     Ok(Config {
         file: blame.file.clone(),
         name,
         data_dir,
         cloud: server.cloud,
         log,
-        http: check_http(&http, server.cloud, &blame)?,
+        http,
+        acme,
         tls: check_tls(&tls, &blame)?,
         media: check_media(&media, &blame)?,
         turn: turn::check(&turn, &blame)?,

@@ -2,6 +2,8 @@ use super::file::FileConfig;
 use super::keys::SECTIONS;
 use super::*;
 
+mod acme;
+
 fn env(pairs: &[(&str, &str)]) -> Environment {
     let mut env: Environment = pairs
         .iter()

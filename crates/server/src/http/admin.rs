@@ -208,11 +208,21 @@ pub(super) async fn status(_: Admin, State(app): State<App>) -> Answer<Status> {
     Ok(Json(current_status(&app).await))
 }
 
+pub(super) async fn retry_certificate(
+    _: Admin,
+    State(app): State<App>,
+) -> Result<StatusCode, Refusal> {
+    let unwanted = || Refusal::not_found("No certificate of a public authority is wanted.");
+    app.certificate.as_ref().ok_or_else(unwanted)?.try_now();
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub(super) async fn current_status(app: &App) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: app.started.elapsed().as_secs(),
         page_urls: app.addresses.urls(),
+        certificate: app.certificate.as_ref().map(|it| it.report().into()),
         media_addresses: app.control.advertised().texts(),
         workers: app.control.workers().await,
         held: app.control.held().await,

@@ -26,6 +26,7 @@
 //! | `POST /api/admin/keys` | [`CreateKey`] | [`CreatedKey`] |
 //! | `DELETE /api/admin/keys/{key}` | | 204 |
 //! | `GET /api/admin/status` | | [`Status`] |
+//! | `POST /api/admin/certificate/retry` | | 204 |
 //!
 //! Those of trunks and cameras are with their types: [`TrunkOverview`], [`Topology`],
 //! [`CameraEntry`].
@@ -354,12 +355,47 @@ pub struct Status {
     pub page_urls: Vec<String>,
     /// Addresses that are advertised for media, as `udp 192.0.2.1:40000`.
     pub media_addresses: Vec<String>,
+    /// The certificate by ACME, if one is wanted.
+    pub certificate: Option<CertificateStatus>,
     /// The workers.
     pub workers: Vec<WorkerStatus>,
     /// What is held for clients.
     pub held: Held,
     /// Every room with everybody in it.
     pub rooms: Vec<RoomDetail>,
+}
+
+/// How things are with the certificate of a public authority.
+#[derive(Debug, Clone, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// The names that are wanted.
+    pub domains: Vec<String>,
+    /// Whether there is one that has not expired. Otherwise the server's own is served.
+    pub in_use: bool,
+    /// Who has issued the one that there is.
+    pub issuer: Option<String>,
+    /// Until when that is valid, Unix time in seconds.
+    #[ts(type = "number | null")]
+    pub valid_until: Option<u64>,
+    /// Why the last try to get one failed, if it did.
+    pub last_error: Option<String>,
+    /// When one is asked for next, Unix time in seconds. What is past is being done.
+    #[ts(type = "number")]
+    pub next_try: u64,
+}
+
+impl From<crate::tls::Report> for CertificateStatus {
+    fn from(report: crate::tls::Report) -> Self {
+        Self {
+            domains: report.domains,
+            in_use: report.in_use,
+            issuer: report.issuer,
+            valid_until: report.valid_until,
+            last_error: report.last_error,
+            next_try: report.next_try,
+        }
+    }
 }
 
 /// What a browser can try, to find out what it reaches.

@@ -24,6 +24,7 @@ use super::client::Arrival;
 use super::serve::Service;
 use super::state::{Phase, stopping};
 use crate::auth::group;
+use crate::tls::acme;
 
 /// How long a connection may take to show its first byte, and then to finish the TLS handshake.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -133,6 +134,10 @@ impl Connections {
         }
         let acceptor = TlsAcceptor::from(Arc::clone(tls));
         match timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
+            // An authority that looks whether this is the server of a name has seen enough.
+            Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(acme::PROTOCOL) => {
+                tracing::debug!(%peer, "an ACME challenge was answered");
+            }
             Ok(Ok(stream)) => {
                 let arrival = Arrival { peer, tls: true };
                 self.http(stream, arrival, self.service.router.clone())

@@ -71,6 +71,7 @@ fn types() -> String {
         CreateKey,
         CreatedKey,
         Status,
+        CertificateStatus,
         Held,
         WorkerStatus,
     )

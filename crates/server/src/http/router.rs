@@ -88,6 +88,7 @@ fn admin_api() -> Router<App> {
         .route("/keys", get(admin::keys).post(admin::create_key))
         .route("/keys/{key}", delete(admin::revoke_key))
         .route("/status", get(admin::status))
+        .route("/certificate/retry", post(admin::retry_certificate))
         .route("/check", get(check::plan).post(check::offer))
         .route("/check/echo", get(check::echo))
         .route("/topology", get(trunks::topology))

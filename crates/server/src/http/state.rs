@@ -13,6 +13,7 @@ use crate::config::Live;
 use crate::control;
 use crate::net::PageAddresses;
 use crate::store::Store;
+use crate::tls::Desk;
 use crate::trunk::Trunks;
 
 /// Whether new clients are let in.
@@ -49,6 +50,8 @@ pub struct App {
     pub page: Page,
     /// The own authority's certificate, if there is one.
     pub authority: Option<CertificateDer<'static>>,
+    /// How things are with the certificate by ACME, if one is wanted.
+    pub certificate: Option<Desk>,
     /// Where the page can be opened.
     pub addresses: Arc<PageAddresses>,
     /// Whether new clients are let in.

@@ -53,7 +53,20 @@ pub(super) async fn guide(State(app): State<App>) -> Response {
         return missing();
     }
     let prefix = &app.config.now().http.prefix;
-    Html(GUIDE.replace("{prefix}", prefix)).into_response()
+    let public = app.certificate.map(|certificate| certificate.report());
+    let public = public.filter(|report| report.in_use);
+    let public = public.map_or_else(String::new, |report| not_needed(&report.names));
+    let guide = GUIDE.replace("{prefix}", prefix);
+    Html(guide.replace("{public}", &public)).into_response()
+}
+
+/// Names are letters, digits, dots and hyphens.
+fn not_needed(names: &[String]) -> String {
+    let names = names.join(", ");
+    format!(
+        "<p><b>Not needed at {names}:</b> there, devices trust this server already. The steps are \
+         for its other names and addresses.</p>"
+    )
 }
 
 fn missing() -> Response {

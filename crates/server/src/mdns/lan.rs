@@ -23,15 +23,19 @@ const GRACE: Duration = Duration::from_millis(150);
 const MAX_ADDRESSES: usize = 16;
 
 /// Why a host cannot be connected to.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreached {
     /// Its name cannot be looked up.
+    #[error("looking up the name: {0}")]
     Name(io::Error),
     /// Its name has no address.
+    #[error("the name has no address")]
     NoAddress,
     /// The address that was tried last does not accept connections.
+    #[error("connecting: {1}")]
     Refused(SocketAddr, io::Error),
     /// The address that was tried last does not answer in time.
+    #[error("connecting: it takes too long")]
     Silent,
 }
 

@@ -50,6 +50,8 @@ struct End {
     wire: Wire,
     /// When it wants to be asked again.
     due: Instant,
+    /// Why it does nothing any more: a matter of the next step, to which it was ahead of the other one.
+    failure: Option<String>,
     /// By ICE, and by DTLS; and whether the worker agrees.
     found: bool,
     connected: bool,
@@ -82,6 +84,7 @@ pub(super) struct Call<'a> {
     protocol: Protocol,
     server: SocketAddr,
     ends: [End; 2],
+    step: Step,
     producers: Vec<(Kind, ProducerId)>,
     watched: bool,
     /// When the next of each of [`MEDIA`] goes, once they are to.
@@ -116,6 +119,7 @@ impl<'a> Call<'a> {
             protocol,
             server,
             ends: [publisher, watcher],
+            step: Step::Ice,
             producers: Vec::new(),
             watched: false,
             media: None,
@@ -157,6 +161,12 @@ impl<'a> Call<'a> {
     /// Goes on until a step is done.
     pub(super) async fn go(&mut self, step: Step) -> Result<(), String> {
         let now = Instant::now();
+        self.step = step;
+        if step != Step::Ice
+            && let Some(why) = self.ends.iter_mut().find_map(|end| end.failure.take())
+        {
+            return Err(why);
+        }
         match step {
             Step::Ice => self.until(|call| call.both(|end| end.found)).await,
             Step::Dtls => {
@@ -304,7 +314,8 @@ impl<'a> Call<'a> {
     }
 
     fn due(&self) -> Instant {
-        let peers = self.ends.iter().map(|end| end.due);
+        let alive = self.ends.iter().filter(|end| end.failure.is_none());
+        let peers = alive.map(|end| end.due);
         let full = self.ends.iter().any(|end| end.wire.is_full());
         let full = full.then(|| Instant::now() + FULL);
         let media = self.media.into_iter().flatten();
@@ -386,8 +397,31 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    /// Does something with a peer, and carries out what follows.
+    /// Does something with a peer, and carries out what follows; nothing with one that has failed.
     fn on(
+        &mut self,
+        end: usize,
+        now: Instant,
+        act: impl FnOnce(&mut Peer) -> Result<(), PeerError>,
+    ) -> Result<(), String> {
+        if self.ends[end].failure.is_some() {
+            return Ok(());
+        }
+        let done = self.carry_out(end, now, act);
+        done.or_else(|why| self.fail(end, why))
+    }
+
+    /// A peer has failed, or its end at the server. One that has found the server while the other one
+    /// is still looking has not failed at that.
+    fn fail(&mut self, end: usize, why: String) -> Result<(), String> {
+        if self.step == Step::Ice && self.ends[end].found {
+            self.ends[end].failure.get_or_insert(why);
+            return Ok(());
+        }
+        Err(why)
+    }
+
+    fn carry_out(
         &mut self,
         end: usize,
         now: Instant,
@@ -504,7 +538,9 @@ impl<'a> Call<'a> {
             Report::Refused { transport, reason } | Report::Closed { transport, reason } => {
                 // Those of an earlier call are of no concern.
                 match self.index(transport) {
-                    Some(end) => Err(format!("the server gives {} up: {reason}", NAMES[end])),
+                    Some(end) => {
+                        self.fail(end, format!("the server gives {} up: {reason}", NAMES[end]))
+                    }
                     None => Ok(()),
                 }
             }
@@ -588,6 +624,7 @@ async fn end(protocol: Protocol, server: SocketAddr, number: u64) -> Result<End,
         peer: Peer::new(protocol, address, now).map_err(text)?,
         wire,
         due: now,
+        failure: None,
         found: false,
         connected: false,
         agreed: false,

@@ -1,5 +1,7 @@
 //! It passes where all is well, and it can fail: each of these breaks one thing.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 
 /// What can be seen of a datagram from outside (RFC 5764, section 5.1.2; RFC 5761, section 4).
@@ -123,25 +125,47 @@ fn firewall_that_drops_everything_passes() {
     assert_eq!(step_that_failed(&report), "ICE");
 }
 
+/// A description of somebody else's certificate.
+fn forged(sdp: &str) -> String {
+    let lines = sdp
+        .lines()
+        .map(|line| match line.split_once("a=fingerprint:sha-256 ") {
+            Some((_, digits)) => {
+                let digits = match digits.strip_prefix("00") {
+                    Some(rest) => format!("01{rest}"),
+                    None => format!("00{}", &digits[2..]),
+                };
+                format!("a=fingerprint:sha-256 {digits}\r\n")
+            }
+            None => format!("{line}\r\n"),
+        });
+    lines.collect()
+}
+
 #[test]
 fn server_that_is_not_who_it_said_passes() {
-    let description = |sdp: &str| {
-        let lines = sdp
-            .lines()
-            .map(|line| match line.split_once("a=fingerprint:sha-256 ") {
-                Some((_, digits)) => {
-                    let digits = match digits.strip_prefix("00") {
-                        Some(rest) => format!("01{rest}"),
-                        None => format!("00{}", &digits[2..]),
-                    };
-                    format!("a=fingerprint:sha-256 {digits}\r\n")
-                }
-                None => format!("{line}\r\n"),
-            });
-        lines.collect()
-    };
-    let report = broken(describing(description), |_| STAGE);
+    let report = broken(describing(forged), |_| STAGE);
     assert_eq!(step_that_failed(&report), "DTLS");
+}
+
+/// Whether the publishing peer has come as far as DTLS.
+static AHEAD: AtomicBool = AtomicBool::new(false);
+
+#[test]
+fn peer_that_is_ahead_fails_and_the_network_is_blamed() {
+    let passes = |hop, data: &[u8]| {
+        match (hop, data.first()) {
+            (Hop::FromPublisher, Some(0..4)) => AHEAD.store(false, Ordering::Relaxed),
+            (Hop::ToPublisher, Some(20..64)) => AHEAD.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+        hop != Hop::FromWatcher || AHEAD.load(Ordering::Relaxed)
+    };
+    let between = Between {
+        description: forged,
+        ..passing(passes)
+    };
+    assert_eq!(step_that_failed(&broken(between, |_| STAGE)), "DTLS");
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn remaining(
     Ok(end.duration_since(now).unwrap_or_default())
 }
 
-fn names_in(certificate: &CertificateDer<'_>) -> Option<Names> {
+pub(super) fn names_in(certificate: &CertificateDer<'_>) -> Option<Names> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let mut names = Names::default();
     for name in &parsed.subject_alternative_name().ok()??.value.general_names {
@@ -280,7 +280,7 @@ fn names_in(certificate: &CertificateDer<'_>) -> Option<Names> {
 }
 
 /// Writes a file that only this user may read, whole or not at all.
-fn write_private(path: &Path, text: &str) -> Result<(), TlsError> {
+pub(super) fn write_private(path: &Path, text: &str) -> Result<(), TlsError> {
     use std::io::Write as _;
     let failed = |error| TlsError::file(path, error);
     let temporary = path.with_extension("new");

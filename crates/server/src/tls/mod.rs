@@ -1,5 +1,6 @@
 //! TLS: the operator's own certificate, or one by a local authority that the server makes.
 
+pub(crate) mod acme;
 mod local;
 mod trust;
 
@@ -16,7 +17,9 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, Config};
+use crate::mdns::Lan;
 
+pub use acme::{Desk, Report};
 pub(crate) use local::is_local_authority;
 pub use local::{LocalAuthority, Names};
 pub use trust::mobile_profile;
@@ -79,6 +82,7 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Tls {
     source: Source,
+    acme: Option<acme::Acme>,
     current: Arc<Current>,
     server_config: Arc<ServerConfig>,
 }
@@ -90,7 +94,10 @@ impl Tls {
     ///
     /// If files are there and cannot be used, or none can be made.
     pub fn start(config: &Config, data_dir: &Path, names: &Names) -> Result<Self, TlsError> {
-        let files = operators_files(config)?;
+        let files = match config.acme {
+            Some(_) => None,
+            None => operators_files(config)?,
+        };
         let (source, key) = match files {
             Some(files) => {
                 let key = load(&files)?;
@@ -103,10 +110,17 @@ impl Tls {
                 (Source::Local(Box::new(authority)), key)
             }
         };
-        let current = Arc::new(Current(RwLock::new(Arc::new(key))));
+        let acme = config
+            .acme
+            .as_ref()
+            .map(|acme| acme::Acme::open(acme, &data_dir.join("tls")))
+            .transpose()?;
+        let public = acme.as_ref().map(acme::Acme::shown);
+        let current = Arc::new(Current::new(key, public));
         let server_config = server_config(Arc::clone(&current))?;
         Ok(Self {
             source,
+            acme,
             current,
             server_config,
         })
@@ -125,8 +139,19 @@ impl Tls {
         }
     }
 
+    /// How things are with the certificate by ACME, if one is wanted.
+    pub fn desk(&self) -> Option<Desk> {
+        self.acme.as_ref().map(acme::Acme::desk)
+    }
+
     /// For the start message.
     pub fn describe(&self) -> String {
+        if let Some(acme) = &self.acme {
+            return format!(
+                "ACME for {}; for other names and addresses: local certificate authority",
+                acme.config().domains.join(", ")
+            );
+        }
         match &self.source {
             Source::Files(files) => format!("certificate {}", files.certificate.display()),
             Source::Local(_) => "local certificate authority".to_owned(),
@@ -134,12 +159,21 @@ impl Tls {
     }
 
     /// Replaces the certificate when it has changed, for as long as the server runs. `names` says
-    /// what the own certificate should be for at the moment.
-    pub async fn keep_current(self, names: impl Fn() -> Names + Send + Sync + 'static) {
-        match self.source {
-            Source::Files(files) => watch_files(files, &self.current).await,
-            Source::Local(authority) => renew(authority, &self.current, names).await,
-        }
+    /// what the own certificate should be for at the moment; an authority is reached by way of `lan`.
+    pub async fn keep_current(self, lan: Lan, names: impl Fn() -> Names + Send + Sync + 'static) {
+        let current = &self.current;
+        let public = async {
+            if let Some(acme) = self.acme {
+                acme.keep_current(lan).await;
+            }
+        };
+        let usual = async {
+            match self.source {
+                Source::Files(files) => watch_files(files, current).await,
+                Source::Local(authority) => renew(authority, current, names).await,
+            }
+        };
+        tokio::join!(public, usual);
     }
 }
 
@@ -171,7 +205,7 @@ pub(crate) fn in_memory(
     let chain = vec![leaf, authority.clone()];
     let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
         .map_err(|error| TlsError::Making(error.to_string()))?;
-    let current = Arc::new(Current(RwLock::new(Arc::new(key))));
+    let current = Arc::new(Current::new(key, None));
     Ok((authority, server_config(current)?))
 }
 
@@ -250,25 +284,51 @@ fn server_config(current: Arc<Current>) -> Result<Arc<ServerConfig>, TlsError> {
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsError::Making(error.to_string()))?
         .with_no_client_auth()
-        .with_cert_resolver(current);
+        .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if current.public.is_some() {
+        config.alpn_protocols.push(acme::PROTOCOL.to_vec());
+    }
     Ok(Arc::new(config))
 }
 
-/// The certificate in use.
+/// The certificates in use.
 #[derive(Debug)]
-struct Current(RwLock<Arc<CertifiedKey>>);
+struct Current {
+    usual: RwLock<Arc<CertifiedKey>>,
+    /// That of a public authority, for its names.
+    public: Option<Arc<acme::Shown>>,
+}
 
 impl Current {
+    fn new(usual: CertifiedKey, public: Option<Arc<acme::Shown>>) -> Self {
+        let usual = RwLock::new(Arc::new(usual));
+        Self { usual, public }
+    }
+
     fn replace(&self, key: CertifiedKey) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+        *self.usual.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
     }
 }
 
 impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(public) = &self.public {
+            let name = hello.server_name();
+            if hello
+                .alpn()
+                .is_some_and(|wanted| wanted.eq([acme::PROTOCOL]))
+            {
+                // An authority with a challenge, which gets nothing else (RFC 8737, section 3).
+                return public.answer_for(name?);
+            }
+            if let Some(key) = name.and_then(|name| public.certificate_for(name, SystemTime::now()))
+            {
+                return Some(key);
+            }
+        }
         Some(Arc::clone(
-            &self.0.read().unwrap_or_else(PoisonError::into_inner),
+            &self.usual.read().unwrap_or_else(PoisonError::into_inner),
         ))
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -23,8 +24,7 @@ use super::registry::{Door, Inner, Newcomer, Stand};
 use super::secret::Pin;
 use super::settings::Entry;
 use super::socket::Socket;
-use super::trust::{Stranger, found};
-use crate::mdns::Unreached;
+use super::trust::{Stranger, Trust, found};
 
 /// How long an attempt may take, from looking up the name to the last frame of the handshake.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -165,34 +165,47 @@ async fn reach(inner: &Arc<Inner>, entry: &Entry) -> Result<(LinkId, JoinHandle<
     if !entry.address.is_secure() {
         return shake_hands(inner, entry, stream).await;
     }
+    let stream = match secure(&inner.trust, entry, stream, true).await {
+        // A server with a public certificate shows its own to those who ask for no name. So it is
+        // found where the public one does not do: by our clock, or as we do not know its authority.
+        Err(Missed::OtherAuthority) => {
+            let stream = connect(inner, entry).await?;
+            secure(&inner.trust, entry, stream, false).await?
+        }
+        secured => secured?,
+    };
+    shake_hands(inner, entry, stream).await
+}
+
+/// Makes sure who is there, by asking for the server by its name or not.
+async fn secure(
+    trust: &Trust,
+    entry: &Entry,
+    stream: TcpStream,
+    by_name: bool,
+) -> Result<TlsStream<TcpStream>, Missed> {
     let pins = entry.secret_pin.into_iter().chain(entry.confirmed_pin);
-    let (config, finding) = inner
-        .trust
+    let (mut config, finding) = trust
         .client(pins.collect())
         .map_err(|error| Missed::Network(format!("TLS: {error:#}")))?;
+    config.enable_sni = by_name;
     let name = ServerName::try_from(entry.address.host().to_owned())
         .map_err(|_| Missed::Network("this is no name of a server".to_owned()))?;
-    match TlsConnector::from(config).connect(name, stream).await {
-        Ok(stream) => shake_hands(inner, entry, stream).await,
-        Err(error) => Err(match found(&finding) {
+    let connector = TlsConnector::from(Arc::new(config));
+    connector
+        .connect(name, stream)
+        .await
+        .map_err(|error| match found(&finding) {
             Some(Stranger::Unknown(pin)) => Missed::Unknown(pin),
             Some(Stranger::Other) => Missed::OtherAuthority,
             None => Missed::Network(format!("TLS: {error}")),
-        }),
-    }
+        })
 }
 
 async fn connect(inner: &Inner, entry: &Entry) -> Result<TcpStream, Missed> {
     let (host, port) = (entry.address.host(), entry.address.port());
     let stream = inner.lan.connect(host, port, CONNECT).await;
-    let stream = stream.map_err(|why| {
-        Missed::Network(match why {
-            Unreached::Name(error) => format!("looking up the name: {error}"),
-            Unreached::NoAddress => "the name has no address".to_owned(),
-            Unreached::Refused(_, error) => format!("connecting: {error}"),
-            Unreached::Silent => "connecting: it takes too long".to_owned(),
-        })
-    })?;
+    let stream = stream.map_err(|why| Missed::Network(why.to_string()))?;
     // A ping that waits for company tells nothing.
     let _ = stream.set_nodelay(true);
     Ok(stream)
@@ -273,7 +286,69 @@ fn closed_door(error: &WsError) -> Missed {
 
 #[cfg(test)]
 mod tests {
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+    use rustls::{RootCertStore, ServerConfig};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
     use super::*;
+    use crate::config::TrunkTo;
+    use crate::tls::{Names, in_memory};
+    use crate::trunk::{Address, JoinSecret};
+
+    /// One authority's certificate for those who ask for a name, another one's for the others.
+    #[derive(Debug)]
+    struct TwoFaces {
+        public: Arc<dyn ResolvesServerCert>,
+        own: Arc<dyn ResolvesServerCert>,
+    }
+
+    impl ResolvesServerCert for TwoFaces {
+        fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            match hello.server_name() {
+                Some(_) => self.public.resolve(hello),
+                None => self.own.resolve(hello),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn server_that_was_vouched_for_is_refused_since_it_has_a_public_certificate() {
+        let (_, public) = in_memory(&Names::default()).unwrap();
+        let (authority, own) = in_memory(&Names::default()).unwrap();
+        let faces = TwoFaces {
+            public: Arc::clone(&public.cert_resolver),
+            own: Arc::clone(&own.cert_resolver),
+        };
+        let mut config = ServerConfig::clone(&own);
+        config.cert_resolver = Arc::new(faces);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                drop(acceptor.accept(stream).await);
+            }
+        });
+
+        let to = TrunkTo {
+            address: Address::parse("https://meet.example.org", false).unwrap(),
+            secret: JoinSecret::random(Some(Pin::of(&authority))),
+            rooms: Vec::new(),
+            moderate: true,
+        };
+        let entry = Entry::configured(&to, None);
+        // Somebody's, since there must be one.
+        let mut roots = RootCertStore::empty();
+        roots.add(in_memory(&Names::default()).unwrap().0).unwrap();
+        let trust = Trust::new(roots).unwrap();
+        let dial = || async { TcpStream::connect(address).await.unwrap() };
+        let by_name = secure(&trust, &entry, dial().await, true).await;
+        assert!(matches!(by_name, Err(Missed::OtherAuthority)));
+        secure(&trust, &entry, dial().await, false).await.unwrap();
+    }
 
     #[test]
     fn many_servers_come_back_at_the_same_moment_or_never() {

@@ -53,7 +53,7 @@ impl Trust {
     }
 
     /// For one connection to a server that one of these pins vouches for, if there are any.
-    pub(crate) fn client(&self, pins: Vec<Pin>) -> anyhow::Result<(Arc<ClientConfig>, Finding)> {
+    pub(crate) fn client(&self, pins: Vec<Pin>) -> anyhow::Result<(ClientConfig, Finding)> {
         let finding = Finding::default();
         let judge = Judge {
             trust: self.clone(),
@@ -66,7 +66,7 @@ impl Trust {
             .with_custom_certificate_verifier(Arc::new(judge))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok((Arc::new(config), finding))
+        Ok((config, finding))
     }
 }
 

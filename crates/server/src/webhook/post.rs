@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -23,7 +23,7 @@ use super::event::Event;
 use super::signature::Signer;
 use crate::clock::unix_seconds;
 use crate::config::WebhookUrl;
-use crate::mdns::{Lan, Unreached};
+use crate::mdns::Lan;
 use crate::tls::system_roots;
 
 /// How long an attempt may take, from looking up the name to the answer.
@@ -162,13 +162,7 @@ impl Poster {
 
     async fn reach(&self) -> anyhow::Result<TcpStream> {
         let (host, port) = (self.url.host(), self.url.port());
-        let stream = match self.lan.connect(host, port, CONNECT).await {
-            Ok(stream) => stream,
-            Err(Unreached::Name(error)) => return Err(error).context("looking up the name"),
-            Err(Unreached::NoAddress) => bail!("connecting: no address"),
-            Err(Unreached::Refused(_, error)) => bail!("connecting: {error}"),
-            Err(Unreached::Silent) => bail!("connecting: it takes too long"),
-        };
+        let stream = self.lan.connect(host, port, CONNECT).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
