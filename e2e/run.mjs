@@ -15,8 +15,8 @@ import { BINARY, HERE } from './lib/settings.mjs';
 
 /** Files in which encoders need both cores, or in which it counts how soon something comes. */
 const ALONE = [
-  'bandwidth', 'cameras', 'crowd', 'lossy', 'media', 'pairs', 'paths', 'restart', 'resume', 'sites-apart', 'sites-cable',
-  'sites-once',
+  'bandwidth', 'cameras', 'crowd', 'docker', 'lossy', 'media', 'pairs', 'paths', 'restart', 'resume', 'sites-apart',
+  'sites-cable', 'sites-once',
 ];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { name: { type: 'string' } } });

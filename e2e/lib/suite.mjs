@@ -32,3 +32,11 @@ export const TOPOLOGIES = [
   { single: true, called: 'one peer connection' },
   { single: false, called: 'two peer connections' },
 ];
+
+/** Two people see and hear each other. */
+export async function meet(clients, [a, b], room, options) {
+  const [ann, bob] = await Promise.all([clients.join(a, room, 'ann', options), clients.join(b, room, 'bob', options)]);
+  await Promise.all([ann.publish({ camera: true, microphone: true }), bob.publish({ camera: true, microphone: true })]);
+  await Promise.all([ann.seesMoving('bob'), bob.seesMoving('ann'), ann.hears('bob'), bob.hears('ann')]);
+  return [ann, bob];
+}

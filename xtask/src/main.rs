@@ -1,4 +1,5 @@
-//! Every command of the README: `cargo xtask tidy`, `run`, `test`, `fuzz`, `soak`, `bench`.
+//! Every command of the README: `cargo xtask tidy`, `run`, `test`, `fuzz`, `soak`, `bench`,
+//! `dist`.
 //!
 //! Each one stands alone, says what it is doing and how long that took, and is explained by
 //! `--help`. Nothing goes through a shell.
@@ -10,6 +11,7 @@
 
 mod bench;
 mod cmd;
+mod dist;
 mod fuzz;
 mod npm;
 mod parts;
@@ -33,6 +35,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Bench(bench::Args),
+    Dist(dist::Args),
     Fuzz(fuzz::Args),
     Run(run::Args),
     Soak(soak::Args),
@@ -43,6 +46,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Dist(args) => dist::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Soak(args) => soak::run(&args),

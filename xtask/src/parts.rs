@@ -128,7 +128,8 @@ fn find(browser: &Browser) -> Option<PathBuf> {
     }
 }
 
-fn install_packages(packages: &[&str]) -> Result<()> {
+/// Installs Debian packages, or says which to install.
+pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     let root = Cmd::new("user id", "id").arg("-u").probe().as_deref() == Some("0");
     if !root || which("apt-get").is_none() {

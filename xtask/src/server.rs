@@ -59,9 +59,8 @@ impl Binaries {
                 }
             }
             Profile::Debug => cargo("umbrella and umbrella-loadgen, debug build")
-                // The whole workspace's features, so that the tests' dependencies serve here too.
-                .args(["build", "--workspace"])
-                .args(["--bin", "umbrella", "--bin", "umbrella-loadgen"])
+                // Both have tests, which have built them with the tests' features.
+                .args(["build", "--workspace", "--tests"])
                 .run()?,
         }
         let folder = match profile {

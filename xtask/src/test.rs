@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         suite("ui", page());
     }
     if all || args.e2e.is_some() {
-        suite("e2e", end_to_end(args));
+        suite("e2e", end_to_end(args, all));
     }
     let took = start.elapsed().as_secs_f32();
     if failed.is_empty() {
@@ -73,14 +73,21 @@ fn page() -> Result<()> {
     npm::script("ui", "test")
 }
 
-fn end_to_end(args: &Args) -> Result<()> {
+fn end_to_end(args: &Args, all: bool) -> Result<()> {
     npm::check_tools()?;
     npm::install("e2e")?;
     let parts = parts::prepare(args.skip_missing)?;
     npm::build_page()?;
+    // Tests of the binary need it: what they have built, with their features, serves here too. For
+    // these tests alone that would be much too much.
+    let what: &[&str] = if all {
+        &["--tests"]
+    } else {
+        &["--bin", "umbrella"]
+    };
     cargo("umbrella, debug build")
-        // The whole workspace's features, so that the tests' dependencies serve here too.
-        .args(["build", "--workspace", "--bin", "umbrella"])
+        .args(["build", "--workspace"])
+        .args(what)
         .run()?;
     let binary = target_dir()
         .join("debug")

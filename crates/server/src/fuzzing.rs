@@ -4,6 +4,7 @@
 pub use crate::camera::fuzzing::camera;
 pub use crate::cameras::fuzzing::import;
 pub use crate::control::data::fuzzing::stamping;
+pub use crate::mdns::fuzzing::announcement;
 pub use crate::signal::livekit::fuzzing::{greeting, signalling};
 pub use crate::trunk::fuzzing::{handshake, trunk_frame};
 pub use crate::worker::framing::fuzzing::framing;
@@ -52,6 +53,11 @@ mod tests {
     #[test]
     fn files_that_once_broke_something() {
         replay("import", import);
+    }
+
+    #[test]
+    fn announcements_that_once_broke_something() {
+        replay("announcement", announcement);
     }
 
     #[test]

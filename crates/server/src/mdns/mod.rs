@@ -6,6 +6,8 @@
 //! `docs/decisions/0015-mdns.md`.
 
 mod announce;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lan;
 mod name;
 mod nearby;

@@ -67,7 +67,7 @@ impl Nearby {
 }
 
 /// What a server says of itself, if that makes sense.
-fn read(service: &ResolvedService) -> Option<Found> {
+pub(super) fn read(service: &ResolvedService) -> Option<Found> {
     let text = |key: &str| service.get_property_val_str(key);
     if text("v")? != VERSION || text("tls")? != "1" {
         return None;
