@@ -11,6 +11,7 @@ use umbrella_loadgen::token::Key;
 use umbrella_loadgen::{Plan, Scenario};
 use umbrella_server::auth::Authority;
 use umbrella_server::config::{ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig};
+use umbrella_server::memory::Memory;
 use umbrella_server::{control, signal, worker};
 
 /// Where everybody goes.
@@ -63,6 +64,7 @@ pub(crate) async fn start(threads: usize) -> (SocketAddr, control::Handle) {
         limits: umbrella_room::Limits::default(),
         news: None,
         mesh: Default::default(),
+        memory: Memory::new(None),
     };
     let control = control::start(settings, workers.unwrap());
     let key = |key: &str, secret: &str| ConfiguredKey {

@@ -16,6 +16,7 @@ use super::session::Outbox;
 use crate::auth::Bearer;
 use crate::camera::{CameraSpec, CameraStatus};
 use crate::http::api::{Held, RoomDetail, RoomSummary, Topology, WorkerStatus};
+use crate::memory::{Memory, NoMemory};
 use crate::metrics::{Doors, Snapshot};
 use crate::trunk::LinkEvent;
 
@@ -32,6 +33,7 @@ pub struct Handle {
     inbox: mpsc::Sender<Message>,
     media_addresses: Arc<[String]>,
     doors: Arc<Doors>,
+    memory: Memory,
     /// Whom the calls of whoever has it concern: of others nothing is said, and nothing is done to
     /// them.
     sight: Sight,
@@ -146,9 +148,18 @@ pub enum Admission {
     /// A guest whom a moderator has removed a while ago.
     #[error("a moderator has removed this guest from the room")]
     Removed,
+    /// The server has no memory left for one more.
+    #[error("{NoMemory}")]
+    NoMemory,
     /// The server is going down.
     #[error("the server is shutting down")]
     ShuttingDown,
+}
+
+impl From<NoMemory> for Admission {
+    fn from(NoMemory: NoMemory) -> Admission {
+        Admission::NoMemory
+    }
 }
 
 /// Why an administrator's call had no effect.
@@ -247,17 +258,27 @@ pub(super) enum Admin {
         identity: Identity,
         reply: oneshot::Sender<Option<Duration>>,
     },
+    Affords {
+        room: RoomName,
+        identity: Identity,
+        reply: oneshot::Sender<Result<(), NoMemory>>,
+    },
     Workers(oneshot::Sender<Vec<WorkerStatus>>),
     Held(oneshot::Sender<Held>),
     Topology(oneshot::Sender<Topology>),
 }
 
 impl Handle {
-    pub(super) fn new(inbox: mpsc::Sender<Message>, media_addresses: Vec<String>) -> Handle {
+    pub(super) fn new(
+        inbox: mpsc::Sender<Message>,
+        media_addresses: Vec<String>,
+        memory: Memory,
+    ) -> Handle {
         Handle {
             inbox,
             media_addresses: media_addresses.into(),
             doors: Arc::default(),
+            memory,
             sight: Sight::All,
         }
     }
@@ -395,6 +416,24 @@ impl Handle {
         self.ask(ask).await.flatten()
     }
 
+    /// Whether there is memory for somebody to come into a room; also if the server is going down, which
+    /// whoever comes is told then.
+    ///
+    /// # Errors
+    ///
+    /// If there is not.
+    pub(crate) async fn affords(&self, room: &str, identity: &str) -> Result<(), NoMemory> {
+        let (room, identity) = (RoomName::new(room), Identity::new(identity));
+        let ask = |reply| {
+            Message::Admin(Admin::Affords {
+                room,
+                identity,
+                reply,
+            })
+        };
+        self.ask(ask).await.unwrap_or(Ok(()))
+    }
+
     /// Sends somebody away. A guest is kept out for a while.
     ///
     /// # Errors
@@ -458,6 +497,11 @@ impl Handle {
     /// Figures of now, of all workers; `None` if too many ask at once, or the server is going down.
     pub(crate) async fn metrics(&self) -> Option<Snapshot> {
         self.ask(Message::Metrics).await
+    }
+
+    /// Whether there is memory for more.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Counts of who is turned away.

@@ -10,6 +10,7 @@ mod chronicle;
 pub(crate) mod data;
 mod handle;
 mod media;
+mod memory;
 mod metrics;
 mod quality;
 mod resume;
@@ -44,6 +45,7 @@ use self::statistics::Statistics;
 use crate::auth::Bearer;
 use crate::clock::unix_seconds;
 use crate::config::RoomsConfig;
+use crate::memory::Memory;
 use crate::worker::{FromWorker, Link, Workers};
 
 pub use self::chronicle::{Happening, News, NewsSender, news};
@@ -77,6 +79,8 @@ pub struct Settings {
     pub news: Option<NewsSender>,
     /// What this server is to others.
     pub mesh: MeshConfig,
+    /// Whether there is memory for more.
+    pub memory: Memory,
 }
 
 /// The part of [`Settings`] that can change while the server runs.
@@ -97,7 +101,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
     let (sender, inbox) = mpsc::channel(handle::INBOX);
     let addresses = workers.addresses();
     let (links, reports) = workers.split();
-    let mesh = settings.mesh.clone();
+    let (mesh, memory) = (settings.mesh.clone(), settings.memory.clone());
     let control = Control {
         chronicle: Chronicle::new(settings.news.take()),
         settings,
@@ -117,7 +121,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         phase: Phase::Running,
     };
     tokio::spawn(control.run(inbox, reports));
-    Handle::new(sender, addresses)
+    Handle::new(sender, addresses, memory)
 }
 
 /// A new random name with a prefix that says what it names, e.g. `PA_`.
@@ -317,6 +321,7 @@ impl Control {
             Some(entry) => entry.room.admit(join).map_err(|refusal| match refusal {
                 Refusal::RoomFull => Admission::RoomFull,
                 Refusal::LimitExceeded => Admission::LimitExceeded,
+                Refusal::NoMemory => Admission::NoMemory,
                 Refusal::NotAllowed | Refusal::NotFound | Refusal::Duplicate => {
                     Admission::NotAllowed
                 }
@@ -324,7 +329,8 @@ impl Control {
             None if !self.settings.rooms.auto_create => Err(Admission::NoSuchRoom),
             None if self.rooms_are_full() => Err(Admission::TooManyRooms),
             None => Ok(()),
-        }
+        }?;
+        Ok(self.affords(room, &join.identity)?)
     }
 
     fn rooms_are_full(&self) -> bool {
@@ -338,6 +344,7 @@ impl Control {
             let _ = joining.outbox.try_send(Event::Refused(refused));
             return;
         }
+        self.count_in(&joining.room);
         if self.rooms.get(&joining.room).is_none() {
             self.make_room(now, &joining.room, false);
         }
@@ -453,7 +460,7 @@ impl Control {
         };
         let (worker, room) = (session.worker, session.room.clone());
         match input {
-            SessionInput::Command(command) => self.commands.push_back((room, *command)),
+            SessionInput::Command(command) => self.ask(id, room, *command),
             SessionInput::Offer { offer, sdp } => {
                 let options = session.publish_options();
                 if let Some(transport) = self.transport(id, session.offering_role()) {
@@ -662,7 +669,11 @@ impl Control {
                 track,
                 shown,
                 delivery,
-            } => self.open_consumer(room, (&subscriber, &publisher), track, &shown, delivery),
+            } => {
+                if self.affords_subscription(room, &subscriber, &track) {
+                    self.open_consumer(room, (&subscriber, &publisher), track, &shown, delivery);
+                }
+            }
             Effect::ConfigureConsumer {
                 subscriber,
                 track,

@@ -68,6 +68,8 @@ fn types() -> String {
         CreatedKey,
         Status,
         Held,
+        MemoryRefusals,
+        MemoryStatus,
         WorkerStatus,
     )
 }

@@ -18,6 +18,7 @@ use super::*;
 use crate::config::{TrunkAllow, TrunkConfig, TrunkTo};
 use crate::http::api::{AddTrunk, AllowServer, TrunkEntry, TrunkState};
 use crate::mdns::Lan;
+use crate::memory::Memory;
 use crate::store::{DataDir, Store};
 
 mod introduced;
@@ -53,7 +54,7 @@ impl Site {
         };
         // The lock of the directory goes: its server may have stopped in this very process.
         let store = Store::open(&DataDir::claim(dir.path()).unwrap()).unwrap();
-        let (trunks, events) = Trunks::new(&config, store, None, Lan::default())
+        let (trunks, events) = Trunks::new(&config, store, None, Lan::default(), Memory::new(None))
             .await
             .unwrap();
         let reflectors = vec!["192.0.2.1:40000".parse().unwrap()];

@@ -20,7 +20,8 @@ use super::hello::{self, BadHello, Hello};
 use super::limits::Counted;
 use super::{Shared, session};
 use crate::auth::{Authority, Bearer, Claims, Grants, TokenError};
-use crate::control::{Admission, random_name};
+use crate::control::{Admission, Handle, random_name};
+use crate::memory::Work;
 use crate::metrics::JoinRefusal;
 
 /// Bytes of a room's name and of an identity.
@@ -88,7 +89,7 @@ impl Refused {
                     StatusCode::FORBIDDEN
                 }
                 Admission::LimitExceeded => StatusCode::BAD_REQUEST,
-                Admission::TooManyRooms | Admission::ShuttingDown => {
+                Admission::TooManyRooms | Admission::NoMemory | Admission::ShuttingDown => {
                     StatusCode::SERVICE_UNAVAILABLE
                 }
             },
@@ -97,6 +98,14 @@ impl Refused {
 }
 
 impl Refused {
+    /// For figures.
+    pub(super) fn count(&self, control: &Handle) {
+        control.doors().refuse_join(self.reason());
+        if matches!(self, Refused::Admission(Admission::NoMemory)) {
+            control.memory().count(Work::Join);
+        }
+    }
+
     /// For figures, which tell fewer reasons apart.
     fn reason(&self) -> JoinRefusal {
         match self {
@@ -112,6 +121,7 @@ impl Refused {
                 Admission::LimitExceeded => JoinRefusal::BadRequest,
                 Admission::NotAllowed => JoinRefusal::NotAllowed,
                 Admission::Removed => JoinRefusal::Removed,
+                Admission::NoMemory => JoinRefusal::NoMemory,
                 Admission::ShuttingDown => JoinRefusal::ShuttingDown,
             },
         }
@@ -200,14 +210,14 @@ async fn connect(
     let Some(counted) = shared.sockets.count(address) else {
         tracing::warn!(%address, "too many signalling connections");
         let refused = Refused::TooManySockets;
-        shared.control.doors().refuse_join(refused.reason());
+        refused.count(&shared.control);
         return refused.into_response();
     };
     let guest = match admit(&shared, read, query, headers).await {
         Ok(guest) => guest,
         Err(refused) => {
             tracing::info!(%address, reason = %refused, "refused to join");
-            shared.control.doors().refuse_join(refused.reason());
+            refused.count(&shared.control);
             return refused.into_response();
         }
     };

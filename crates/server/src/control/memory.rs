@@ -1,0 +1,83 @@
+//! What is refused where memory is bounded, and who is told.
+
+use umbrella_room::command::{NewTrack, SubscriptionReport};
+use umbrella_room::effect::Refusal;
+use umbrella_room::model::{Identity, ParticipantId, RoomName, TrackId};
+use umbrella_room::{Command, Notification};
+
+use super::handle::SessionId;
+use super::session::Event;
+use super::{Control, rooms};
+use crate::memory::{NoMemory, Work, cost};
+
+impl Control {
+    /// What somebody costs who joins, with all that is there to be seen and heard.
+    fn cost_of_joining(&self, room: &RoomName) -> u64 {
+        let members = self.rooms.get(room).into_iter();
+        let members = members.flat_map(|entry| entry.room.participants());
+        let tracks: usize = members.map(|member| member.tracks.len()).sum();
+        cost::PARTICIPANT + tracks as u64 * cost::SUBSCRIPTION
+    }
+
+    /// Whether there is memory for somebody who joins. Whoever takes the place of an earlier stay here
+    /// needs no more than that had.
+    pub(super) fn affords(&self, room: &RoomName, who: &Identity) -> Result<(), NoMemory> {
+        let replaces = |entry: &rooms::Entry| {
+            let mut here = entry.room.participants_here();
+            here.any(|member| member.identity == *who)
+        };
+        if self.rooms.get(room).is_some_and(replaces) {
+            return Ok(());
+        }
+        self.settings.memory.look(self.cost_of_joining(room))
+    }
+
+    /// Counts somebody in who joins now.
+    pub(super) fn count_in(&self, room: &RoomName) {
+        self.settings.memory.promise(self.cost_of_joining(room));
+    }
+
+    /// Something that a client asks the room for. A track for which there is no memory is refused here.
+    pub(super) fn ask(&mut self, id: SessionId, room: RoomName, command: Command) {
+        if let Command::Publish { track, .. } = &command
+            && !self.affords_track(&room, track)
+        {
+            let notification = Notification::TrackRefused {
+                client_id: track.client_id.clone(),
+                reason: Refusal::NoMemory,
+            };
+            self.tell(id, Event::Notify(notification));
+            return;
+        }
+        self.commands.push_back((room, command));
+    }
+
+    /// With all who may want to have it.
+    fn affords_track(&self, room: &RoomName, track: &NewTrack) -> bool {
+        let entry = self.rooms.get(room);
+        let others = entry.map_or(0, |entry| entry.room.participants_here().count());
+        let cost = cost::track(track.kind) + others as u64 * cost::SUBSCRIPTION;
+        self.settings.memory.admit(Work::Track, cost).is_ok()
+    }
+
+    /// Whether there is memory for one more subscription; if not, the subscriber is told.
+    pub(super) fn affords_subscription(
+        &mut self,
+        room: &RoomName,
+        participant: &ParticipantId,
+        track: &TrackId,
+    ) -> bool {
+        let memory = &self.settings.memory;
+        let affords = memory.begin(Work::Subscription, cost::SUBSCRIPTION).is_ok();
+        if !affords {
+            let report = SubscriptionReport::Failed { codec: None };
+            let command = Command::Subscription {
+                participant: participant.clone(),
+                track: track.clone(),
+                report,
+            };
+            self.commands.push_back((room.clone(), command));
+        }
+        affords
+    }
+}

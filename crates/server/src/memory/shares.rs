@@ -1,0 +1,106 @@
+//! What caches may take of a bounded memory.
+
+use std::time::Duration;
+
+use umbrella_media::{GopLimits, HistoryLimits};
+
+use super::KIB;
+
+/// What a connection over HTTP or TLS takes at most before it is anybody's: the head of a request, and the
+/// buffers of TLS.
+const CONNECTION: u64 = 192 * KIB;
+
+/// What a connection for media over TCP takes while its peer reads.
+const MEDIA_CONNECTION: u64 = 32 * KIB;
+
+/// Bounds of caches and of what comes before somebody is let in. Without a bound on memory they are what
+/// they would be anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    bound: Option<u64>,
+}
+
+impl Shares {
+    /// Those that go with a bound in bytes.
+    pub(super) fn of(bound: Option<u64>) -> Shares {
+        Shares { bound }
+    }
+
+    /// Connections over HTTP, of those that are configured: an eighth of the memory if all are as costly
+    /// as can be. Signalling connections are not among them any more once they are open.
+    pub fn http_connections(self, configured: usize) -> usize {
+        self.connections(configured, 8, CONNECTION)
+    }
+
+    /// Connections for media over TCP, of those that are configured, of each worker: a sixteenth.
+    pub fn media_connections(self, configured: usize) -> usize {
+        self.connections(configured, 16, MEDIA_CONNECTION)
+    }
+
+    fn connections(self, configured: usize, part: u64, each: u64) -> usize {
+        let Some(bound) = self.bound else {
+            return configured;
+        };
+        let most = usize::try_from(bound / part / each).unwrap_or(usize::MAX);
+        configured.min(most.max(16))
+    }
+
+    /// Packets that are kept of each encoding, to be sent again: where memory is bounded, those of one
+    /// second, and 256 of them.
+    pub fn history(self) -> HistoryLimits {
+        match self.bound {
+            None => HistoryLimits::default(),
+            Some(_) => HistoryLimits {
+                video: 256,
+                age: Duration::from_secs(1),
+            },
+        }
+    }
+
+    /// Pictures that are kept of each camera: a 64th of the memory.
+    pub fn pictures(self) -> GopLimits {
+        let unbounded = GopLimits::default();
+        let share = self.bound.map(|bound| bound / 64);
+        let share = share.and_then(|share| usize::try_from(share).ok());
+        GopLimits {
+            bytes: share.map_or(unbounded.bytes, |share| share.min(unbounded.bytes)),
+            ..unbounded
+        }
+    }
+
+    /// Bytes that wait in the data channels of one connection, of so many without a bound: a 64th of the
+    /// memory.
+    pub fn channel(self, unbounded: usize) -> usize {
+        let share = self.bound.map(|bound| bound / 64);
+        let share = share.and_then(|share| usize::try_from(share).ok());
+        share.map_or(unbounded, |share| share.min(unbounded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MIB;
+    use super::*;
+
+    #[test]
+    fn caches_shrink_although_nobody_has_set_a_bound() {
+        let free = Shares::of(None);
+        assert_eq!(free.http_connections(4096), 4096);
+        assert_eq!(free.media_connections(500), 500);
+        assert_eq!(free.history(), HistoryLimits::default());
+        assert_eq!(free.pictures(), GopLimits::default());
+        assert_eq!(free.channel(1 << 22), 1 << 22);
+    }
+
+    #[test]
+    fn caches_take_more_than_there_is() {
+        let small = Shares::of(Some(128 * MIB));
+        assert_eq!(small.http_connections(4096), 85);
+        assert_eq!(small.media_connections(500), 256);
+        assert_eq!(small.pictures().bytes, 2 << 20);
+        assert_eq!(small.channel(1 << 22), 1 << 21);
+        // What is configured counts if it is less, and a page is loaded over six connections.
+        assert_eq!(small.http_connections(20), 20);
+        assert_eq!(Shares::of(Some(MIB)).http_connections(4096), 16);
+    }
+}
