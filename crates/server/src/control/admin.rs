@@ -61,7 +61,7 @@ impl Control {
                 room,
                 identity,
                 reply,
-            } => answer(reply, self.affords(&room, &identity)),
+            } => answer(reply, self.affords(&room, &identity, 0)),
             Admin::Mute {
                 room,
                 track,

@@ -1,6 +1,6 @@
 //! What is refused where memory is bounded, and who is told.
 
-use umbrella_room::command::{NewTrack, SubscriptionReport};
+use umbrella_room::command::{Join, NewTrack, SubscriptionReport};
 use umbrella_room::effect::Refusal;
 use umbrella_room::model::{Identity, ParticipantId, RoomName, TrackId};
 use umbrella_room::{Command, Notification};
@@ -10,18 +10,34 @@ use super::session::Event;
 use super::{Control, rooms};
 use crate::memory::{NoMemory, Work, cost};
 
+/// How often what a participant says of itself is kept: in its token, in the room, and while it is encoded.
+const COPIES: u64 = 6;
+
+/// Bytes of what somebody says of itself who joins.
+pub(super) fn said(join: &Join) -> usize {
+    let attributes = join.attributes.iter();
+    let attributes = attributes.map(|(key, value)| key.len() + value.len());
+    join.metadata.len() + attributes.sum::<usize>()
+}
+
 impl Control {
-    /// What somebody costs who joins, with all that is there to be seen and heard.
-    fn cost_of_joining(&self, room: &RoomName) -> u64 {
+    /// What somebody costs who joins, with all that is there to be seen and heard, and with so many bytes
+    /// of metadata and attributes.
+    fn cost_of_joining(&self, room: &RoomName, said: usize) -> u64 {
         let members = self.rooms.get(room).into_iter();
         let members = members.flat_map(|entry| entry.room.participants());
         let tracks: usize = members.map(|member| member.tracks.len()).sum();
-        cost::PARTICIPANT + tracks as u64 * cost::SUBSCRIPTION
+        cost::PARTICIPANT + COPIES * said as u64 + tracks as u64 * cost::SUBSCRIPTION
     }
 
     /// Whether there is memory for somebody who joins. Whoever takes the place of an earlier stay here
     /// needs no more than that had.
-    pub(super) fn affords(&self, room: &RoomName, who: &Identity) -> Result<(), NoMemory> {
+    pub(super) fn affords(
+        &self,
+        room: &RoomName,
+        who: &Identity,
+        said: usize,
+    ) -> Result<(), NoMemory> {
         let replaces = |entry: &rooms::Entry| {
             let mut here = entry.room.participants_here();
             here.any(|member| member.identity == *who)
@@ -29,12 +45,13 @@ impl Control {
         if self.rooms.get(room).is_some_and(replaces) {
             return Ok(());
         }
-        self.settings.memory.look(self.cost_of_joining(room))
+        self.settings.memory.look(self.cost_of_joining(room, said))
     }
 
     /// Counts somebody in who joins now.
-    pub(super) fn count_in(&self, room: &RoomName) {
-        self.settings.memory.promise(self.cost_of_joining(room));
+    pub(super) fn count_in(&self, room: &RoomName, join: &Join) {
+        let cost = self.cost_of_joining(room, said(join));
+        self.settings.memory.promise(cost);
     }
 
     /// Something that a client asks the room for. A track for which there is no memory is refused here.

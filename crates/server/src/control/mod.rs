@@ -330,7 +330,7 @@ impl Control {
             None if self.rooms_are_full() => Err(Admission::TooManyRooms),
             None => Ok(()),
         }?;
-        Ok(self.affords(room, &join.identity)?)
+        Ok(self.affords(room, &join.identity, memory::said(join))?)
     }
 
     fn rooms_are_full(&self) -> bool {
@@ -344,7 +344,7 @@ impl Control {
             let _ = joining.outbox.try_send(Event::Refused(refused));
             return;
         }
-        self.count_in(&joining.room);
+        self.count_in(&joining.room, &joining.join);
         if self.rooms.get(&joining.room).is_none() {
             self.make_room(now, &joining.room, false);
         }

@@ -32,7 +32,7 @@ pub(crate) mod cost {
     use super::{KIB, Kind, MIB};
 
     /// A participant: its signalling connection, its peer connections, what is known of it.
-    pub(crate) const PARTICIPANT: u64 = 384 * KIB;
+    pub(crate) const PARTICIPANT: u64 = 192 * KIB;
     /// A track that somebody gets, without what is kept of it.
     pub(crate) const SUBSCRIPTION: u64 = 48 * KIB;
     /// A camera that is connected, with its last pictures.

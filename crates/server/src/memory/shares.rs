@@ -6,9 +6,9 @@ use umbrella_media::{GopLimits, HistoryLimits};
 
 use super::KIB;
 
-/// What a connection over HTTP or TLS takes at most before it is anybody's: the head of a request, and the
-/// buffers of TLS.
-const CONNECTION: u64 = 192 * KIB;
+/// What a connection over HTTP or TLS takes before it is anybody's: the buffers of TLS, and half of the
+/// longest head of a request.
+const CONNECTION: u64 = 96 * KIB;
 
 /// What a connection for media over TCP takes while its peer reads.
 const MEDIA_CONNECTION: u64 = 32 * KIB;
@@ -26,8 +26,7 @@ impl Shares {
         Shares { bound }
     }
 
-    /// Connections over HTTP, of those that are configured: an eighth of the memory if all are as costly
-    /// as can be. Signalling connections are not among them any more once they are open.
+    /// Connections over HTTP, of those that are configured: an eighth of the memory. Signalling connections are not among them any more once they are open.
     pub fn http_connections(self, configured: usize) -> usize {
         self.connections(configured, 8, CONNECTION)
     }
@@ -95,7 +94,7 @@ mod tests {
     #[test]
     fn caches_take_more_than_there_is() {
         let small = Shares::of(Some(128 * MIB));
-        assert_eq!(small.http_connections(4096), 85);
+        assert_eq!(small.http_connections(4096), 170);
         assert_eq!(small.media_connections(500), 256);
         assert_eq!(small.pictures().bytes, 2 << 20);
         assert_eq!(small.channel(1 << 22), 1 << 21);
