@@ -88,7 +88,7 @@ sections! {
     );
     MEMORY_BOUND = gauge(
         "umbrella_memory_bound_bytes",
-        "What limits.memory_mb says; missing without it.",
+        "What limits.memory_mb allows the process to occupy; 0 is unbounded.",
         &[],
     );
     MEMORY_TIGHT = gauge(

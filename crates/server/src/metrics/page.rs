@@ -38,7 +38,7 @@ fn the_process(text: &mut Text, memory: &Memory, started_at: SystemTime) {
     let resident = process::resident_bytes();
     text.all(&f::RESIDENT_MEMORY, resident.map(|it| ([], it.into())));
     let Standing { bound, tight } = memory.standing();
-    text.all(&f::MEMORY_BOUND, bound.map(|it| ([], it.into())));
+    text.one(&f::MEMORY_BOUND, bound.unwrap_or(0));
     text.one(&f::MEMORY_TIGHT, u64::from(tight));
 }
 

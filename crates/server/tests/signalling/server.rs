@@ -117,7 +117,7 @@ impl Server {
                 },
                 news,
                 mesh: Default::default(),
-                memory: Memory::new(None),
+                memory: Memory::new(options.limits.memory),
             },
             workers,
         );

@@ -90,6 +90,23 @@ async fn camera_that_was_away_needs_a_restart() {
 }
 
 #[tokio::test]
+async fn camera_is_connected_for_which_there_is_no_memory() {
+    let rig = Rig::start(Script::default()).await;
+    let (sender, _events) = mpsc::channel(64);
+    let memory = Memory::new(Some(1));
+    let keeper = Keeper::start(setup(&rig, Mode::Always), pace(), memory, sender);
+    let state = until(&keeper, |state| matches!(state, State::Reconnecting { .. })).await;
+    assert!(matches!(
+        state,
+        State::Reconnecting {
+            why: Reason::NoMemory,
+            ..
+        }
+    ));
+    assert_eq!(rig.connections(), 0);
+}
+
+#[tokio::test]
 async fn camera_that_is_away_is_dialled_in_a_storm() {
     let rig = Rig::start(Script {
         quirk: Quirk::Closes(3),
