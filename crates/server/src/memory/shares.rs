@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use umbrella_media::{GopLimits, HistoryLimits};
+use umbrella_room::mesh::MeshLimits;
 
 use super::KIB;
 
@@ -59,10 +60,17 @@ impl Shares {
     /// Pictures that are kept of each camera: a 64th of the memory.
     pub fn pictures(self) -> GopLimits {
         let unbounded = GopLimits::default();
-        let share = self.bound.map(|bound| bound / 64);
-        let share = share.and_then(|share| usize::try_from(share).ok());
         GopLimits {
-            bytes: share.map_or(unbounded.bytes, |share| share.min(unbounded.bytes)),
+            bytes: self.bytes(64, unbounded.bytes),
+            ..unbounded
+        }
+    }
+
+    /// What those at other servers say of themselves, in each room in which somebody is here: a 32nd.
+    pub fn mesh(self) -> MeshLimits {
+        let unbounded = MeshLimits::default();
+        MeshLimits {
+            described: self.bytes(32, unbounded.described),
             ..unbounded
         }
     }
@@ -70,9 +78,14 @@ impl Shares {
     /// Bytes that wait in the data channels of one connection, of so many without a bound: a 64th of the
     /// memory.
     pub fn channel(self, unbounded: usize) -> usize {
-        let share = self.bound.map(|bound| bound / 64);
+        self.bytes(64, unbounded)
+    }
+
+    /// A part of the memory, or less if so much is enough.
+    fn bytes(self, part: u64, enough: usize) -> usize {
+        let share = self.bound.map(|bound| bound / part);
         let share = share.and_then(|share| usize::try_from(share).ok());
-        share.map_or(unbounded, |share| share.min(unbounded))
+        share.map_or(enough, |share| share.min(enough))
     }
 }
 
@@ -89,6 +102,7 @@ mod tests {
         assert_eq!(free.history(), HistoryLimits::default());
         assert_eq!(free.pictures(), GopLimits::default());
         assert_eq!(free.channel(1 << 22), 1 << 22);
+        assert_eq!(free.mesh().described, 64 << 20);
     }
 
     #[test]
@@ -98,6 +112,7 @@ mod tests {
         assert_eq!(small.media_connections(500), 256);
         assert_eq!(small.pictures().bytes, 2 << 20);
         assert_eq!(small.channel(1 << 22), 1 << 21);
+        assert_eq!(small.mesh().described, 4 << 20);
         // What is configured counts if it is less, and a page is loaded over six connections.
         assert_eq!(small.http_connections(20), 20);
         assert_eq!(Shares::of(Some(MIB)).http_connections(4096), 16);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use umbrella_room::mesh::{MeshConfig, MeshLimits};
+use umbrella_room::mesh::MeshConfig;
 use umbrella_room::model::NodeId;
 use umbrella_wire::trunk::Frame;
 
@@ -291,7 +291,7 @@ impl Trunks {
             name: own.name.clone(),
             software: own.version.clone(),
             media: own.media,
-            limits: MeshLimits::default(),
+            limits: self.0.memory.shares().mesh(),
         }
     }
 
