@@ -41,6 +41,7 @@ pub(crate) async fn start(threads: usize) -> (SocketAddr, control::Handle) {
         },
     });
     let limits = LimitsConfig {
+        memory: None,
         participants_per_room: 100,
         rooms: 100,
         tracks_per_participant: 8,
