@@ -139,7 +139,7 @@ function useModeratorNotice(call: Call, toggling: ReadonlySet<OwnKind>): void {
 }
 
 /** Says why the server does not take a track: the library waits in vain, and knows no reason then. */
-function useRefusalNotice(call: Call): void {
+export function useRefusalNotice(call: Call): void {
   const { show } = useNotices();
   useEffect(() => {
     const { engine } = call.room;
