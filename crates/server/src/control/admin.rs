@@ -61,7 +61,7 @@ impl Control {
                 room,
                 identity,
                 reply,
-            } => answer(reply, self.affords(&room, &identity, 0)),
+            } => answer(reply, self.affords(&room, &identity)),
             Admin::Mute {
                 room,
                 track,

@@ -198,6 +198,8 @@ pub(super) enum Message {
         room: RoomName,
         join: Box<Join>,
         bearer: Bearer,
+        /// Or only asks.
+        comes: bool,
         reply: oneshot::Sender<Result<(), Admission>>,
     },
     Join {
@@ -519,17 +521,20 @@ impl Handle {
     }
 
     /// Whether somebody could come in now. Asked at the door, where a refusal can still be
-    /// explained over HTTP.
+    /// explained over HTTP. Who `comes` is counted on from now on where memory is bounded: there is no
+    /// good way to explain anything later.
     pub(crate) async fn check(
         &self,
         room: RoomName,
         join: Box<Join>,
         bearer: Bearer,
+        comes: bool,
     ) -> Result<(), Admission> {
         let ask = |reply| Message::Check {
             room,
             join,
             bearer,
+            comes,
             reply,
         };
         self.ask(ask).await.unwrap_or(Err(Admission::ShuttingDown))

@@ -13,45 +13,52 @@ use crate::memory::{NoMemory, Work, cost};
 /// How often what a participant says of itself is kept: in its token, in the room, and while it is encoded.
 const COPIES: u64 = 6;
 
-/// Bytes of what somebody says of itself who joins.
-pub(super) fn said(join: &Join) -> usize {
-    let attributes = join.attributes.iter();
-    let attributes = attributes.map(|(key, value)| key.len() + value.len());
-    join.metadata.len() + attributes.sum::<usize>()
-}
-
 impl Control {
-    /// What somebody costs who joins, with all that is there to be seen and heard, and with so many bytes
-    /// of metadata and attributes.
-    fn cost_of_joining(&self, room: &RoomName, said: usize) -> u64 {
-        let members = self.rooms.get(room).into_iter();
-        let members = members.flat_map(|entry| entry.room.participants());
-        let tracks: usize = members.map(|member| member.tracks.len()).sum();
-        cost::PARTICIPANT + COPIES * said as u64 + tracks as u64 * cost::SUBSCRIPTION
-    }
-
-    /// Whether there is memory for somebody who joins. Whoever takes the place of an earlier stay here
-    /// needs no more than that had.
-    pub(super) fn affords(
-        &self,
-        room: &RoomName,
-        who: &Identity,
-        said: usize,
-    ) -> Result<(), NoMemory> {
+    /// What somebody costs who joins, with all that is there to be seen and heard. Nothing if it takes the
+    /// place of an earlier stay here, which had all that.
+    fn cost_of_joining(&self, room: &RoomName, who: &Identity) -> u64 {
         let replaces = |entry: &rooms::Entry| {
             let mut here = entry.room.participants_here();
             here.any(|member| member.identity == *who)
         };
         if self.rooms.get(room).is_some_and(replaces) {
-            return Ok(());
+            return 0;
         }
-        self.settings.memory.look(self.cost_of_joining(room, said))
+        let members = self.rooms.get(room).into_iter();
+        let members = members.flat_map(|entry| entry.room.participants());
+        let tracks: usize = members.map(|member| member.tracks.len()).sum();
+        cost::PARTICIPANT + tracks as u64 * cost::SUBSCRIPTION
     }
 
-    /// Counts somebody in who joins now.
-    pub(super) fn count_in(&self, room: &RoomName, join: &Join) {
-        let cost = self.cost_of_joining(room, said(join));
-        self.settings.memory.promise(cost);
+    /// Whether there is memory for somebody in a room.
+    pub(super) fn affords(&self, room: &RoomName, who: &Identity) -> Result<(), NoMemory> {
+        match self.cost_of_joining(room, who) {
+            0 => Ok(()),
+            cost => self.settings.memory.look(cost),
+        }
+    }
+
+    /// The same, with all that it says of itself; counts it in if it comes.
+    pub(super) fn affords_join(
+        &self,
+        room: &RoomName,
+        join: &Join,
+        comes: bool,
+    ) -> Result<(), NoMemory> {
+        let known = self.cost_of_joining(room, &join.identity);
+        if known == 0 {
+            return Ok(());
+        }
+        let attributes = join.attributes.iter();
+        let attributes = attributes.map(|(key, value)| key.len() + value.len());
+        let said = join.metadata.len() + attributes.sum::<usize>();
+        let cost = known + COPIES * said as u64;
+        let memory = &self.settings.memory;
+        memory.look(cost)?;
+        if comes {
+            memory.promise(cost);
+        }
+        Ok(())
     }
 
     /// Something that a client asks the room for. A track for which there is no memory is refused here.

@@ -211,9 +211,12 @@ impl Control {
                 room,
                 join,
                 bearer,
+                comes,
                 reply,
             } => {
-                let _ = reply.send(self.admit(now, &room, &join, bearer));
+                let admitted = self.admit(now, &room, &join, bearer);
+                let affords = || self.affords_join(&room, &join, comes);
+                let _ = reply.send(admitted.and_then(|()| Ok(affords()?)));
             }
             Message::Join { session, joining } => self.join(now, session, *joining),
             Message::Resume { resuming, reply } => {
@@ -329,8 +332,7 @@ impl Control {
             None if !self.settings.rooms.auto_create => Err(Admission::NoSuchRoom),
             None if self.rooms_are_full() => Err(Admission::TooManyRooms),
             None => Ok(()),
-        }?;
-        Ok(self.affords(room, &join.identity, memory::said(join))?)
+        }
     }
 
     fn rooms_are_full(&self) -> bool {
@@ -344,7 +346,6 @@ impl Control {
             let _ = joining.outbox.try_send(Event::Refused(refused));
             return;
         }
-        self.count_in(&joining.room, &joining.join);
         if self.rooms.get(&joining.room).is_none() {
             self.make_room(now, &joining.room, false);
         }

@@ -195,7 +195,7 @@ async fn validate(
     query: &HashMap<String, String>,
     headers: &HeaderMap,
 ) -> Response {
-    match admit(shared, read, query, headers).await {
+    match admit(shared, read, query, headers, false).await {
         Ok(_) => (StatusCode::OK, "success").into_response(),
         Err(refused) => refused.into_response(),
     }
@@ -219,7 +219,7 @@ async fn connect(
         refused.count(&shared.control);
         return refused.into_response();
     };
-    let guest = match admit(&shared, read, query, headers).await {
+    let guest = match admit(&shared, read, query, headers, true).await {
         Ok(guest) => guest,
         Err(refused) => {
             tracing::info!(%address, reason = %refused, "refused to join");
@@ -258,12 +258,14 @@ async fn admit(
     read: ReadHello,
     query: &HashMap<String, String>,
     headers: &HeaderMap,
+    comes: bool,
 ) -> Result<Guest, Refused> {
     let (claims, room, hello) = introduce(&shared.authority, read, query, headers)?;
     let join = Box::new(join(&claims, &hello));
     let bearer = shared.authority.bearer(&claims);
     let control = &shared.control;
-    control.check(room.clone(), join.clone(), bearer).await?;
+    let (there, who) = (room.clone(), join.clone());
+    control.check(there, who, bearer, comes).await?;
     Ok(Guest {
         claims,
         room,
