@@ -10,7 +10,7 @@ use tokio::time::{sleep_until, timeout};
 use super::audio::AudioFormat;
 use super::reason::Reason;
 use super::session::{After, Event, Note, Options, Session, VideoFormat};
-use crate::memory::{Memory, Work, cost};
+use crate::memory::{Memory, Work};
 
 /// When a camera is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -247,7 +247,8 @@ impl Keeping {
     /// One connection, to its end.
     async fn connection(&mut self, wish: Wish) -> End {
         // What is kept of a camera that goes away for a moment is still there when it comes back.
-        if !self.admitted && self.memory.admit(Work::Camera, cost::CAMERA).is_err() {
+        let cost = self.memory.shares().camera();
+        if !self.admitted && self.memory.admit(Work::Camera, cost).is_err() {
             return End::Broken {
                 why: Reason::NoMemory,
                 lived: false,

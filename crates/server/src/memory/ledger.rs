@@ -4,7 +4,7 @@ use super::MIB;
 
 /// How many samples a promise counts: until then what was let in has connected, and its packets of the
 /// last seconds are kept, so that the next samples see it.
-const SETTLING: usize = 8;
+const SETTLING: usize = 6;
 
 /// What a password that is hashed takes for a moment (Argon2's default). It has to fit at any time, or the
 /// operator could not sign in when it matters.

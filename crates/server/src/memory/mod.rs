@@ -35,8 +35,6 @@ pub(crate) mod cost {
     pub(crate) const PARTICIPANT: u64 = 192 * KIB;
     /// A track that somebody gets, without what is kept of it.
     pub(crate) const SUBSCRIPTION: u64 = 48 * KIB;
-    /// A camera that is connected, with its last pictures.
-    pub(crate) const CAMERA: u64 = 3 * MIB;
     /// A link to another server, without its tracks.
     pub(crate) const TRUNK: u64 = MIB;
 
@@ -44,7 +42,7 @@ pub(crate) mod cost {
     pub(crate) const fn track(kind: Kind) -> u64 {
         match kind {
             Kind::Audio => 64 * KIB,
-            Kind::Video => MIB,
+            Kind::Video => 512 * KIB,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use umbrella_media::{GopLimits, HistoryLimits};
 use umbrella_room::mesh::MeshLimits;
 
-use super::KIB;
+use super::{KIB, MIB};
 
 /// What a connection over HTTP or TLS takes before it is anybody's: the buffers of TLS, and half of the
 /// longest head of a request.
@@ -66,6 +66,11 @@ impl Shares {
         }
     }
 
+    /// What a camera that is connected takes, with those pictures.
+    pub(crate) fn camera(self) -> u64 {
+        MIB + self.pictures().bytes as u64
+    }
+
     /// What those at other servers say of themselves, in each room in which somebody is here: a 32nd.
     pub fn mesh(self) -> MeshLimits {
         let unbounded = MeshLimits::default();
@@ -91,7 +96,6 @@ impl Shares {
 
 #[cfg(test)]
 mod tests {
-    use super::super::MIB;
     use super::*;
 
     #[test]
@@ -110,7 +114,7 @@ mod tests {
         let small = Shares::of(Some(128 * MIB));
         assert_eq!(small.http_connections(4096), 170);
         assert_eq!(small.media_connections(500), 256);
-        assert_eq!(small.pictures().bytes, 2 << 20);
+        assert_eq!((small.pictures().bytes, small.camera()), (2 << 20, 3 << 20));
         assert_eq!(small.channel(1 << 22), 1 << 21);
         assert_eq!(small.mesh().described, 4 << 20);
         // What is configured counts if it is less, and a page is loaded over six connections.
