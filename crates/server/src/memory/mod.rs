@@ -111,7 +111,7 @@ impl Memory {
         Shares::of(self.0.bound)
     }
 
-    /// Reads what is resident, for ever; at once if there is no bound, or the system does not say.
+    /// Reads once a second what is occupied. Ends only if there is no bound, or the system does not say.
     pub async fn watch(self) {
         let mut due = tokio::time::interval(INTERVAL);
         // After a pause one reading is as good as many, and promises count for longer.
