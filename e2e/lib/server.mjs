@@ -170,9 +170,18 @@ class Server {
 
   /** Resident memory in MiB. */
   residentMib() {
+    return this.memory('VmRSS');
+  }
+
+  /** The most that has been resident, in MiB. */
+  peakMib() {
+    return this.memory('VmHWM');
+  }
+
+  memory(what) {
     // `ip netns exec` replaces itself by the server, so the child is the server.
     const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) / 1024;
+    return Number(new RegExp(`${what}:\\s+(\\d+)`).exec(status)[1]) / 1024;
   }
 
   /** Sends a signal that ends it, and waits until it has: `code`, or `signal` if that killed it. */

@@ -17,11 +17,11 @@ describe('on an access point', { skip: missing('busybox') }, () => {
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   /** What the script asks of procd with these settings, and what it complains about. */
-  function start(settings) {
+  function start(settings, more = {}) {
     const file = join(folder, 'umbrella');
     writeFileSync(file, settings);
     const script = join(HERE, 'native', 'openwrt.sh');
-    const env = { PATH: process.env.PATH, HOME: folder };
+    const env = { PATH: process.env.PATH, HOME: folder, ...more };
     const { status, stdout, stderr } = spawnSync('busybox', ['ash', script, SCRIPT, file, BINARY], { env, cwd: folder });
     return { status, asked: stdout.toString().trim().split('\n'), complaint: stderr.toString() };
   }
@@ -57,6 +57,22 @@ config umbrella 'main'
       'env UMBRELLA_HTTP_SERVE_ADDR=:8443', 'env UMBRELLA_PUBLIC_IP=203.0.113.7,2001:db8::7',
       'env UMBRELLA_KEYS=first: a-secret-of-more-than-sixteen', 'respawn 3600 5 0', 'close',
     ]) assert.ok(asked.includes(line), `${line} is missing of\n${asked.join('\n')}`);
+  });
+
+  test('memory is bounded by half of what the access point has, unless somebody says otherwise', () => {
+    const meminfo = join(folder, 'meminfo');
+    const bound = (settings) => {
+      const { status, asked, complaint } = start(settings, { MEMINFO: meminfo });
+      assert.equal(status, 0, complaint);
+      return asked.find((line) => line.startsWith('env UMBRELLA_LIMIT_MEMORY_MB='))?.split('=')[1];
+    };
+    const shipped = readFileSync(join(PACKAGE, 'etc/config/umbrella')).toString().replace("enabled '0'", "enabled '1'");
+    for (const [kilobytes, half] of [[252_000, '123'], [61_440, '48']]) {
+      writeFileSync(meminfo, `MemTotal:         ${kilobytes} kB\nMemFree:           9000 kB\n`);
+      assert.equal(bound(shipped), half);
+    }
+    assert.equal(bound(shipped.replace("'auto'", "'64'")), '64');
+    assert.equal(bound("config umbrella 'main'\n\toption enabled '1'\n"), undefined);
   });
 
   for (const [what, line, words] of [

@@ -478,6 +478,12 @@ function status(): Status {
         strays: 0,
       },
     ],
+    memory: {
+      residentBytes: 31 * 1024 * 1024,
+      boundBytes: 128 * 1024 * 1024,
+      tight: false,
+      refused: [{ work: 'join', count: 2 }],
+    },
     held: {
       rooms: 3,
       participants: 9,

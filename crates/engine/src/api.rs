@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use umbrella_media::{Codec, Delivery, GopLimits, Kind, Spatial};
+use umbrella_media::{Codec, Delivery, GopLimits, HistoryLimits, Kind, Spatial};
 
 use crate::source::{SourceOptions, SourcePacket};
 use crate::totals::Totals;
@@ -677,6 +677,11 @@ pub struct Limits {
     pub sdp: usize,
     /// Bytes of one data message.
     pub data_message: usize,
+    /// Bytes that may wait in the data channels of one connection. A peer that lets more than this
+    /// pile up does not read.
+    pub channel_buffer: usize,
+    /// What is kept of every encoding, to be sent again.
+    pub history: HistoryLimits,
     /// Peer connections per worker.
     pub transports: usize,
     /// At most one key frame request per encoding in this time.
@@ -695,6 +700,8 @@ impl Default for Limits {
             sections: 512,
             sdp: 512 * 1024,
             data_message: 64 * 1024,
+            channel_buffer: 4 * 1024 * 1024,
+            history: HistoryLimits::default(),
             transports: 4096,
             key_frame_interval: Duration::from_millis(500),
             level_interval: Duration::from_millis(200),

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use str0m::media::{Mid, Rid};
 use umbrella_media::{
-    Codec, GopCache, GopLimits, History, Kind, Layers, LevelMeter, Liveness, Packet, Parser,
-    Reports, SenderReport, Spatial,
+    Codec, GopCache, GopLimits, History, HistoryLimits, Kind, Layers, LevelMeter, Liveness, Packet,
+    Parser, Reports, SenderReport, Spatial,
 };
 
 use crate::allocation::LayerRates;
@@ -35,6 +35,8 @@ pub(crate) struct Producer {
     pub(crate) mirrors: Vec<usize>,
     pub(crate) kind: Kind,
     pub(crate) stereo: bool,
+    /// How much is kept of each encoding.
+    history: HistoryLimits,
     pub(crate) paused: bool,
     /// What arrives is measured and goes no further.
     pub(crate) quiet: bool,
@@ -137,6 +139,7 @@ impl Producer {
         kind: Kind,
         rids: &[String],
         stereo: bool,
+        history: HistoryLimits,
     ) -> Self {
         Producer {
             id,
@@ -144,6 +147,7 @@ impl Producer {
             mirrors: Vec::new(),
             kind,
             stereo,
+            history,
             paused: false,
             quiet: false,
             codec: None,
@@ -189,7 +193,7 @@ impl Producer {
         codec: Codec,
         now: Instant,
     ) -> &mut Parser {
-        let kind = self.kind;
+        let (kind, history) = (self.kind, self.history);
         if self.is_replaced(encoding, ssrc, codec) {
             self.forget(encoding);
         }
@@ -198,7 +202,7 @@ impl Producer {
             rid,
             ssrc,
             parser: Parser::new(codec),
-            history: History::new(History::default_capacity(kind)),
+            history: History::new(kind, history),
             ask: KeyFrameAsk::Idle { last: None },
             packets: 0,
             bytes: 0,

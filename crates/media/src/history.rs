@@ -5,9 +5,28 @@ use std::time::{Duration, Instant};
 
 use crate::{Kind, Packet};
 
-/// What is older than this when a new packet comes is of no use to any receiver. Low rates would
-/// keep half a minute otherwise, and that is most of the memory of a large meeting.
-const KEEP: Duration = Duration::from_secs(3);
+/// Packets of sound that are kept of an encoding: 2.5 s.
+const AUDIO: usize = 128;
+
+/// How much is kept of an encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// Packets of video, rounded up to a power of two, between 16 and 32768.
+    pub video: usize,
+    /// What is older than this when a new packet comes is of no use to any receiver. Low rates would
+    /// keep half a minute otherwise, and that is most of the memory of a large meeting.
+    pub age: Duration,
+}
+
+impl Default for HistoryLimits {
+    /// About 2 s of video at 4 Mbit/s.
+    fn default() -> Self {
+        HistoryLimits {
+            video: 1024,
+            age: Duration::from_secs(3),
+        }
+    }
+}
 
 /// The latest packets of one producer's encoding by extended sequence number. Bounded in
 /// packets, of which a new one takes the place of the one that is older by the capacity, and in
@@ -15,25 +34,22 @@ const KEEP: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone)]
 pub struct History {
     ring: Box<[Option<Arc<Packet>>]>,
+    age: Duration,
     highest: Option<u64>,
     /// No number below is in the ring because of its age.
     oldest: u64,
 }
 
 impl History {
-    /// Packets to keep of an encoding: about 2 s of video at 4 Mbit/s, or 2.5 s of audio.
-    pub const fn default_capacity(kind: Kind) -> usize {
-        match kind {
-            Kind::Audio => 128,
-            Kind::Video => 1024,
-        }
-    }
-
-    /// `capacity` is rounded up to a power of two, between 16 and 32768.
-    pub fn new(capacity: usize) -> Self {
-        let capacity = capacity.clamp(16, 32_768).next_power_of_two();
+    /// Nothing is kept yet.
+    pub fn new(kind: Kind, limits: HistoryLimits) -> Self {
+        let capacity = match kind {
+            Kind::Audio => AUDIO,
+            Kind::Video => limits.video.clamp(16, 32_768).next_power_of_two(),
+        };
         History {
             ring: vec![None; capacity].into_boxed_slice(),
+            age: limits.age,
             highest: None,
             oldest: 0,
         }
@@ -69,7 +85,7 @@ impl History {
             if let Some(packet) = &self.ring[slot]
                 && packet.seq == self.oldest
             {
-                if now.saturating_duration_since(packet.received) <= KEEP {
+                if now.saturating_duration_since(packet.received) <= self.age {
                     return;
                 }
                 self.ring[slot] = None;
@@ -118,7 +134,7 @@ mod tests {
     fn a_slow_stream_is_kept_for_half_a_minute() {
         let start = Instant::now();
         let at = |seq: u64| start + Duration::from_millis(seq * 25);
-        let mut history = History::new(1024);
+        let mut history = History::new(Kind::Video, HistoryLimits::default());
         for seq in (0..2000).filter(|seq| seq % 50 != 7) {
             assert!(history.insert(Arc::new(packet(seq, at(seq)))));
             let kept = history.ring.iter().flatten().count();

@@ -18,7 +18,7 @@ pub mod select;
 
 pub use codec::{Codec, Descriptor, Detail, Kind, Parser};
 pub use gop::{GopCache, GopLimits};
-pub use history::History;
+pub use history::{History, HistoryLimits};
 pub use layer::{Delivery, Layer, Priority, Spatial, Temporal};
 pub use levels::{Level, LevelMeter};
 pub use packet::{AudioLevel, Packet};

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use umbrella_media::codec::{Parser, av1, dependency, h264, h265, opus, red, vp8, vp9};
-use umbrella_media::{Codec, Detail, History, LevelMeter};
+use umbrella_media::{Codec, Detail, History, HistoryLimits, Kind, LevelMeter};
 
 const VIDEO: [Codec; 5] = [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::H265, Codec::Av1];
 
@@ -76,7 +76,8 @@ proptest! {
 
     #[test]
     fn history_answers_what_it_kept_and_nothing_else(seqs in prop::collection::vec(0u64..300, 1..200)) {
-        let mut history = History::new(64);
+        let limits = HistoryLimits { video: 64, ..HistoryLimits::default() };
+        let mut history = History::new(Kind::Video, limits);
         let start = Instant::now();
         let mut kept = std::collections::BTreeSet::new();
         for seq in seqs {

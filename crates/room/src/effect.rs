@@ -207,4 +207,6 @@ pub enum Refusal {
     Duplicate,
     /// The room is full.
     RoomFull,
+    /// The server has no memory left for it. Not decided here, but told as all other refusals are.
+    NoMemory,
 }

@@ -90,6 +90,7 @@ impl Room {
             Err(Refusal::Duplicate) => return,
             Err(
                 Refusal::RoomFull
+                | Refusal::NoMemory
                 | Refusal::LimitExceeded
                 | Refusal::NotAllowed
                 | Refusal::NotFound,

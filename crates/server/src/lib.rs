@@ -12,6 +12,7 @@ pub mod control;
 pub mod fuzzing;
 pub mod http;
 pub mod mdns;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 mod outside;

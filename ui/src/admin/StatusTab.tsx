@@ -1,11 +1,17 @@
 import { api } from '../api/client.ts';
-import type { ParticipantDetail, RoomDetail, Status, WorkerStatus } from '../api/types.ts';
+import type {
+  MemoryStatus,
+  ParticipantDetail,
+  RoomDetail,
+  Status,
+  WorkerStatus,
+} from '../api/types.ts';
 import { hrefOf } from '../app/route.ts';
 import { Loading } from '../ui/Loading.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
 import { Addresses } from './Addresses.tsx';
 import { CertificateSection } from './CertificateSection.tsx';
-import { bitrateText, durationText, peopleText } from './format.ts';
+import { bitrateText, durationText, memoryText, peopleText } from './format.ts';
 import { sourceText } from './RoomPeople.tsx';
 import { useData } from './useData.ts';
 
@@ -38,7 +44,17 @@ function Report({ status, onChange }: { status: Status; onChange: () => void }) 
             <dt>Running for</dt>
             <dd>{durationText(status.uptimeS)}</dd>
           </div>
+          <div>
+            <dt>Memory</dt>
+            <dd>{memoryText(status.memory)}</dd>
+          </div>
         </dl>
+        {status.memory.tight && (
+          <ErrorNote>
+            Memory is tight: nobody new is let in until others have left. Who is in a room stays.
+          </ErrorNote>
+        )}
+        <MemoryRefusals refused={status.memory.refused} />
         <Addresses title="This page" addresses={status.pageUrls} link />
         <Addresses title="Sound and pictures" addresses={status.mediaAddresses} />
         <p>
@@ -83,6 +99,21 @@ function Report({ status, onChange }: { status: Status; onChange: () => void }) 
       ))}
     </>
   );
+}
+
+const REFUSED_TEXT: Record<string, string> = {
+  join: 'participants',
+  track: 'tracks',
+  subscription: 'subscriptions',
+  camera: 'cameras',
+  trunk: 'servers',
+};
+
+function MemoryRefusals({ refused }: { refused: MemoryStatus['refused'] }) {
+  const some = refused.filter(({ count }) => count > 0);
+  if (some.length === 0) return null;
+  const list = some.map(({ work, count }) => `${count} ${REFUSED_TEXT[work] ?? work}`);
+  return <p className="hint">Refused since the start for want of memory: {list.join(', ')}.</p>;
 }
 
 function WorkerRow({ worker }: { worker: WorkerStatus }) {

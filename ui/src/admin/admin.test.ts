@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { qrPath } from '../ui/QrCode.tsx';
-import { bitrateText, durationText, expiryText, usesText } from './format.ts';
+import { bitrateText, durationText, expiryText, memoryText, usesText } from './format.ts';
 import { FIRST_INVITE, readInviteForm } from './inviteForm.ts';
 import { inviteUrls } from './inviteUrls.ts';
 
@@ -66,6 +66,9 @@ describe('format', () => {
   it('writes numbers for people', () => {
     expect(bitrateText(32_400)).toBe('32 kbit/s');
     expect(bitrateText(1_740_000)).toBe('1.7 Mbit/s');
+    expect(memoryText({ residentBytes: 20 << 20, boundBytes: null })).toBe('20 MB, no bound');
+    expect(memoryText({ residentBytes: 20 << 20, boundBytes: 64 << 20 })).toBe('20 MB of 64 MB');
+    expect(memoryText({ residentBytes: null, boundBytes: null })).toBe('unknown, no bound');
     expect(durationText(0)).toBe('0 s');
     expect(durationText(3600)).toBe('1 h');
     expect(durationText(93_784)).toBe('1 d 2 h');

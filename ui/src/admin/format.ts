@@ -4,6 +4,18 @@ export function bitrateText(bitrate: number): string {
   return `${Math.round(bitrate / 1000)} kbit/s`;
 }
 
+/** What is occupied, and of how much. */
+export function memoryText(memory: {
+  residentBytes: number | null;
+  boundBytes: number | null;
+}): string {
+  const mib = (bytes: number) => `${Math.round(bytes / 1024 / 1024)} MB`;
+  const resident = memory.residentBytes === null ? 'unknown' : mib(memory.residentBytes);
+  return memory.boundBytes === null
+    ? `${resident}, no bound`
+    : `${resident} of ${mib(memory.boundBytes)}`;
+}
+
 /** A span of time in its two largest units. */
 export function durationText(seconds: number): string {
   const parts: [number, string][] = [

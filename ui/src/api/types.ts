@@ -541,6 +541,10 @@ export type Status = {
    */
   workers: Array<WorkerStatus>;
   /**
+   * Its memory.
+   */
+  memory: MemoryStatus;
+  /**
    * What is held for clients.
    */
   held: Held;
@@ -630,6 +634,42 @@ export type Held = {
    * Asynchronous tasks: one for every connection, and a few of the server itself.
    */
   tasks: number;
+};
+
+/**
+ * Refusals for want of memory.
+ */
+export type MemoryRefusals = {
+  /**
+   * Of what: `join`, `track`, `subscription`, `camera` or `trunk`.
+   */
+  work: string;
+  /**
+   * How many.
+   */
+  count: number;
+};
+
+/**
+ * How the server's memory stands.
+ */
+export type MemoryStatus = {
+  /**
+   * What the process occupies; `null` if the system does not say.
+   */
+  residentBytes: number | null;
+  /**
+   * What it may occupy; `null` is unbounded.
+   */
+  boundBytes: number | null;
+  /**
+   * Nothing new is let in.
+   */
+  tight: boolean;
+  /**
+   * What was refused since the start, for want of memory.
+   */
+  refused: Array<MemoryRefusals>;
 };
 
 /**

@@ -2,6 +2,7 @@ import { useLocalParticipant, useLocalParticipantPermissions } from '@livekit/co
 import { type Participant, RoomEvent, Track, type TrackPublication } from 'livekit-client';
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import { deviceProblem, pageProblem, problemText } from '../lobby/deviceProblem.ts';
+import { sentence } from '../ui/sentence.ts';
 import type { Call } from './call.ts';
 import { useNotices } from './notices.tsx';
 import { maySend, type OwnKind, type Permission, SOURCE_OF } from './permission.ts';
@@ -30,6 +31,7 @@ export function useOwnMedia(call: Call): OwnMedia {
 
   useModeratorNotice(call, toggling.current);
   useUnsentNotice(call);
+  useRefusalNotice(call);
 
   const run = useCallback(
     async (kind: OwnKind, on: boolean) => {
@@ -134,6 +136,22 @@ function useModeratorNotice(call: Call, toggling: ReadonlySet<OwnKind>): void {
       call.room.off(RoomEvent.ParticipantPermissionsChanged, onPermission);
     };
   }, [call, show, toggling]);
+}
+
+/** Says why the server does not take a track: the library waits in vain, and knows no reason then. */
+export function useRefusalNotice(call: Call): void {
+  const { show } = useNotices();
+  useEffect(() => {
+    const { engine } = call.room;
+    const onResponse = (answer: { request: { case?: string }; message: string }) => {
+      if (answer.request.case === 'addTrack' && answer.message !== '')
+        show(sentence(answer.message));
+    };
+    engine.on('signalRequestResponse', onResponse);
+    return () => {
+      engine.off('signalRequestResponse', onResponse);
+    };
+  }, [call, show]);
 }
 
 /** Says so if the lobby's camera or microphone did not make it into the call. */

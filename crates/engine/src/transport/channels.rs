@@ -5,15 +5,16 @@ use str0m::channel::ChannelId;
 
 use crate::api::Channel;
 
-use super::config::CHANNEL_BUFFER;
 use super::offering::label;
 
 /// Bytes that may wait in a lossy channel; what comes then is dropped. Old news is no news.
 const LOSSY_BUFFER: usize = 128 * 1024;
 
 /// The channels that are open.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Channels {
+    /// [`Limits::channel_buffer`](crate::Limits::channel_buffer).
+    buffer: usize,
     open: Vec<(Channel, ChannelId)>,
     /// Lossy messages that were not sent because the peer is too slow.
     pub(crate) dropped: u64,
@@ -26,6 +27,14 @@ pub(crate) struct TooSlow;
 const ALL: [Channel; 3] = [Channel::Reliable, Channel::Lossy, Channel::DataTrack];
 
 impl Channels {
+    pub(crate) fn new(buffer: usize) -> Channels {
+        Channels {
+            buffer,
+            open: Vec::new(),
+            dropped: 0,
+        }
+    }
+
     /// A channel is open. `None` if its label means nothing to us.
     pub(crate) fn opened(&mut self, id: ChannelId, name: &str) -> Option<Channel> {
         let channel = ALL.into_iter().find(|channel| label(*channel) == name)?;
@@ -60,7 +69,7 @@ impl Channels {
         match channel {
             Channel::Reliable => match writer.write(true, data) {
                 Ok(true) => Ok(()),
-                Ok(false) if data.len() > CHANNEL_BUFFER => Ok(()),
+                Ok(false) if data.len() > self.buffer => Ok(()),
                 Ok(false) => Err(TooSlow),
                 // The association is about to end, and will say so itself.
                 Err(_) => Ok(()),

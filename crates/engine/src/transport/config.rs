@@ -9,10 +9,6 @@ use str0m::rtp::{Extension, ExtensionMap, ExtensionSerializer, ExtensionValues};
 
 use crate::api::Limits;
 
-/// Bytes that may wait in the data channels of one connection. A peer that lets more than this
-/// pile up does not read.
-pub(crate) const CHANNEL_BUFFER: usize = 4 * 1024 * 1024;
-
 /// How often str0m reports on audio.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -47,7 +43,7 @@ pub(crate) fn rtc_config(certificate: &DtlsCert, limits: &Limits) -> RtcConfig {
         .set_rtcp_report_interval_audio(REPORT_INTERVAL)
         .set_extension_map(extensions())
         .set_sctp_max_message_size(u32::try_from(limits.data_message).unwrap_or(u32::MAX))
-        .set_sctp_max_buffered_amount(CHANNEL_BUFFER)
+        .set_sctp_max_buffered_amount(limits.channel_buffer)
 }
 
 /// The header extensions that we understand or pass on. The numbers are those of Chromium where

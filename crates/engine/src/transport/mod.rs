@@ -175,7 +175,7 @@ impl Transport {
             connection,
             egress: Egress::new(egress, now),
             negotiation: Negotiation::new(role, candidate_lines(common.addresses)),
-            channels: Channels::default(),
+            channels: Channels::new(common.limits.channel_buffer),
             trunk,
             life: Life::Connecting {
                 until: now + patience.min(common.limits.connect_timeout),

@@ -371,7 +371,8 @@ impl Worker {
                     formats: Vec::new(),
                 };
                 let origin = Origin::Mirror(mirror);
-                let producer = Producer::new(id, origin, state.kind, &[], state.stereo);
+                let (kind, history) = (state.kind, self.config.limits.history);
+                let producer = Producer::new(id, origin, kind, &[], state.stereo, history);
                 let mut producer = producer.keep(state.cache);
                 producer.codec = state.codec;
                 let key = self.producers.insert(producer);

@@ -511,7 +511,8 @@ impl Worker {
             transport: key,
             mid: mid.into(),
         };
-        let producer = Producer::new(id, origin, kind, &inbound.rids, inbound.stereo);
+        let (stereo, history) = (inbound.stereo, self.config.limits.history);
+        let producer = Producer::new(id, origin, kind, &inbound.rids, stereo, history);
         let producer = self.producers.insert(producer);
         inbound.producer = Some(producer);
         self.producer_keys.insert(id, producer);

@@ -19,7 +19,8 @@ impl Worker {
         }
         let codec = options.codec;
         let origin = Origin::Local(Local::new(options));
-        let producer = Producer::new(id, origin, codec.kind(), &[], options.stereo);
+        let history = self.config.limits.history;
+        let producer = Producer::new(id, origin, codec.kind(), &[], options.stereo, history);
         let mut producer = producer.keep(Some(options.cache));
         // Sections can be asked for before there is a packet.
         producer.codec = Some(codec);

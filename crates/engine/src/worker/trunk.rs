@@ -65,7 +65,8 @@ impl Worker {
         if self.producer_keys.contains_key(&id) {
             return;
         }
-        let producer = Producer::new(id, Origin::Feed(None), kind, &[], stereo).keep(cache);
+        let (origin, history) = (Origin::Feed(None), self.config.limits.history);
+        let producer = Producer::new(id, origin, kind, &[], stereo, history).keep(cache);
         let key = self.producers.insert(producer);
         self.producer_keys.insert(id, key);
     }

@@ -11,6 +11,7 @@ use umbrella_loadgen::token::Key;
 use umbrella_loadgen::{Plan, Scenario};
 use umbrella_server::auth::Authority;
 use umbrella_server::config::{ConfiguredKey, LimitsConfig, MediaConfig, RoomsConfig};
+use umbrella_server::memory::Memory;
 use umbrella_server::{control, signal, worker};
 
 /// Where everybody goes.
@@ -41,6 +42,7 @@ pub(crate) async fn start(threads: usize) -> (SocketAddr, control::Handle) {
         },
     });
     let limits = LimitsConfig {
+        memory: None,
         participants_per_room: 100,
         rooms: 100,
         tracks_per_participant: 8,
@@ -64,6 +66,7 @@ pub(crate) async fn start(threads: usize) -> (SocketAddr, control::Handle) {
         limits: umbrella_room::Limits::default(),
         news: None,
         mesh: Default::default(),
+        memory: Memory::new(None),
     };
     let control = control::start(settings, workers.unwrap());
     let key = |key: &str, secret: &str| ConfiguredKey {

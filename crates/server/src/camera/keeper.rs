@@ -10,6 +10,7 @@ use tokio::time::{sleep_until, timeout};
 use super::audio::AudioFormat;
 use super::reason::Reason;
 use super::session::{After, Event, Note, Options, Session, VideoFormat};
+use crate::memory::{Memory, Work};
 
 /// When a camera is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,7 +119,9 @@ impl Keeper {
     /// Begins. The events of all connections come one after the other, each connection's with
     /// `Ended` as the last one; when nobody takes them, the camera waits. They go on as if the
     /// connection were the same: timestamps never go back.
-    pub fn start(setup: Setup, pace: Pace, events: mpsc::Sender<Event>) -> Keeper {
+    ///
+    /// It is connected only where there is `memory` for it.
+    pub fn start(setup: Setup, pace: Pace, memory: Memory, events: mpsc::Sender<Event>) -> Keeper {
         let (wish, wishes) = watch::channel(Wish {
             setup,
             wanted: false,
@@ -131,6 +134,8 @@ impl Keeper {
             states,
             events,
             pace,
+            memory,
+            admitted: false,
             backoff: pace.shortest,
             after: After::default(),
         };
@@ -184,6 +189,9 @@ struct Keeping {
     states: watch::Sender<State>,
     events: mpsc::Sender<Event>,
     pace: Pace,
+    memory: Memory,
+    /// There was memory for it, since it is wanted.
+    admitted: bool,
     backoff: Duration,
     /// The last timestamps that were sent.
     after: After,
@@ -206,7 +214,7 @@ impl Keeping {
         loop {
             let wish = self.wishes.borrow_and_update().clone();
             if !wish.is_on() {
-                again = false;
+                (again, self.admitted) = (false, false);
                 self.states.send_replace(State::Idle);
                 if self.wishes.changed().await.is_err() {
                     return;
@@ -238,6 +246,15 @@ impl Keeping {
 
     /// One connection, to its end.
     async fn connection(&mut self, wish: Wish) -> End {
+        // What is kept of a camera that goes away for a moment is still there when it comes back.
+        let cost = self.memory.shares().camera();
+        if !self.admitted && self.memory.admit(Work::Camera, cost).is_err() {
+            return End::Broken {
+                why: Reason::NoMemory,
+                lived: false,
+            };
+        }
+        self.admitted = true;
         let start = Instant::now();
         let mut options = wish.setup.options.clone();
         options.after = self.after;

@@ -9,6 +9,7 @@ use umbrella_media::Spatial;
 use super::address::Address;
 use super::keeper::{Keeper, Pace, Setup, State};
 use super::session::Event;
+use crate::memory::Memory;
 
 /// Events of a layer that wait.
 const WAITING: usize = 64;
@@ -43,18 +44,25 @@ pub struct Camera {
     keepers: Vec<(Spatial, Keeper, JoinHandle<()>)>,
     epoch: Instant,
     pace: Pace,
+    memory: Memory,
     events: mpsc::Sender<(Spatial, Event)>,
 }
 
 impl Camera {
     /// Begins. Events come with the layer that they are of. Each layer has the sound, if there is
     /// any: whoever forwards takes that of the lowest layer that is live.
-    pub fn start(streams: Streams, pace: Pace, events: mpsc::Sender<(Spatial, Event)>) -> Camera {
+    pub fn start(
+        streams: Streams,
+        pace: Pace,
+        memory: Memory,
+        events: mpsc::Sender<(Spatial, Event)>,
+    ) -> Camera {
         let mut camera = Camera {
             epoch: streams.main.options.epoch,
             streams,
             keepers: Vec::new(),
             pace,
+            memory,
             events,
         };
         camera.begin();
@@ -64,7 +72,7 @@ impl Camera {
     fn begin(&mut self) {
         for (layer, setup) in self.streams.layers() {
             let (sender, mut receiver) = mpsc::channel(WAITING);
-            let keeper = Keeper::start(setup, self.pace, sender);
+            let keeper = Keeper::start(setup, self.pace, self.memory.clone(), sender);
             let events = self.events.clone();
             let passing = tokio::spawn(async move {
                 while let Some(event) = receiver.recv().await {

@@ -1,6 +1,7 @@
 //! Why there is no picture, in words that say what to do.
 
 use super::MAX_PICTURE_MIB;
+use crate::memory::NoMemory;
 use crate::trunk::Pin;
 
 /// Why a session has ended, or never began. Holds no credentials.
@@ -110,6 +111,9 @@ pub enum Reason {
     /// What TLS says.
     #[error("TLS with the camera fails: {0}")]
     Tls(String),
+    /// Ours is not enough.
+    #[error("{NoMemory}")]
+    NoMemory,
     /// Our mistake.
     #[error("reading from the camera failed; it is tried again")]
     Internal,
@@ -176,6 +180,7 @@ impl Reason {
             | Reason::NoKeyFrame(_)
             | Reason::Closed
             | Reason::Tls(_)
+            | Reason::NoMemory
             | Reason::Internal => false,
         }
     }

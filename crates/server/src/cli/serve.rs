@@ -20,6 +20,7 @@ use crate::config::{Config, LimitsConfig, Live, RoomsConfig};
 use crate::control::{self, AdminError};
 use crate::http::{self, App, Page, Phase};
 use crate::mdns::{self, Announcer, Lan};
+use crate::memory::Memory;
 use crate::net::{PageAddresses, interface_addresses};
 use crate::outside::Outside;
 use crate::store::{self, DataDir, Store};
@@ -78,9 +79,12 @@ impl Server {
         let tls = start_tls(&config, data_dir.path(), &addresses)?;
         let authority = tls.as_ref().and_then(Tls::authority_certificate);
         let pin = authority.as_deref().map(Pin::of);
-        let (trunks, links) = Trunks::new(&config.trunk, store.clone(), pin, lan.clone()).await?;
+        let memory = Memory::new(config.limits.memory);
+        tokio::spawn(memory.clone().watch());
+        let (kept, spared) = (store.clone(), memory.clone());
+        let (trunks, links) = Trunks::new(&config.trunk, kept, pin, lan.clone(), spared).await?;
         let announcer = announce(&config, lan.clone(), &trunks, &addresses, port);
-        let control = start_media(&config, news, trunks.mesh())?;
+        let control = start_media(&config, news, trunks.mesh(), memory)?;
         open_rooms(&store, &control).await?;
         let (kept, owner) = (store.clone(), Arc::new(control.clone()));
         let cameras =
@@ -292,7 +296,7 @@ fn describe(tls: Option<&Tls>) -> String {
 }
 
 fn service(app: &App, limits: watch::Receiver<LimitsConfig>, tls: Option<&Tls>) -> http::Service {
-    let config = app.config.now();
+    let (config, shares) = (app.config.now(), app.control.memory().shares());
     let signalling = crate::signal::livekit::router(
         app.control.clone(),
         Arc::clone(app.keys.authority()),
@@ -303,7 +307,7 @@ fn service(app: &App, limits: watch::Receiver<LimitsConfig>, tls: Option<&Tls>) 
     http::Service {
         router: http::router(app.clone(), doors),
         tls: tls.map(Tls::server_config),
-        max_connections: config.http.max_connections,
+        max_connections: shares.http_connections(config.http.max_connections),
         trusted: config.http.trusted_proxies.clone(),
         control: app.control.clone(),
     }
@@ -331,8 +335,10 @@ fn start_media(
     config: &Config,
     news: Option<control::NewsSender>,
     mesh: MeshConfig,
+    memory: Memory,
 ) -> anyhow::Result<control::Handle> {
-    let limits = &config.limits;
+    let (limits, shares) = (&config.limits, memory.shares());
+    let engine = umbrella_engine::Limits::default();
     let interfaces = interface_addresses().context("cannot list this machine's addresses")?;
     let workers = worker::start(&worker::Settings {
         media: config.media.clone(),
@@ -341,10 +347,12 @@ fn start_media(
         limits: umbrella_engine::Limits {
             data_message: limits.data_message_bytes as usize,
             sdp: limits.message_bytes as usize,
-            ..umbrella_engine::Limits::default()
+            channel_buffer: shares.channel(engine.channel_buffer),
+            history: shares.history(),
+            ..engine
         },
         tcp: worker::TcpLimits {
-            connections: limits.tcp_connections as usize,
+            connections: shares.media_connections(limits.tcp_connections as usize),
             per_address: limits.tcp_connections_per_address as usize,
         },
     })?;
@@ -359,6 +367,7 @@ fn start_media(
         limits,
         news,
         mesh,
+        memory,
     };
     Ok(control::start(settings, workers))
 }

@@ -324,6 +324,7 @@ impl std::fmt::Debug for Camera {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Limits {
+    pub(super) memory_mb: u32,
     pub(super) participants_per_room: u32,
     pub(super) rooms: u32,
     pub(super) tracks_per_participant: u32,
@@ -340,6 +341,7 @@ pub(super) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            memory_mb: 0,
             participants_per_room: 500,
             rooms: 1000,
             tracks_per_participant: 32,

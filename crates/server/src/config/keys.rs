@@ -566,6 +566,14 @@ const CAMERA_COLUMNS: &[Column] = &[
 
 const LIMITS: &[Key] = &[
     key(
+        "memory_mb",
+        "UMBRELLA_LIMIT_MEMORY_MB",
+        Number,
+        "Megabytes (of 1024 × 1024 bytes) of memory that the server stays below, by letting nobody new in \
+         while it is tight and by keeping less: at least 48. 0 is unbounded. See docs/openwrt.md. Linux \
+         only.",
+    ),
+    key(
         "participants_per_room",
         "UMBRELLA_LIMIT_PARTICIPANTS_PER_ROOM",
         Number,

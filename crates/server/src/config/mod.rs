@@ -226,6 +226,8 @@ impl std::fmt::Debug for MetricsConfig {
 /// What one client, or all of them together, may ask for.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
+    /// Bytes of memory that the server stays below; `None` is unbounded.
+    pub memory: Option<u64>,
     /// Participants in one room; 0 is unbounded.
     pub participants_per_room: u32,
     /// Rooms at a time; 0 is unbounded.

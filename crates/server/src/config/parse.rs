@@ -19,10 +19,14 @@ use super::{
     Listen, MediaConfig, MetricsConfig, PublicHost, RoomsConfig, StunServer, TlsConfig,
     WebhookConfig, WebhookUrl,
 };
+use crate::memory::MIB;
 use crate::net::Cidr;
 
 /// Shortest secret that is accepted: shorter ones of API keys can be guessed from a token.
 pub(super) const MIN_SECRET_CHARS: usize = 16;
+
+/// The server itself takes about 20, and a password that is hashed 19 more.
+const LEAST_MEMORY_MB: u32 = 48;
 
 pub(super) fn check(written: Written, env: &Environment) -> Result<Config, ConfigError> {
     let Written { values, file } = written;
@@ -501,7 +505,12 @@ fn check_limits(limits: &Limits, blame: &Blame<'_>) -> Result<LimitsConfig, Conf
         }
         Ok(value)
     };
+    let memory = match limits.memory_mb {
+        0 => None,
+        mb => Some(u64::from(at_least("memory_mb", mb, LEAST_MEMORY_MB)?) * MIB),
+    };
     Ok(LimitsConfig {
+        memory,
         participants_per_room: limits.participants_per_room,
         rooms: limits.rooms,
         tracks_per_participant: at_least(

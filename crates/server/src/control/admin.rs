@@ -57,6 +57,11 @@ impl Control {
                 identity,
                 reply,
             } => answer(reply, self.sanctions.kept_out(now, &room, &identity)),
+            Admin::Affords {
+                room,
+                identity,
+                reply,
+            } => answer(reply, self.affords(&room, &identity)),
             Admin::Mute {
                 room,
                 track,

@@ -19,6 +19,7 @@ use super::session::Outbox;
 use crate::auth::Bearer;
 use crate::camera::{CameraSpec, CameraStatus};
 use crate::http::api::{Held, RoomDetail, RoomSummary, Topology, WorkerStatus};
+use crate::memory::{Memory, NoMemory};
 use crate::metrics::{Doors, Snapshot};
 use crate::net::Advertised;
 use crate::trunk::LinkEvent;
@@ -38,6 +39,7 @@ pub struct Handle {
     advertised: Arc<Mutex<Arc<Advertised>>>,
     ports: Arc<[u16]>,
     doors: Arc<Doors>,
+    memory: Memory,
     /// Whom the calls of whoever has it concern: of others nothing is said, and nothing is done to
     /// them.
     sight: Sight,
@@ -152,9 +154,18 @@ pub enum Admission {
     /// A guest whom a moderator has removed a while ago.
     #[error("a moderator has removed this guest from the room")]
     Removed,
+    /// The server has no memory left for one more.
+    #[error("{NoMemory}")]
+    NoMemory,
     /// The server is going down.
     #[error("the server is shutting down")]
     ShuttingDown,
+}
+
+impl From<NoMemory> for Admission {
+    fn from(NoMemory: NoMemory) -> Admission {
+        Admission::NoMemory
+    }
 }
 
 /// Why an administrator's call had no effect.
@@ -193,6 +204,8 @@ pub(super) enum Message {
         room: RoomName,
         join: Box<Join>,
         bearer: Bearer,
+        /// Or only asks.
+        comes: bool,
         reply: oneshot::Sender<Result<(), Admission>>,
     },
     Join {
@@ -256,6 +269,11 @@ pub(super) enum Admin {
         identity: Identity,
         reply: oneshot::Sender<Option<Duration>>,
     },
+    Affords {
+        room: RoomName,
+        identity: Identity,
+        reply: oneshot::Sender<Result<(), NoMemory>>,
+    },
     Workers(oneshot::Sender<Vec<WorkerStatus>>),
     Held(oneshot::Sender<Held>),
     Topology(oneshot::Sender<Topology>),
@@ -266,12 +284,14 @@ impl Handle {
         inbox: mpsc::Sender<Message>,
         ports: Arc<[u16]>,
         advertised: Advertised,
+        memory: Memory,
     ) -> Handle {
         Handle {
             inbox,
             advertised: Arc::new(Mutex::new(Arc::new(advertised))),
             ports,
             doors: Arc::default(),
+            memory,
             sight: Sight::All,
         }
     }
@@ -425,6 +445,24 @@ impl Handle {
         self.ask(ask).await.flatten()
     }
 
+    /// Whether there is memory for somebody to come into a room; also if the server is going down, which
+    /// whoever comes is told then.
+    ///
+    /// # Errors
+    ///
+    /// If there is not.
+    pub(crate) async fn affords(&self, room: &str, identity: &str) -> Result<(), NoMemory> {
+        let (room, identity) = (RoomName::new(room), Identity::new(identity));
+        let ask = |reply| {
+            Message::Admin(Admin::Affords {
+                room,
+                identity,
+                reply,
+            })
+        };
+        self.ask(ask).await.unwrap_or(Ok(()))
+    }
+
     /// Sends somebody away. A guest is kept out for a while.
     ///
     /// # Errors
@@ -490,6 +528,11 @@ impl Handle {
         self.ask(Message::Metrics).await
     }
 
+    /// Whether there is memory for more.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
     /// Counts of who is turned away.
     pub(crate) fn doors(&self) -> &Arc<Doors> {
         &self.doors
@@ -505,17 +548,20 @@ impl Handle {
     }
 
     /// Whether somebody could come in now. Asked at the door, where a refusal can still be
-    /// explained over HTTP.
+    /// explained over HTTP. Who `comes` is counted on from now on where memory is bounded: there is no
+    /// good way to explain anything later.
     pub(crate) async fn check(
         &self,
         room: RoomName,
         join: Box<Join>,
         bearer: Bearer,
+        comes: bool,
     ) -> Result<(), Admission> {
         let ask = |reply| Message::Check {
             room,
             join,
             bearer,
+            comes,
             reply,
         };
         self.ask(ask).await.unwrap_or(Err(Admission::ShuttingDown))

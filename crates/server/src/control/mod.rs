@@ -10,6 +10,7 @@ mod chronicle;
 pub(crate) mod data;
 mod handle;
 mod media;
+mod memory;
 mod metrics;
 mod outside;
 mod probe;
@@ -46,6 +47,7 @@ use self::statistics::Statistics;
 use crate::auth::Bearer;
 use crate::clock::unix_seconds;
 use crate::config::RoomsConfig;
+use crate::memory::Memory;
 use crate::worker::{FromWorker, Link, Workers};
 
 pub use self::chronicle::{Happening, News, NewsSender, news};
@@ -79,6 +81,8 @@ pub struct Settings {
     pub news: Option<NewsSender>,
     /// What this server is to others.
     pub mesh: MeshConfig,
+    /// Whether there is memory for more.
+    pub memory: Memory,
 }
 
 /// The part of [`Settings`] that can change while the server runs.
@@ -99,8 +103,8 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
     let (sender, inbox) = mpsc::channel(handle::INBOX);
     let advertised = workers.advertised();
     let (links, reports) = workers.split();
-    let mesh = settings.mesh.clone();
     let ports = links.iter().map(Link::port).collect();
+    let (mesh, memory) = (settings.mesh.clone(), settings.memory.clone());
     let control = Control {
         chronicle: Chronicle::new(settings.news.take()),
         settings,
@@ -122,7 +126,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         phase: Phase::Running,
     };
     tokio::spawn(control.run(inbox, reports));
-    Handle::new(sender, ports, advertised)
+    Handle::new(sender, ports, advertised, memory)
 }
 
 /// A new random name with a prefix that says what it names, e.g. `PA_`.
@@ -215,9 +219,12 @@ impl Control {
                 room,
                 join,
                 bearer,
+                comes,
                 reply,
             } => {
-                let _ = reply.send(self.admit(now, &room, &join, bearer));
+                let admitted = self.admit(now, &room, &join, bearer);
+                let affords = || self.affords_join(&room, &join, comes);
+                let _ = reply.send(admitted.and_then(|()| Ok(affords()?)));
             }
             Message::Join { session, joining } => self.join(now, session, *joining),
             Message::Resume { resuming, reply } => {
@@ -330,6 +337,7 @@ impl Control {
             Some(entry) => entry.room.admit(join).map_err(|refusal| match refusal {
                 Refusal::RoomFull => Admission::RoomFull,
                 Refusal::LimitExceeded => Admission::LimitExceeded,
+                Refusal::NoMemory => Admission::NoMemory,
                 Refusal::NotAllowed | Refusal::NotFound | Refusal::Duplicate => {
                     Admission::NotAllowed
                 }
@@ -466,7 +474,7 @@ impl Control {
         };
         let (worker, room) = (session.worker, session.room.clone());
         match input {
-            SessionInput::Command(command) => self.commands.push_back((room, *command)),
+            SessionInput::Command(command) => self.ask(id, room, *command),
             SessionInput::Offer { offer, sdp } => {
                 let options = session.publish_options();
                 if let Some(transport) = self.transport(id, session.offering_role()) {
@@ -675,7 +683,11 @@ impl Control {
                 track,
                 shown,
                 delivery,
-            } => self.open_consumer(room, (&subscriber, &publisher), track, &shown, delivery),
+            } => {
+                if self.affords_subscription(room, &subscriber, &track) {
+                    self.open_consumer(room, (&subscriber, &publisher), track, &shown, delivery);
+                }
+            }
             Effect::ConfigureConsumer {
                 subscriber,
                 track,

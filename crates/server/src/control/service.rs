@@ -543,6 +543,7 @@ impl From<Refusal> for AdminError {
             Refusal::LimitExceeded
             | Refusal::NotAllowed
             | Refusal::Duplicate
+            | Refusal::NoMemory
             | Refusal::RoomFull => AdminError::TooLarge,
         }
     }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::api::{
     ApiKey, CreateInvite, CreateKey, CreateRoom, CreatedInvite, CreatedKey, Invite, JoinGrant,
-    JoinRequest, MuteRequest, Role, RoomDetail, RoomSummary, Status,
+    JoinRequest, MemoryRefusals, MemoryStatus, MuteRequest, Role, RoomDetail, RoomSummary, Status,
 };
 use super::body::Body;
 use super::error::Refusal;
@@ -19,6 +19,8 @@ use crate::auth::{
 };
 use crate::clock::unix_seconds;
 use crate::control::AdminError;
+use crate::memory::{Memory, Standing};
+use crate::metrics::resident_bytes;
 use crate::store;
 
 /// How long the admin's own token to a room can be used to come in, in seconds.
@@ -84,7 +86,7 @@ pub(super) async fn join_room(
         video,
         ..Claims::default()
     };
-    Ok(Json(grant(&app, claims)?))
+    Ok(Json(grant(&app, claims).await?))
 }
 
 pub(super) async fn remove_participant(
@@ -225,8 +227,25 @@ pub(super) async fn current_status(app: &App) -> Status {
         certificate: app.certificate.as_ref().map(|it| it.report().into()),
         media_addresses: app.control.advertised().texts(),
         workers: app.control.workers().await,
+        memory: memory(app.control.memory()),
         held: app.control.held().await,
         rooms: app.control.details().await,
+    }
+}
+
+fn memory(memory: &Memory) -> MemoryStatus {
+    let Standing { bound, tight } = memory.standing();
+    MemoryStatus {
+        resident_bytes: resident_bytes(),
+        bound_bytes: bound,
+        tight,
+        refused: memory
+            .refused()
+            .map(|(work, count)| MemoryRefusals {
+                work: work.to_owned(),
+                count,
+            })
+            .collect(),
     }
 }
 

@@ -359,6 +359,8 @@ pub struct Status {
     pub certificate: Option<CertificateStatus>,
     /// The workers.
     pub workers: Vec<WorkerStatus>,
+    /// Its memory.
+    pub memory: MemoryStatus,
     /// What is held for clients.
     pub held: Held,
     /// Every room with everybody in it.
@@ -444,6 +446,33 @@ pub struct CheckOffer {
 pub struct CheckAnswer {
     /// The server's description.
     pub sdp: String,
+}
+
+/// How the server's memory stands.
+#[derive(Debug, Clone, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryStatus {
+    /// What the process occupies; `null` if the system does not say.
+    #[ts(type = "number | null")]
+    pub resident_bytes: Option<u64>,
+    /// What it may occupy; `null` is unbounded.
+    #[ts(type = "number | null")]
+    pub bound_bytes: Option<u64>,
+    /// Nothing new is let in.
+    pub tight: bool,
+    /// What was refused since the start, for want of memory.
+    pub refused: Vec<MemoryRefusals>,
+}
+
+/// Refusals for want of memory.
+#[derive(Debug, Clone, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryRefusals {
+    /// Of what: `join`, `track`, `subscription`, `camera` or `trunk`.
+    pub work: String,
+    /// How many.
+    #[ts(type = "number")]
+    pub count: u64,
 }
 
 /// How many things the server holds for its clients. When all have gone, it is back at what it

@@ -12,6 +12,7 @@ use super::body::Body;
 use super::error::Refusal;
 use super::session::Admin;
 use super::state::App;
+use crate::memory::Work;
 
 type Answer<T> = Result<Json<T>, Refusal>;
 
@@ -69,6 +70,8 @@ pub(super) async fn test(
     State(app): State<App>,
     Body(request): Body<TestCamera>,
 ) -> Answer<CameraTested> {
+    let memory = app.control.memory();
+    memory.admit(Work::Camera, memory.shares().camera())?;
     Ok(Json(app.cameras.test(&request).await?))
 }
 

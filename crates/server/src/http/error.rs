@@ -10,6 +10,7 @@ use super::api::ApiError;
 use crate::auth::{AccountError, InviteError, KeyError, TooMany};
 use crate::cameras::CameraError;
 use crate::control::AdminError;
+use crate::memory::NoMemory;
 use crate::store::StoreError;
 use crate::trunk::TrunkError;
 
@@ -112,6 +113,12 @@ impl From<TooMany> for Refusal {
             message: sentence(&error),
             retry_after_s: Some(error.retry_after_s),
         }
+    }
+}
+
+impl From<NoMemory> for Refusal {
+    fn from(error: NoMemory) -> Self {
+        Self::unavailable(&sentence(&error))
     }
 }
 

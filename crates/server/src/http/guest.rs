@@ -9,6 +9,7 @@ use super::client::ClientInfo;
 use super::error::Refusal;
 use super::state::App;
 use crate::auth::{Claims, sight};
+use crate::memory::Work;
 
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 1..=64;
 const CLIENT_ID_CHARS: std::ops::RangeInclusive<usize> = 8..=64;
@@ -43,7 +44,7 @@ pub(super) async fn join(
     if let Some(left) = app.control.kept_out(&claims.video.room, &claims.sub).await {
         return Err(Refusal::removed(left));
     }
-    Ok(Json(grant(&app, claims)?))
+    Ok(Json(grant(&app, claims).await?))
 }
 
 pub(super) fn check_join(request: &JoinRequest) -> Result<(&str, &str), Refusal> {
@@ -61,8 +62,14 @@ pub(super) fn check_join(request: &JoinRequest) -> Result<(&str, &str), Refusal>
     Ok((name, id))
 }
 
-pub(super) fn grant(app: &App, claims: Claims) -> Result<JoinGrant, Refusal> {
+/// A token, unless whoever comes with it now would be refused for want of memory: clients do not show
+/// that reason.
+pub(super) async fn grant(app: &App, claims: Claims) -> Result<JoinGrant, Refusal> {
     let (room, identity) = (claims.video.room.clone(), claims.sub.clone());
+    if let Err(error) = app.control.affords(&room, &identity).await {
+        app.control.memory().count(Work::Join);
+        return Err(error.into());
+    }
     let can_publish = claims.video.can_publish.unwrap_or(true);
     let can_moderate = claims.video.room_admin;
     let token = app

@@ -73,6 +73,8 @@ fn types() -> String {
         Status,
         CertificateStatus,
         Held,
+        MemoryRefusals,
+        MemoryStatus,
         WorkerStatus,
     )
 }

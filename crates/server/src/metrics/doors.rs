@@ -38,6 +38,8 @@ closed_set! {
         TooManyRooms = "too_many_rooms",
         /// As many signalling connections as may be are open.
         TooManyConnections = "too_many_connections",
+        /// The server has no memory left for one more.
+        NoMemory = "no_memory",
         /// The server is going down.
         ShuttingDown = "shutting_down",
     }

@@ -86,6 +86,16 @@ sections! {
         "Memory that the process occupies (Linux).",
         &[],
     );
+    MEMORY_BOUND = gauge(
+        "umbrella_memory_bound_bytes",
+        "What limits.memory_mb allows the process to occupy; 0 is unbounded.",
+        &[],
+    );
+    MEMORY_TIGHT = gauge(
+        "umbrella_memory_tight",
+        "1 while nothing new is let in because memory is tight, otherwise 0.",
+        &[],
+    );
 
     "Rooms and people":
     ROOMS = gauge("umbrella_rooms", "Rooms, also those in which nobody is.", &[]);
@@ -128,6 +138,11 @@ sections! {
         "umbrella_media_tcp_connections_refused_total",
         "Media connections over TCP that were closed at once: they were one too many.",
         &[],
+    );
+    MEMORY_REFUSALS = counter(
+        "umbrella_memory_refusals_total",
+        "What was refused because memory is tight: join, track, subscription, camera, trunk.",
+        &["work"],
     );
 
     "Media":

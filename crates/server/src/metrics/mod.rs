@@ -34,6 +34,7 @@ use crate::worker::{Counts, Reading};
 pub(crate) use self::doors::{Doors, JoinRefusal};
 pub use self::families::reference;
 pub(crate) use self::histogram::Histogram;
+pub(crate) use self::process::resident_bytes;
 
 /// The media type of [`scrape`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -48,7 +49,8 @@ pub async fn scrape(
 ) -> Option<String> {
     let snapshot = control.metrics().await?;
     let states = trunks.map(Trunks::states).unwrap_or_default();
-    Some(page::write(&snapshot, &states, control.doors(), started_at))
+    let (doors, memory) = (control.doors(), control.memory());
+    Some(page::write(&snapshot, &states, doors, memory, started_at))
 }
 
 /// What the owner of the rooms knows, and what the workers have told it.

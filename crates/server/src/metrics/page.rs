@@ -7,20 +7,22 @@ use umbrella_engine::{BANDS, ByKind, Paths, Present, Received, Sent, Totals};
 use super::families as f;
 use super::text::{Number, Sample, Text};
 use super::{Doors, Snapshot, TrunkSnapshot, WorkerSnapshot, process};
+use crate::memory::{Memory, Standing};
 
 /// Writes all figures; `started_at` is when the process started.
 pub(super) fn write(
     snapshot: &Snapshot,
     states: &[(&'static str, u64)],
     doors: &Doors,
+    memory: &Memory,
     started_at: SystemTime,
 ) -> String {
     let mut text = Text::default();
     let totals = snapshot.workers.iter().map(|worker| worker.totals);
     let sum = totals.fold(Totals::default(), |sum, totals| sum + totals);
-    the_process(&mut text, started_at);
+    the_process(&mut text, memory, started_at);
     rooms(&mut text, snapshot);
-    refusals(&mut text, doors, &snapshot.workers);
+    refusals(&mut text, doors, memory, &snapshot.workers);
     media(&mut text, &sum);
     quality(&mut text, &sum);
     trunks(&mut text, &snapshot.trunks, states);
@@ -28,13 +30,16 @@ pub(super) fn write(
     text.finish()
 }
 
-fn the_process(text: &mut Text, started_at: SystemTime) {
+fn the_process(text: &mut Text, memory: &Memory, started_at: SystemTime) {
     let version = env!("CARGO_PKG_VERSION");
     text.all(&f::BUILD_INFO, [([version], 1.into())]);
     let started = started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
     text.one(&f::START_TIME, started.as_secs_f64());
-    let memory = process::resident_bytes();
-    text.all(&f::RESIDENT_MEMORY, memory.map(|bytes| ([], bytes.into())));
+    let resident = process::resident_bytes();
+    text.all(&f::RESIDENT_MEMORY, resident.map(|it| ([], it.into())));
+    let Standing { bound, tight } = memory.standing();
+    text.one(&f::MEMORY_BOUND, bound.unwrap_or(0));
+    text.one(&f::MEMORY_TIGHT, u64::from(tight));
 }
 
 fn rooms(text: &mut Text, snapshot: &Snapshot) {
@@ -47,12 +52,13 @@ fn rooms(text: &mut Text, snapshot: &Snapshot) {
     text.histogram(&f::JOIN_DURATION, &snapshot.join_duration);
 }
 
-fn refusals(text: &mut Text, doors: &Doors, workers: &[WorkerSnapshot]) {
+fn refusals(text: &mut Text, doors: &Doors, memory: &Memory, workers: &[WorkerSnapshot]) {
     text.all(&f::JOIN_REFUSALS, named(doors.joins()));
     text.all(&f::HTTP_REFUSALS, named(doors.statuses()));
     text.one(&f::HTTP_CONNECTIONS_REFUSED, doors.connections());
     let refused = workers.iter().map(|worker| worker.counts.tcp_refused);
     text.one(&f::TCP_CONNECTIONS_REFUSED, refused.sum::<u64>());
+    text.all(&f::MEMORY_REFUSALS, named(memory.refused()));
 }
 
 fn media(text: &mut Text, sum: &Totals) {

@@ -3,7 +3,7 @@
 use std::fs;
 
 /// Bytes of memory that are the process's own now. `None` elsewhere than on Linux.
-pub(super) fn resident_bytes() -> Option<u64> {
+pub(crate) fn resident_bytes() -> Option<u64> {
     resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
 

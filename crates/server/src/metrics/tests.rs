@@ -2,6 +2,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::families::SECTIONS;
 use super::*;
+use crate::memory::Memory;
 
 /// A snapshot of a server with so many workers.
 fn snapshot(workers: usize) -> Snapshot {
@@ -14,7 +15,8 @@ fn snapshot(workers: usize) -> Snapshot {
 
 fn write(snapshot: &Snapshot) -> String {
     let started_at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
-    page::write(snapshot, &[("connected", 1)], &Doors::default(), started_at)
+    let (doors, memory) = (Doors::default(), Memory::new(Some(1 << 27)));
+    page::write(snapshot, &[("connected", 1)], &doors, &memory, started_at)
 }
 
 fn value(text: &str, series: &str) -> String {

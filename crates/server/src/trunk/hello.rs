@@ -15,6 +15,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use crate::memory::NoMemory;
 use prost::Message as _;
 use rand::RngCore as _;
 use umbrella_wire::trunk::frame::Message;
@@ -108,6 +109,8 @@ pub(super) enum Failure {
     Refused { reason: Reason, text: String },
     #[error("there are too many trunks already")]
     TooMany,
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
     #[error("the server is going down")]
     Shutdown,
 }
@@ -142,7 +145,7 @@ impl Failure {
                 (Reason::Version, text)
             }
             Failure::LeadsBack | Failure::Copied(_) => (Reason::Duplicate, text),
-            Failure::TooMany => (Reason::Limit, text),
+            Failure::TooMany | Failure::NoMemory(_) => (Reason::Limit, text),
             Failure::Shutdown => (Reason::Shutdown, text),
             Failure::Malformed(_) | Failure::WrongServer => (Reason::Unknown, text),
             Failure::Refused { reason, .. } => (*reason, text),
@@ -154,7 +157,7 @@ impl Failure {
     /// Whether trying again soon makes sense: otherwise somebody has to do something first.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Failure::Shutdown | Failure::TooMany => true,
+            Failure::Shutdown | Failure::TooMany | Failure::NoMemory(_) => true,
             Failure::Refused { reason, .. } => matches!(reason, Reason::Shutdown | Reason::Limit),
             Failure::Malformed(_)
             | Failure::UnknownKey

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use umbrella_room::mesh::{MeshConfig, MeshLimits};
+use umbrella_room::mesh::MeshConfig;
 use umbrella_room::model::NodeId;
 use umbrella_wire::trunk::Frame;
 
@@ -27,6 +27,7 @@ use crate::auth::TrunkLimit;
 use crate::clock::unix_seconds;
 use crate::config::TrunkConfig;
 use crate::mdns::Lan;
+use crate::memory::{Memory, Work, cost};
 use crate::store::{self, Store};
 
 /// Links at a time.
@@ -65,6 +66,7 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) trust: Trust,
     pub(super) lan: Lan,
+    memory: Memory,
     pub(super) limit: TrunkLimit,
     pub(super) handshakes: Semaphore,
     /// Neighbours of a server without media are linked directly.
@@ -207,6 +209,7 @@ impl Trunks {
         store: Store,
         pin: Option<Pin>,
         lan: Lan,
+        memory: Memory,
     ) -> anyhow::Result<(Trunks, mpsc::Receiver<LinkEvent>)> {
         let (node, incarnation) = store::node::start(&store).await?;
         let roots = tokio::task::spawn_blocking(crate::tls::system_roots).await?;
@@ -222,6 +225,7 @@ impl Trunks {
             pin,
             trust: Trust::new(roots)?,
             lan,
+            memory,
             limit: TrunkLimit::new(Instant::now()),
             handshakes: Semaphore::new(MAX_HANDSHAKES),
             direct: config.direct,
@@ -293,7 +297,7 @@ impl Trunks {
             name: own.name.clone(),
             software: own.version.clone(),
             media: own.media,
-            limits: MeshLimits::default(),
+            limits: self.0.memory.shares().mesh(),
         }
     }
 
@@ -475,6 +479,7 @@ impl Inner {
         }
         let dialled = matches!(newcomer, Newcomer::Dialled(_));
         let terms = state.terms_of(door, dialled)?;
+        let before = state.links.len();
         let same = |live: &Live| live.peer.node == peer.node && live.key == door.key;
         state.links.retain(|_, live| {
             let replaced = same(live) && live.dialled == dialled;
@@ -485,6 +490,10 @@ impl Inner {
         });
         if state.links.len() >= MAX_LINKS {
             return Err(Failure::TooMany);
+        }
+        // One that takes the place of another needs no more than that had.
+        if state.links.len() == before {
+            self.memory.admit(Work::Trunk, cost::TRUNK)?;
         }
         let link = LinkId(self.next.fetch_add(1, Ordering::Relaxed));
         let (orders, taken) = mpsc::channel(16);

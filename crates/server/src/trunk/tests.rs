@@ -18,6 +18,7 @@ use super::*;
 use crate::config::{TrunkAllow, TrunkConfig, TrunkTo};
 use crate::http::api::{AddTrunk, AllowServer, TrunkEntry, TrunkState};
 use crate::mdns::Lan;
+use crate::memory::Memory;
 use crate::store::{DataDir, Store};
 
 mod introduced;
@@ -37,6 +38,12 @@ impl Site {
         Site::on(listener, dir, name, true).await
     }
 
+    /// One that has no memory left.
+    async fn full(dir: &tempfile::TempDir) -> Site {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Site::with(listener, dir, ("Full", true), Memory::new(Some(1))).await
+    }
+
     /// One that carries no media.
     async fn middle(dir: &tempfile::TempDir) -> Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -44,6 +51,15 @@ impl Site {
     }
 
     async fn on(listener: TcpListener, dir: &tempfile::TempDir, name: &str, media: bool) -> Site {
+        Site::with(listener, dir, (name, media), Memory::new(None)).await
+    }
+
+    async fn with(
+        listener: TcpListener,
+        dir: &tempfile::TempDir,
+        (name, media): (&str, bool),
+        memory: Memory,
+    ) -> Site {
         let config = TrunkConfig {
             name: name.to_owned(),
             media,
@@ -53,7 +69,7 @@ impl Site {
         };
         // The lock of the directory goes: its server may have stopped in this very process.
         let store = Store::open(&DataDir::claim(dir.path()).unwrap()).unwrap();
-        let (trunks, events) = Trunks::new(&config, store, None, Lan::default())
+        let (trunks, events) = Trunks::new(&config, store, None, Lan::default(), memory)
             .await
             .unwrap();
         let reflectors = vec!["192.0.2.1:40000".parse().unwrap()];
@@ -282,6 +298,17 @@ async fn moderators_of_a_server_that_is_dialled_have_a_say_although_they_should_
     assert!(!a.trunks.add(&new).await.unwrap().moderate);
     let (_, seen, _outbox) = a.up().await;
     assert!(!seen.may_moderate);
+}
+
+#[tokio::test]
+async fn server_joins_one_that_has_no_memory_left_or_gives_up() {
+    let (one, two) = dirs();
+    let (full, site) = (Site::full(&one).await, Site::start(&two, "Away").await);
+    site.add(&full.url(), &full.allow(None).await).await;
+    let entry = site.until(TrunkState::Reconnecting).await;
+    let why = entry.why.unwrap_or_default();
+    assert!(why.contains("no memory left for more"), "{why}");
+    assert!(full.trunks.states().iter().all(|(_, count)| *count == 0));
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod server;
 mod bad_input;
 mod cameras;
 mod joining;
+mod memory;
 mod moderators;
 mod service;
 mod sight;

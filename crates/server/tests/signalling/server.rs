@@ -11,6 +11,7 @@ use umbrella_server::config::{
 };
 use umbrella_server::control::{self, Handle};
 use umbrella_server::mdns::Lan;
+use umbrella_server::memory::Memory;
 use umbrella_server::webhook::Webhooks;
 use umbrella_server::{signal, worker};
 
@@ -33,6 +34,7 @@ impl Default for Options {
         Options {
             auto_create: true,
             limits: LimitsConfig {
+                memory: None,
                 participants_per_room: 100,
                 rooms: 100,
                 tracks_per_participant: 8,
@@ -116,6 +118,7 @@ impl Server {
                 },
                 news,
                 mesh: Default::default(),
+                memory: Memory::new(options.limits.memory),
             },
             workers,
         );

@@ -7,6 +7,7 @@ use umbrella_media::Spatial;
 
 use super::rig::{Audio, Auth};
 use super::*;
+use crate::memory::Memory;
 
 fn pace() -> Pace {
     Pace {
@@ -57,7 +58,7 @@ async fn camera_that_was_away_needs_a_restart() {
     .await;
     let (sender, events) = mpsc::channel(64);
     let kept = drain(events);
-    let keeper = Keeper::start(setup(&rig, Mode::Always), pace(), sender);
+    let keeper = Keeper::start(setup(&rig, Mode::Always), pace(), Memory::new(None), sender);
     until(&keeper, is_live).await;
     until(&keeper, |state| {
         matches!(
@@ -89,6 +90,23 @@ async fn camera_that_was_away_needs_a_restart() {
 }
 
 #[tokio::test]
+async fn camera_is_connected_for_which_there_is_no_memory() {
+    let rig = Rig::start(Script::default()).await;
+    let (sender, _events) = mpsc::channel(64);
+    let memory = Memory::new(Some(1));
+    let keeper = Keeper::start(setup(&rig, Mode::Always), pace(), memory, sender);
+    let state = until(&keeper, |state| matches!(state, State::Reconnecting { .. })).await;
+    assert!(matches!(
+        state,
+        State::Reconnecting {
+            why: Reason::NoMemory,
+            ..
+        }
+    ));
+    assert_eq!(rig.connections(), 0);
+}
+
+#[tokio::test]
 async fn camera_that_is_away_is_dialled_in_a_storm() {
     let rig = Rig::start(Script {
         quirk: Quirk::Closes(3),
@@ -97,7 +115,12 @@ async fn camera_that_is_away_is_dialled_in_a_storm() {
     .await;
     let (sender, events) = mpsc::channel(64);
     let _kept = drain(events);
-    let keeper = Keeper::start(setup(&rig, Mode::OnDemand), pace(), sender);
+    let keeper = Keeper::start(
+        setup(&rig, Mode::OnDemand),
+        pace(),
+        Memory::new(None),
+        sender,
+    );
     keeper.want(true);
     for _ in 0..100 {
         // Whoever looks again and again must not make it faster.
@@ -120,7 +143,7 @@ async fn wrong_password_is_tried_every_second() {
     let (sender, events) = mpsc::channel(64);
     let _kept = drain(events);
     let mut setup = setup(&rig, Mode::Always);
-    let keeper = Keeper::start(setup.clone(), pace(), sender);
+    let keeper = Keeper::start(setup.clone(), pace(), Memory::new(None), sender);
     let refused = |state: &State| {
         matches!(
             state,
@@ -161,7 +184,12 @@ async fn camera_is_connected_though_nobody_looks() {
     let rig = Rig::start(Script::default()).await;
     let (sender, events) = mpsc::channel(64);
     let _kept = drain(events);
-    let keeper = Keeper::start(setup(&rig, Mode::OnDemand), pace(), sender);
+    let keeper = Keeper::start(
+        setup(&rig, Mode::OnDemand),
+        pace(),
+        Memory::new(None),
+        sender,
+    );
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(
         (rig.connections(), keeper.state().borrow().clone()),
@@ -201,7 +229,7 @@ async fn main_stream_is_fetched_for_whoever_looks_at_the_small_one() {
         sub: Some(Address::parse(&sub.url("")).unwrap()),
     };
     let (sender, mut events) = mpsc::channel(64);
-    let mut camera = Camera::start(streams.clone(), pace(), sender);
+    let mut camera = Camera::start(streams.clone(), pace(), Memory::new(None), sender);
     let layers: Vec<_> = camera.layers().collect();
     assert_eq!(layers, [Spatial::LOW, Spatial::MEDIUM]);
     camera.want(Spatial::LOW, true);
@@ -276,7 +304,7 @@ async fn password_stands_in_a_log_or_a_message() {
         };
         let (sender, mut events) = mpsc::channel(64);
         said += &format!("{setup:?} {}", setup.options.address);
-        let keeper = Keeper::start(setup, pace(), sender);
+        let keeper = Keeper::start(setup, pace(), Memory::new(None), sender);
         let event = timeout(PATIENCE, events.recv()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
         said += &format!("{event:?} {:?} {keeper:?}", keeper.state().borrow());

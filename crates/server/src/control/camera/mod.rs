@@ -180,7 +180,7 @@ impl Control {
     fn start_camera(&mut self, now: Instant, id: &str) {
         self.cameras.runs += 1;
         let (run, pace) = (self.cameras.runs, self.cameras.pace);
-        let inbox = self.cameras.inbox.clone();
+        let (inbox, memory) = (self.cameras.inbox.clone(), self.settings.memory.clone());
         let Some(member) = self.cameras.by_id.get_mut(id) else {
             return;
         };
@@ -188,7 +188,7 @@ impl Control {
         let (outlet, outlets) = watch::channel(Outlet::default());
         let streams = member.spec.streams.clone();
         let feeder = Feeder::new(events, outlets, streams.main.options.epoch);
-        let camera = Camera::start(streams, pace, sender);
+        let camera = Camera::start(streams, pace, memory, sender);
         let watcher = Watcher {
             camera: id.to_owned(),
             run,

@@ -105,6 +105,7 @@ impl Control {
 
     /// The room has accepted a track: there are media of it at once.
     fn open_camera_track(&mut self, id: &str, view: &TrackView) {
+        let cache = self.settings.memory.shares().pictures();
         let Some(member) = self.cameras.by_id.get_mut(id) else {
             return;
         };
@@ -115,10 +116,13 @@ impl Control {
         let audio = member.audio.as_mut().filter(|it| it.track == view.id);
         let (options, slot) = match (video, audio) {
             (Some(video), _) => (
-                options(video.codec, video.layers.len(), false),
+                options(video.codec, video.layers.len(), false, cache),
                 &mut video.producer,
             ),
-            (None, Some(audio)) => (options(audio.codec, 1, audio.stereo), &mut audio.producer),
+            (None, Some(audio)) => (
+                options(audio.codec, 1, audio.stereo, cache),
+                &mut audio.producer,
+            ),
             (None, None) => return,
         };
         let Some((worker, room)) = self.sessions.get_mut(session).map(|session| {
@@ -208,12 +212,12 @@ fn note_permission(member: &mut Member, changed: &[Arc<ParticipantView>]) {
     }
 }
 
-fn options(codec: Codec, encodings: usize, stereo: bool) -> SourceOptions {
+fn options(codec: Codec, encodings: usize, stereo: bool, cache: GopLimits) -> SourceOptions {
     SourceOptions {
         codec,
         encodings,
         stereo,
-        cache: GopLimits::default(),
+        cache,
     }
 }
 

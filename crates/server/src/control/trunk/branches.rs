@@ -9,6 +9,7 @@ use umbrella_room::model::TrackId;
 
 use super::super::Control;
 use super::WORKER;
+use crate::memory::{Work, cost};
 use crate::trunk::{LinkId, Stream};
 
 /// Tracks that a neighbour can want at a time.
@@ -140,6 +141,9 @@ impl Control {
         transport: umbrella_engine::TransportId,
         stream: Stream,
     ) -> Option<Branch> {
+        let memory = &self.settings.memory;
+        let fits = memory.begin(Work::Subscription, cost::SUBSCRIPTION);
+        fits.ok()?;
         let (producer, publishing) = self.producer_of(track)?;
         let consumer = ConsumerId(self.names.next());
         self.trunks.branches.insert(consumer, (id, track.clone()));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use umbrella_engine::{FeedSource, FeedStream, ProducerId, Request};
-use umbrella_media::{Codec, GopLimits, Kind, Spatial};
+use umbrella_media::{Codec, Kind, Spatial};
 use umbrella_room::mesh::LayerDemand;
 use umbrella_room::model::{NodeId, ParticipantKind, RoomName, TrackId, TrackView};
 
@@ -78,7 +78,8 @@ impl Control {
         let publisher = self.trunks.mesh.publisher(track);
         let brought_in = publisher.is_some_and(|it| it.kind == ParticipantKind::Ingress);
         // Nobody can ask a camera for a key frame.
-        let cache = (brought_in && kind == Kind::Video).then(GopLimits::default);
+        let cache = brought_in && kind == Kind::Video;
+        let cache = cache.then(|| self.settings.memory.shares().pictures());
         let producer = ProducerId(self.names.next());
         let feed = Feed {
             producer,

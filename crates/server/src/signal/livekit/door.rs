@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, Extension, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use umbrella_room::command::Join;
 use umbrella_room::model::{
@@ -20,7 +20,8 @@ use super::hello::{self, BadHello, Hello};
 use super::limits::Counted;
 use super::{Shared, session};
 use crate::auth::{Authority, Bearer, Claims, Grants, TokenError};
-use crate::control::{Admission, random_name};
+use crate::control::{Admission, Handle, random_name};
+use crate::memory::Work;
 use crate::metrics::JoinRefusal;
 
 /// Bytes of a room's name and of an identity.
@@ -88,7 +89,7 @@ impl Refused {
                     StatusCode::FORBIDDEN
                 }
                 Admission::LimitExceeded => StatusCode::BAD_REQUEST,
-                Admission::TooManyRooms | Admission::ShuttingDown => {
+                Admission::TooManyRooms | Admission::NoMemory | Admission::ShuttingDown => {
                     StatusCode::SERVICE_UNAVAILABLE
                 }
             },
@@ -97,6 +98,14 @@ impl Refused {
 }
 
 impl Refused {
+    /// For figures.
+    pub(super) fn count(&self, control: &Handle) {
+        control.doors().refuse_join(self.reason());
+        if matches!(self, Refused::Admission(Admission::NoMemory)) {
+            control.memory().count(Work::Join);
+        }
+    }
+
     /// For figures, which tell fewer reasons apart.
     fn reason(&self) -> JoinRefusal {
         match self {
@@ -112,6 +121,7 @@ impl Refused {
                 Admission::LimitExceeded => JoinRefusal::BadRequest,
                 Admission::NotAllowed => JoinRefusal::NotAllowed,
                 Admission::Removed => JoinRefusal::Removed,
+                Admission::NoMemory => JoinRefusal::NoMemory,
                 Admission::ShuttingDown => JoinRefusal::ShuttingDown,
             },
         }
@@ -120,7 +130,13 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        (self.status(), self.to_string()).into_response()
+        let mut response = (self.status(), self.to_string()).into_response();
+        if matches!(self, Refused::Admission(Admission::NoMemory)) {
+            // An idle connection is memory too.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response
     }
 }
 
@@ -179,7 +195,7 @@ async fn validate(
     query: &HashMap<String, String>,
     headers: &HeaderMap,
 ) -> Response {
-    match admit(shared, read, query, headers).await {
+    match admit(shared, read, query, headers, false).await {
         Ok(_) => (StatusCode::OK, "success").into_response(),
         Err(refused) => refused.into_response(),
     }
@@ -200,14 +216,14 @@ async fn connect(
     let Some(counted) = shared.sockets.count(address) else {
         tracing::warn!(%address, "too many signalling connections");
         let refused = Refused::TooManySockets;
-        shared.control.doors().refuse_join(refused.reason());
+        refused.count(&shared.control);
         return refused.into_response();
     };
-    let guest = match admit(&shared, read, query, headers).await {
+    let guest = match admit(&shared, read, query, headers, true).await {
         Ok(guest) => guest,
         Err(refused) => {
             tracing::info!(%address, reason = %refused, "refused to join");
-            shared.control.doors().refuse_join(refused.reason());
+            refused.count(&shared.control);
             return refused.into_response();
         }
     };
@@ -242,12 +258,14 @@ async fn admit(
     read: ReadHello,
     query: &HashMap<String, String>,
     headers: &HeaderMap,
+    comes: bool,
 ) -> Result<Guest, Refused> {
     let (claims, room, hello) = introduce(&shared.authority, read, query, headers)?;
     let join = Box::new(join(&claims, &hello));
     let bearer = shared.authority.bearer(&claims);
     let control = &shared.control;
-    control.check(room.clone(), join.clone(), bearer).await?;
+    let (there, who) = (room.clone(), join.clone());
+    control.check(there, who, bearer, comes).await?;
     Ok(Guest {
         claims,
         room,

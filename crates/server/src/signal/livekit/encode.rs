@@ -437,6 +437,7 @@ fn refused_track(client_id: &str, refusal: Refusal) -> Message {
             Refusal::NotAllowed => "the token does not allow to publish this track",
             Refusal::LimitExceeded => "too many tracks, or names that are too long",
             Refusal::Duplicate => "the track is published already",
+            Refusal::NoMemory => "the server has no memory left for another track; try again later",
             Refusal::NotFound | Refusal::RoomFull => "the track cannot be published",
         }
         .into(),
@@ -452,7 +453,9 @@ fn reason(result: Result<(), Refusal>) -> request_response::Reason {
         Ok(()) => request_response::Reason::Ok,
         Err(Refusal::NotAllowed) => request_response::Reason::NotAllowed,
         Err(Refusal::NotFound) => request_response::Reason::NotFound,
-        Err(Refusal::LimitExceeded | Refusal::RoomFull) => request_response::Reason::LimitExceeded,
+        Err(Refusal::LimitExceeded | Refusal::RoomFull | Refusal::NoMemory) => {
+            request_response::Reason::LimitExceeded
+        }
         Err(Refusal::Duplicate) => request_response::Reason::DuplicateName,
     }
 }

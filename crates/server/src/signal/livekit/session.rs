@@ -13,7 +13,7 @@ use umbrella_room::{Command, Notification};
 use umbrella_wire::client::{SignalResponse, signal_response::Message};
 
 use super::decode::{self, Request};
-use super::door::Guest;
+use super::door::{Guest, Refused};
 use super::limits::Rates;
 use super::{Shared, encode, follow};
 use crate::auth::{Authority, Bearer, Claims};
@@ -334,6 +334,7 @@ impl Session {
             }
             Event::Refused(refused) => {
                 tracing::info!(identity = self.claims.sub, reason = %refused, "refused to join");
+                Refused::from(refused).count(&self.control);
                 return Err(Over::NotAdmitted);
             }
             Event::End(reason) => return Err(Over::Ended(reason)),
