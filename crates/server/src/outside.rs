@@ -46,18 +46,18 @@ impl Outside {
     /// Must be called within a tokio runtime.
     pub(crate) fn start(
         config: &MediaConfig,
-        lan: Lan,
-        control: control::Handle,
-        trunks: Trunks,
-        page: Arc<PageAddresses>,
+        lan: &Lan,
+        control: &control::Handle,
+        trunks: &Trunks,
+        page: &Arc<PageAddresses>,
     ) -> Outside {
         let (settled, asked) = watch::channel(config.stun.is_empty());
         let keeper = Keeper {
             config: config.clone(),
-            lan,
-            control,
-            trunks,
-            page,
+            lan: lan.clone(),
+            control: control.clone(),
+            trunks: trunks.clone(),
+            page: Arc::clone(page),
             known: BTreeMap::new(),
             state: vec![State::Unknown; config.stun.len()],
             settled,

@@ -92,13 +92,7 @@ impl Server {
         trunks
             .start(&config.trunk, control.advertised().udp())
             .await?;
-        let outside = Outside::start(
-            &config.media,
-            lan.clone(),
-            control.clone(),
-            trunks.clone(),
-            Arc::clone(&addresses),
-        );
+        let outside = Outside::start(&config.media, &lan, &control, &trunks, &addresses);
         tokio::spawn(pass_on(links, control.clone()));
         let (phase, phases) = watch::channel(Phase::Starting);
         let app = App {
