@@ -40,15 +40,16 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn what_was_freed_counts_as_occupied_for_ever() {
+        // Much more than what tests beside this one come and go with.
         let before = occupied().unwrap();
-        let blocks: Vec<Vec<u8>> = (0..40_000).map(|_| vec![1; 1024]).collect();
+        let blocks: Vec<Vec<u8>> = (0..300_000).map(|_| vec![1; 1024]).collect();
         // One at the end stays, so that nothing above is free.
         let last = vec![1_u8; 1024];
         let full = occupied().unwrap();
-        assert!(full > before + (30 << 20), "{before} {full}");
+        assert!(full > before + (200 << 20), "{before} {full}");
         drop(blocks);
         let after = occupied().unwrap();
-        assert!(after + (15 << 20) < full, "{full} {after}");
+        assert!(after + (75 << 20) < full, "{full} {after}");
         drop(last);
     }
 }
