@@ -15,6 +15,7 @@ mod dist;
 mod fuzz;
 mod npm;
 mod parts;
+mod python;
 mod run;
 mod server;
 mod soak;

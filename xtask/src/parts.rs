@@ -2,8 +2,9 @@
 //! relay, an authority.
 
 use crate::cmd::{Cmd, which};
+use crate::python::environment;
 use crate::workspace::{root, target_dir};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::path::PathBuf;
 
 /// Where each part is; `None` only when the caller said that parts may be missing.
@@ -156,30 +157,7 @@ pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
 /// A virtual environment with what `e2e/requirements.txt` lists; its interpreter.
 fn python() -> Result<PathBuf> {
     let venv = target_dir().join("e2e-python");
-    let python = venv.join("bin/python3");
     let wanted = crate::workspace::read(&root().join("e2e/requirements.txt"))?;
-    // Written last, so that an interrupted installation is repeated.
-    let stamp = venv.join("installed.txt");
-    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    if which("python3").is_none() {
-        bail!("`python3` is not in PATH: install Python 3.10 or newer with its venv module");
-    }
-    Cmd::new("Python environment", "python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(&venv)
-        .quiet()?;
-    Cmd::new("pip install -r e2e/requirements.txt", &python)
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ])
-        .args(["-r", "e2e/requirements.txt"])
-        .quiet()?;
-    std::fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))?;
-    Ok(python)
+    environment(&venv, &wanted, &["-r", "e2e/requirements.txt"])?;
+    Ok(venv.join("bin/python3"))
 }

@@ -180,6 +180,13 @@ impl Advertised {
         Advertised { workers, sources }
     }
 
+    /// Each address and how it is known, for people.
+    pub fn known(&self) -> String {
+        let known = self.sources.iter();
+        let known = known.map(|(ip, source)| format!("{ip} ({})", source.word()));
+        known.collect::<Vec<_>>().join(", ")
+    }
+
     /// As `udp 192.0.2.1:40000`.
     pub fn texts(&self) -> Vec<String> {
         let text = |a: &LocalAddress| match a.protocol {

@@ -147,16 +147,9 @@ impl Keeper {
         if *before == advertised {
             return;
         }
-        let texts = |list: &Advertised| {
-            let texts = list
-                .sources
-                .iter()
-                .map(|(ip, source)| format!("{ip} ({})", source.word()));
-            texts.collect::<Vec<_>>().join(", ")
-        };
         tracing::info!(
-            addresses = texts(&advertised),
-            before = texts(&before),
+            addresses = advertised.known(),
+            before = before.known(),
             "other addresses are advertised for media from now on"
         );
         self.page

@@ -4,6 +4,7 @@ import { errorText } from '../api/errors.ts';
 import type { CheckPlan } from '../api/types.ts';
 import { Shell } from '../app/Shell.tsx';
 import { Button } from '../ui/Button.tsx';
+import { copyText } from '../ui/CopyField.tsx';
 import { Icon } from '../ui/Icon.tsx';
 import { ErrorNote } from '../ui/Notes.tsx';
 import { Spinner } from '../ui/Spinner.tsx';
@@ -108,17 +109,14 @@ function Mark({ state }: { state: RowState }) {
 function CopyReport({ text }: { text: string }) {
   const [copied, setCopied] = useState<boolean | null>(null);
   const field = useRef<HTMLTextAreaElement>(null);
-  const copy = () =>
-    navigator.clipboard.writeText(text).then(
-      () => setCopied(true),
-      () => setCopied(false),
-    );
+  // The field to select from appears where the text could not be copied.
+  const copy = async () => setCopied(await copyText(text, null));
   useEffect(() => {
     if (copied === false) field.current?.select();
   }, [copied]);
   return (
     <>
-      <Button onClick={copy}>
+      <Button onClick={() => void copy()}>
         <Icon name="copy" />
         {copied === true ? 'Copied' : 'Copy result'}
       </Button>

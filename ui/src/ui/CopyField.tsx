@@ -41,7 +41,7 @@ export function CopyField(props: { label: string; value: string; testId: string 
 }
 
 /** Over plain HTTP there is no clipboard: then the text is at least selected. */
-async function copyText(text: string, input: HTMLInputElement | null): Promise<boolean> {
+export async function copyText(text: string, input: HTMLInputElement | null): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;

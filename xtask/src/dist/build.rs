@@ -3,8 +3,9 @@
 
 use super::target::Target;
 use crate::cmd::{Cmd, which};
+use crate::python::environment;
 use crate::workspace::{root, target_dir};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
 /// From PyPI, as exactly these.
@@ -31,28 +32,7 @@ pub(crate) fn work_dir() -> PathBuf {
 /// Installs zig and cargo-zigbuild below the build directory; the environment's directory.
 pub(crate) fn tools() -> Result<PathBuf> {
     let venv = work_dir().join("python");
-    let wanted = TOOLS.join("\n");
-    // Written last, so that an interrupted installation is repeated.
-    let stamp = venv.join("installed.txt");
-    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(venv);
-    }
-    if which("python3").is_none() {
-        bail!("`python3` is not in PATH: install Python 3.10 or newer with its venv module");
-    }
-    Cmd::new("Python environment for zig", "python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(&venv)
-        .quiet()?;
-    Cmd::new(
-        "pip install zig and cargo-zigbuild",
-        venv.join("bin/python3"),
-    )
-    .args(["-m", "pip", "install", "--quiet"])
-    .arg("--disable-pip-version-check")
-    .args(TOOLS)
-    .quiet()?;
-    std::fs::write(&stamp, wanted).with_context(|| format!("writing {}", stamp.display()))?;
+    environment(&venv, &TOOLS.join("\n"), &TOOLS)?;
     Ok(venv)
 }
 

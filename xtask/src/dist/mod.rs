@@ -92,18 +92,23 @@ struct HandOut {
 impl HandOut {
     fn keep(&mut self, name: &str, bytes: impl AsRef<[u8]>) -> Result<()> {
         let path = self.out.join(name);
-        std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
-        self.note(name)
+        std::fs::write(&path, &bytes).with_context(|| format!("writing {}", path.display()))?;
+        self.list(name, bytes.as_ref());
+        Ok(())
     }
 
-    /// One that is there.
-    fn note(&mut self, name: &str) -> Result<()> {
+    /// One that is there; its bytes.
+    fn note(&mut self, name: &str) -> Result<Vec<u8>> {
         let path = self.out.join(name);
         let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        self.list(name, &bytes);
+        Ok(bytes)
+    }
+
+    fn list(&mut self, name: &str, bytes: &[u8]) {
         eprintln!("  ✓ {name}: {:.2} MB", bytes.len() as f64 / 1e6);
         self.sums
-            .push(format!("{}  {name}\n", hex(&Sha256::digest(&bytes))));
-        Ok(())
+            .push(format!("{}  {name}\n", hex(&Sha256::digest(bytes))));
     }
 }
 
@@ -115,8 +120,7 @@ fn one(target: &Target, args: &Args, time: u64, hand_out: &mut HandOut) -> Resul
     let stem = format!("umbrella-{version}-{}", target.name);
     let path = hand_out.out.join(&stem);
     std::fs::copy(&built, &path).with_context(|| format!("copying {}", built.display()))?;
-    hand_out.note(&stem)?;
-    let binary = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let binary = hand_out.note(&stem)?;
     let bill = bill::of(target)?;
     let licences = bill.licences()?;
     hand_out.keep(&format!("{stem}.cdx.json"), bill.cyclonedx()?)?;

@@ -1,11 +1,10 @@
 //! What a person at the terminal sees when the server is up.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use umbrella_engine::Protocol;
 
-use crate::net::{Advertised, Source};
+use crate::net::Advertised;
 
 /// Adds lines under a title.
 pub(super) fn push(text: &mut String, title: &str, lines: &[String]) {
@@ -32,12 +31,7 @@ pub(super) fn media_lines(advertised: &Advertised) -> Vec<String> {
         }
     }
     let joined = lines.join(", ");
-    let hosts: Vec<String> = advertised.sources.iter().map(host).collect();
-    vec![joined, format!("at {}", hosts.join(", "))]
-}
-
-fn host((ip, source): &(IpAddr, Source)) -> String {
-    format!("{ip} ({})", source.word())
+    vec![joined, format!("at {}", advertised.known())]
 }
 
 fn ranges(ports: &BTreeSet<u16>) -> String {
@@ -68,6 +62,7 @@ mod tests {
     use umbrella_engine::LocalAddress;
 
     use super::*;
+    use crate::net::Source;
 
     #[test]
     fn many_workers_do_not_make_a_long_message() {

@@ -295,7 +295,7 @@ fn service(app: &App, limits: watch::Receiver<LimitsConfig>, tls: Option<&Tls>) 
         app.control.clone(),
         Arc::clone(app.keys.authority()),
         limits,
-        app.config.now().turn.clone(),
+        config.turn.clone(),
     );
     let doors = signalling.merge(crate::trunk::router(app.trunks.clone()));
     http::Service {
