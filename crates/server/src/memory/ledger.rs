@@ -1,6 +1,7 @@
 //! Whether there is memory for something new: the state behind [`Memory`](super::Memory).
 
 use super::MIB;
+use super::resident::Usage;
 
 /// How many samples a promise counts: until then what was let in has connected, and its packets of the
 /// last seconds are kept, so that the next samples see it.
@@ -22,11 +23,12 @@ pub(super) enum State {
 /// Counts what is occupied, by samples, and what was promised since and will be occupied soon.
 ///
 /// It is tight from the first thing that does not fit, or when a sample says so, until a sample says that
-/// a tenth of the bound is free again.
+/// a tenth of the bound is free again. What the allocator keeps is free, but only half of it is sure to be
+/// used again, so that what is resident has to stay below the bound with the rest.
 #[derive(Debug)]
 pub(super) struct Ledger {
     bound: u64,
-    occupied: u64,
+    usage: Usage,
     /// What those were estimated at who were let in before each of the last samples, with all that
     /// follows from it; the latest first.
     promised: [u64; SETTLING],
@@ -40,7 +42,7 @@ impl Ledger {
     pub(super) fn new(bound: u64) -> Ledger {
         Ledger {
             bound,
-            occupied: 0,
+            usage: Usage::default(),
             promised: [0; SETTLING],
             begun: [0; SETTLING],
             state: State::Plenty,
@@ -61,24 +63,30 @@ impl Ledger {
         self.state
     }
 
-    /// Takes what is occupied now, once a second.
-    pub(super) fn sample(&mut self, occupied: u64) {
-        self.occupied = occupied;
+    /// Takes what is used now, once a second.
+    pub(super) fn sample(&mut self, usage: Usage) {
+        self.usage = usage;
         for ring in [&mut self.promised, &mut self.begun] {
             ring.rotate_right(1);
             ring[0] = 0;
         }
-        let expected = self.expected();
-        if expected >= self.tight_from() {
+        let coming = self.coming();
+        let (occupied, resident) = (
+            self.usage.occupied().saturating_add(coming),
+            self.resident_with(coming),
+        );
+        if occupied >= self.tight_from() || resident >= self.bound {
             self.state = State::Tight;
-        } else if expected < self.plenty_below() {
+        } else if occupied < self.plenty_below() && resident < self.bound / 20 * 19 {
             self.state = State::Plenty;
         }
     }
 
     /// Whether a newcomer of this cost may come in. It is tight from now on if it does not fit.
     pub(super) fn fits(&mut self, cost: u64) -> bool {
-        if self.expected().saturating_add(cost) > self.tight_from() {
+        let coming = self.coming().saturating_add(cost);
+        let occupied = self.usage.occupied().saturating_add(coming);
+        if occupied > self.tight_from() || self.resident_with(coming) > self.bound {
             self.state = State::Tight;
         }
         self.state == State::Plenty
@@ -86,9 +94,8 @@ impl Ledger {
 
     /// Whether something that belongs to those who are in may begin: it has the rest of the memory too.
     pub(super) fn begin(&mut self, cost: u64) -> bool {
-        let begun: u64 = self.begun.iter().sum();
-        let after = self.occupied.saturating_add(begun).saturating_add(cost);
-        if after > self.bound {
+        let begun = sum(&self.begun).saturating_add(cost);
+        if self.resident_with(begun) > self.bound {
             return false;
         }
         self.begun[0] = self.begun[0].saturating_add(cost);
@@ -100,13 +107,21 @@ impl Ledger {
         self.promised[0] = self.promised[0].saturating_add(cost);
     }
 
-    /// What will be occupied when all that was let in has begun. A promise contains what follows from it,
+    /// What will be needed when all that was let in has begun. A promise contains what follows from it,
     /// so what has begun is not counted again.
-    fn expected(&self) -> u64 {
-        let sum = |ring: &[u64; SETTLING]| ring.iter().copied().fold(0, u64::saturating_add);
-        let coming = sum(&self.promised).max(sum(&self.begun));
-        self.occupied.saturating_add(coming)
+    fn coming(&self) -> u64 {
+        sum(&self.promised).max(sum(&self.begun))
     }
+
+    /// What will be resident with so much more.
+    fn resident_with(&self, more: u64) -> u64 {
+        let Usage { resident, kept } = self.usage;
+        resident.saturating_add(more.saturating_sub(kept / 2))
+    }
+}
+
+fn sum(ring: &[u64; SETTLING]) -> u64 {
+    ring.iter().copied().fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
@@ -116,8 +131,14 @@ mod tests {
     /// Of 200 MiB: tight from 180, plenty below 160.
     fn ledger(occupied: u64) -> Ledger {
         let mut ledger = Ledger::new(200 * MIB);
-        ledger.sample(occupied * MIB);
+        ledger.sample(used(occupied));
         ledger
+    }
+
+    /// Nothing is kept.
+    fn used(resident: u64) -> Usage {
+        let resident = resident * MIB;
+        Usage { resident, kept: 0 }
     }
 
     fn let_in(ledger: &mut Ledger, cost: u64) -> bool {
@@ -141,11 +162,11 @@ mod tests {
         let mut ledger = ledger(100);
         assert!(let_in(&mut ledger, 70 * MIB));
         for _ in 1..SETTLING {
-            ledger.sample(100 * MIB);
+            ledger.sample(used(100));
             assert!(!ledger.fits(20 * MIB));
         }
         // It was less than was feared.
-        ledger.sample(110 * MIB);
+        ledger.sample(used(110));
         assert!(ledger.fits(20 * MIB));
     }
 
@@ -160,7 +181,7 @@ mod tests {
             (159, State::Plenty),
             (179, State::Plenty),
         ] {
-            ledger.sample(occupied * MIB);
+            ledger.sample(used(occupied));
             assert_eq!(ledger.state(), state, "at {occupied} MiB");
         }
     }
@@ -170,7 +191,7 @@ mod tests {
         let mut ledger = ledger(170);
         assert!(!ledger.fits(11 * MIB));
         assert!(!ledger.fits(1));
-        ledger.sample(159 * MIB);
+        ledger.sample(used(159));
         assert!(ledger.fits(1));
     }
 
@@ -192,6 +213,35 @@ mod tests {
         // Nobody has asked at the door for this.
         assert!(ledger.begin(30 * MIB));
         assert!(!ledger.fits(21 * MIB));
+    }
+
+    #[test]
+    fn after_a_storm_nobody_comes_in_any_more_as_the_allocator_keeps_what_it_took() {
+        let mut ledger = ledger(180);
+        assert!(!ledger.fits(1));
+        let (resident, kept) = (181 * MIB, 90 * MIB);
+        ledger.sample(Usage { resident, kept });
+        // As many as before, into what is kept.
+        let admitted = (0..10_000).filter(|_| let_in(&mut ledger, MIB)).count();
+        assert_eq!(admitted, 45 + 19);
+    }
+
+    #[test]
+    fn what_is_kept_in_pieces_is_taken_for_room_until_the_bound_is_exceeded() {
+        let mut ledger = ledger(100);
+        let kept = 100 * MIB;
+        let sample = |resident: u64| Usage {
+            resident: resident * MIB,
+            kept,
+        };
+        ledger.sample(sample(199));
+        assert!(ledger.fits(50 * MIB));
+        assert!(ledger.begin(51 * MIB));
+        assert!(!ledger.begin(MIB));
+        for resident in [200, 190] {
+            ledger.sample(sample(resident));
+            assert!(!ledger.fits(1), "at {resident} MiB");
+        }
     }
 
     #[test]

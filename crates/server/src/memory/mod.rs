@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use umbrella_media::Kind;
 
 use self::ledger::{Ledger, State};
+use self::resident::Usage;
 
 pub use self::shares::Shares;
 
@@ -118,28 +119,28 @@ impl Memory {
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while self.0.ledger.is_some() {
             due.tick().await;
-            let Some(occupied) = resident::occupied() else {
+            let Some(usage) = Usage::now() else {
                 tracing::warn!(
                     "this system does not say how much memory is used: it is not bounded"
                 );
                 return;
             };
-            self.sample(Instant::now(), occupied);
+            self.sample(Instant::now(), usage);
         }
     }
 
-    fn sample(&self, now: Instant, occupied: u64) {
+    fn sample(&self, now: Instant, usage: Usage) {
         let Some(mut ledger) = self.ledger() else {
             return;
         };
         let before = ledger.state();
-        ledger.sample(occupied);
+        ledger.sample(usage);
         let (after, again) = (ledger.state(), ledger.plenty_below());
         drop(ledger);
         // It may have been tight for less than a second.
         for state in [before, after] {
             if self.is_news(now, state) {
-                self.tell(state, occupied / MIB, again / MIB);
+                self.tell(state, usage, again / MIB);
             }
         }
     }
@@ -157,18 +158,27 @@ impl Memory {
         news
     }
 
-    fn tell(&self, state: State, occupied_mib: u64, again_below_mib: u64) {
+    fn tell(&self, state: State, usage: Usage, again_below_mib: u64) {
         let bound_mib = self.0.bound.unwrap_or_default() / MIB;
+        let used_mib = usage.occupied() / MIB;
+        let resident_mib = usage.resident / MIB;
         match state {
             State::Tight => tracing::warn!(
-                occupied_mib,
+                used_mib,
+                resident_mib,
                 bound_mib,
                 again_below_mib,
                 "memory is tight: new participants, tracks, cameras and servers are refused"
             ),
             State::Plenty => {
                 let refused: u64 = self.refused().map(|(_, count)| count).sum();
-                tracing::info!(occupied_mib, bound_mib, refused, "memory suffices again");
+                tracing::info!(
+                    used_mib,
+                    resident_mib,
+                    bound_mib,
+                    refused,
+                    "memory suffices again"
+                );
             }
         }
     }
@@ -239,10 +249,14 @@ impl Memory {
 mod tests {
     use super::*;
 
+    fn resident(resident: u64) -> Usage {
+        Usage { resident, kept: 0 }
+    }
+
     #[test]
     fn without_a_bound_somebody_is_refused() {
         let memory = Memory::new(None);
-        memory.sample(Instant::now(), u64::MAX);
+        memory.sample(Instant::now(), resident(u64::MAX));
         assert_eq!(memory.admit(Work::Join, u64::MAX), Ok(()));
         assert_eq!(memory.begin(Work::Subscription, u64::MAX), Ok(()));
         assert_eq!(memory.refused().map(|(_, count)| count).sum::<u64>(), 0);
@@ -268,7 +282,7 @@ mod tests {
     #[test]
     fn a_refusal_is_counted_as_another_or_twice() {
         let memory = Memory::new(Some(200 * MIB));
-        memory.sample(Instant::now(), 179 * MIB);
+        memory.sample(Instant::now(), resident(179 * MIB));
         assert_eq!(memory.look(2 * MIB), Err(NoMemory));
         assert_eq!(memory.admit(Work::Camera, 2 * MIB), Err(NoMemory));
         assert_eq!(memory.begin(Work::Subscription, 30 * MIB), Err(NoMemory));
