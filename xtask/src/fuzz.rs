@@ -10,9 +10,10 @@ use crate::cmd::{Cmd, cargo};
 use crate::workspace::{read, relative, root, target_dir};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Runs the fuzz targets for a while, each in turn.
+/// Runs the fuzz targets for a while, one for each processor at a time.
 ///
 /// Inputs that reach something new are kept in `fuzz/corpus`, those that crash in
 /// `fuzz/artifacts`. One that is fixed belongs into `fuzz/seeds`, from where the tests repeat it.
@@ -51,12 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             .arg(std::path::absolute(input)?)
             .run();
     }
-    let mut failed = Vec::new();
-    for target in chosen {
-        if !fuzz(target, args.seconds)? {
-            failed.push(target.as_str());
-        }
-    }
+    let failed = fuzz_all(chosen, args.seconds)?;
     if failed.is_empty() {
         return Ok(());
     }
@@ -73,6 +69,32 @@ fn build(targets: &[String]) -> Result<()> {
         .env("RUSTC_WORKSPACE_WRAPPER", root().join("fuzz/rustc.sh"))
         .env("CARGO_INCREMENTAL", "0")
         .run()
+}
+
+/// Those that have crashed.
+fn fuzz_all(targets: &[String], seconds: u32) -> Result<Vec<&str>> {
+    let next = AtomicUsize::new(0);
+    let run = || -> Result<Vec<&str>> {
+        let mut failed = Vec::new();
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !fuzz(target, seconds)? {
+                failed.push(target.as_str());
+            }
+        }
+        Ok(failed)
+    };
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(run)).collect();
+        let mut failed = Vec::new();
+        for thread in threads {
+            let Ok(crashed) = thread.join() else {
+                bail!("a thread has panicked");
+            };
+            failed.extend(crashed?);
+        }
+        Ok(failed)
+    })
 }
 
 /// False if it has crashed.

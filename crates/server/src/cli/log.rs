@@ -6,16 +6,17 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt as _;
 
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
+use tracing_subscriber::{Layer as _, Registry, reload};
 
 /// Changes what is logged.
 #[derive(Debug, Clone)]
-pub(super) struct LogFilter(reload::Handle<EnvFilter, Registry>);
+pub(super) struct LogFilter(reload::Handle<Targets, Registry>);
 
 impl LogFilter {
     /// # Errors
@@ -42,12 +43,13 @@ pub(super) fn start(text: &str) -> anyhow::Result<LogFilter> {
     Ok(LogFilter(handle))
 }
 
-fn filter(text: &str) -> anyhow::Result<EnvFilter> {
+fn filter(text: &str) -> anyhow::Result<Targets> {
+    let filter: Targets = text.parse()?;
     // The media engine's own messages name peers' credentials; they are for whoever asks.
-    if text.contains("str0m") {
-        return Ok(EnvFilter::try_new(text)?);
-    }
-    Ok(EnvFilter::try_new(format!("{text},str0m=warn"))?)
+    Ok(match text.contains("str0m") {
+        true => filter,
+        false => filter.with_target("str0m", Level::WARN),
+    })
 }
 
 /// Whether this is what systemd has connected with the journal: it says which file that is, as the
@@ -127,6 +129,24 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn peers_credentials_are_logged_though_nobody_asked_for_them() {
+        let debug =
+            |text: &str, target: &str| filter(text).unwrap().would_enable(target, &Level::DEBUG);
+        assert!(debug("debug", "umbrella_server::http"));
+        assert!(!debug("debug", "str0m::ice"));
+        assert!(debug("info,str0m=debug", "str0m::ice"));
+        assert!(debug(
+            "info,umbrella_server::http=debug",
+            "umbrella_server::http"
+        ));
+        assert!(!debug(
+            "info,umbrella_server::http=debug",
+            "umbrella_server"
+        ));
+        assert!(filter("info,umbrella_server=loud").is_err());
     }
 
     #[test]

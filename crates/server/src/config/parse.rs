@@ -121,7 +121,7 @@ fn check_server(
         return Err(blame.error("server", "name", "expected 1 to 64 characters"));
     }
     let log = server.log.trim();
-    if let Err(error) = log.parse::<tracing_subscriber::filter::EnvFilter>() {
+    if let Err(error) = log.parse::<tracing_subscriber::filter::Targets>() {
         return Err(blame.error(
             "server",
             "log",
