@@ -6,6 +6,7 @@
 
 import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -48,8 +49,17 @@ const running = new Set();
 const totals = { tests: 0, pass: 0, fail: 0, skipped: 0 };
 let failed = false;
 
+/** Milliseconds since the machine's start that its processors were busy, and that have passed on them. */
+function processors() {
+  const times = cpus().map((it) => it.times);
+  const all = times.reduce((sum, it) => sum + it.user + it.nice + it.sys + it.idle + it.irq, 0);
+  return { all, busy: all - times.reduce((sum, it) => sum + it.idle, 0) };
+}
+
 /** Runs one file in a network, and prints what it has said when it has ended. */
 async function runFile(file, network) {
+  const start = Date.now();
+  const before = processors();
   const argv = [
     process.execPath, '--test', '--test-concurrency=1', '--test-reporter=spec', '--test-timeout=360000',
     ...(values.name ? [`--test-name-pattern=${values.name}`] : []), join('tests', file),
@@ -68,7 +78,10 @@ async function runFile(file, network) {
   const text = Buffer.concat(said).toString();
   for (const [, name, count] of text.matchAll(/^ℹ (\w+) (\d+)$/gm)) if (name in totals) totals[name] += Number(count);
   failed ||= code !== 0;
-  process.stdout.write(`\n${file}\n${text}`);
+  const now = processors();
+  const busy = Math.round((now.busy - before.busy) * 100 / Math.max(1, now.all - before.all));
+  const took = `${file} took ${Math.round((Date.now() - start) / 1000)} s, processors ${busy} % busy`;
+  process.stdout.write(`\n${file}\n${text}${took}\n`);
 }
 
 /** Runs files one after the other in each of these networks, as many at a time as there are. */

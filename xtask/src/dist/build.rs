@@ -83,7 +83,7 @@ pub(crate) fn binary(target: &Target, profile: &str, time: u64) -> Result<PathBu
         .map(|map| format!("-ffile-prefix-map={map}"))
         .collect();
     // No panic passes through C.
-    c_flags.push("-fno-asynchronous-unwind-tables".to_owned());
+    c_flags.push("-fno-asynchronous-unwind-tables -fno-unwind-tables".to_owned());
     let mut cmd = Cmd::new(
         format!("umbrella for {}, profile {profile}", target.triple),
         venv.join("bin/cargo-zigbuild"),
