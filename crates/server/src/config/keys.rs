@@ -212,7 +212,7 @@ const SERVER: &[Key] = &[
         "log",
         "UMBRELLA_LOG",
         Text,
-        "What is logged to standard error: error, warn, info, debug or trace, or a filter such as \
+        "What is logged to standard error: error, warn, info or debug, or a filter such as \
          \"info,umbrella_server::http=debug\".",
     )
     .when(Effect::Reload),

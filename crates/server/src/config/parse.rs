@@ -125,9 +125,7 @@ fn check_server(
         return Err(blame.error(
             "server",
             "log",
-            format!(
-                "`{log}` is not a log filter ({error}); write error, warn, info, debug or trace"
-            ),
+            format!("`{log}` is not a log filter ({error}); write error, warn, info or debug"),
         ));
     }
     let data_dir = match server.data_dir.trim() {

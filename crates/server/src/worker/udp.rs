@@ -143,7 +143,7 @@ fn send_one_by_one(socket: &UdpSocket, state: &UdpSocketState, transmit: &Transm
         );
         if let Err(error) = sent {
             dropped += 1;
-            tracing::trace!(%error, remote = %transmit.path.remote, "cannot send");
+            tracing::debug!(%error, remote = %transmit.path.remote, "cannot send");
         }
     }
     dropped
