@@ -90,6 +90,13 @@ describe('the compose files', () => {
     }
   });
 
+  test('nobody gets in by Traefik for half a minute after a start', () => {
+    const { traefik, umbrella } = services('compose.traefik.yml', VARIABLES);
+    const seconds = /^(\d+)s$/.exec(umbrella.healthcheck.interval)?.[1];
+    assert.ok(Number(seconds) <= 5, umbrella.healthcheck.interval);
+    assert.ok(traefik.command.includes('--providers.docker.allowemptyservices=true'));
+  });
+
   test('a worker has a port that is not published', () => {
     const { umbrella } = services('compose.yml', VARIABLES);
     const last = 40_000 + Number(umbrella.environment.UMBRELLA_WORKERS) - 1;

@@ -86,14 +86,29 @@ impl FromStr for Cidr {
 }
 
 /// The addresses of this machine that others may reach: neither unspecified nor IPv6 link-local
-/// ones, which mean nothing without an interface. Loopback comes last.
+/// ones, which mean nothing without an interface, nor those of networks of containers. Loopback comes last.
 ///
 /// # Errors
 ///
 /// If the system does not say.
 pub fn interface_addresses() -> io::Result<Vec<IpAddr>> {
     let found = if_addrs::get_if_addrs()?;
-    Ok(reachable(found.into_iter().map(|interface| interface.ip())))
+    let found = found
+        .into_iter()
+        .filter(|interface| !leads_to_containers(&interface.name));
+    Ok(reachable(found.map(|interface| interface.ip())))
+}
+
+/// Whether this is the name of a bridge that Docker or Podman makes for each network. Only containers of
+/// this machine are behind it, and they reach its other addresses as well; where there are dozens, every
+/// client would try them all.
+fn leads_to_containers(interface: &str) -> bool {
+    let is_hex = |text: &str| text.len() == 12 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    let is_number = |text: &str| text.bytes().all(|it| it.is_ascii_digit());
+    matches!(interface, "docker0" | "docker_gwbridge")
+        || interface.strip_prefix("br-").is_some_and(is_hex)
+        || interface.strip_prefix("podman").is_some_and(is_number)
+        || interface.strip_prefix("cni-podman").is_some_and(is_number)
 }
 
 fn reachable(found: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
@@ -464,6 +479,23 @@ mod tests {
             .iter()
             .map(|a| format!("{}<{}", a.advertised.ip(), a.base.ip()))
             .collect()
+    }
+
+    #[test]
+    fn every_client_tries_the_networks_of_containers() {
+        for bridge in [
+            "docker0",
+            "docker_gwbridge",
+            "br-0a1b2c3d4e5f",
+            "podman0",
+            "cni-podman1",
+        ] {
+            assert!(leads_to_containers(bridge), "{bridge}");
+        }
+        // OpenWrt's networks are bridges too.
+        for other in ["eth0", "br-lan", "br-guest", "br0", "podlan", "lo"] {
+            assert!(!leads_to_containers(other), "{other}");
+        }
     }
 
     #[test]

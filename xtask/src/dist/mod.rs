@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use target::{TARGETS, Target};
 
+/// Ours, which is in the names of files.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Builds static binaries for x86-64, aarch64 and armv7, and packages of them.
 ///
 /// For each there are the binary, an archive, packages for OpenWrt and Debian, a bill of materials
@@ -32,6 +35,9 @@ pub(crate) struct Args {
     /// Built to be tested, not to be used: large, slow, one package for OpenWrt, none for Debian
     #[arg(long)]
     quick: bool,
+    /// Only the binary: no packages, and no lists of what is in it
+    #[arg(long, conflicts_with = "check_reproducible")]
+    bare: bool,
     /// Run each binary afterwards, under qemu where the processor is another one
     #[arg(long)]
     selftest: bool,
@@ -114,29 +120,19 @@ impl HandOut {
 
 /// Everything of one target.
 fn one(target: &Target, args: &Args, time: u64, hand_out: &mut HandOut) -> Result<()> {
-    let version = env!("CARGO_PKG_VERSION");
     let profile = if args.quick { "dist-quick" } else { "dist" };
     let built = build::binary(target, profile, time)?;
-    let stem = format!("umbrella-{version}-{}", target.name);
+    let stem = stem(target);
     let path = hand_out.out.join(&stem);
     std::fs::copy(&built, &path).with_context(|| format!("copying {}", built.display()))?;
     let binary = hand_out.note(&stem)?;
-    let bill = bill::of(target)?;
-    let licences = bill.licences()?;
-    hand_out.keep(&format!("{stem}.cdx.json"), bill.cyclonedx()?)?;
-    hand_out.keep(&format!("{stem}-licenses.txt"), &licences)?;
-    let packed = archive(&binary, &licences)?.pack(&format!("{stem}/"), time)?;
-    hand_out.keep(&format!("{stem}.tar.gz"), packed)?;
-    let contents = openwrt::contents(&binary, &licences)?;
-    let packages = if args.quick { 1 } else { target.openwrt.len() };
-    for architecture in target.openwrt.iter().take(packages) {
-        let name = format!("umbrella_{version}-r1_{architecture}.ipk");
-        hand_out.keep(&name, openwrt::ipk(&contents, architecture, time)?)?;
-    }
-    if !args.quick {
-        let name = format!("umbrella_{version}-1_{}.deb", target.debian);
-        deb::pack(target, &built, time, &hand_out.out.join(&name))?;
-        hand_out.note(&name)?;
+    if !args.bare {
+        archives(target, args, time, &binary, hand_out)?;
+        if !args.quick {
+            let name = format!("umbrella_{VERSION}-1_{}.deb", target.debian);
+            deb::pack(target, &built, time, &hand_out.out.join(&name))?;
+            hand_out.note(&name)?;
+        }
     }
     if args.selftest {
         selftest(target, &path)?;
@@ -149,6 +145,35 @@ fn one(target: &Target, args: &Args, time: u64, hand_out: &mut HandOut) -> Resul
         if args.selftest && is_native(target) {
             image.run(&["selftest"])?;
         }
+    }
+    Ok(())
+}
+
+/// What the names of a target's files begin with.
+fn stem(target: &Target) -> String {
+    format!("umbrella-{VERSION}-{}", target.name)
+}
+
+/// What is in a binary, an archive of it, and packages for OpenWrt.
+fn archives(
+    target: &Target,
+    args: &Args,
+    time: u64,
+    binary: &[u8],
+    hand_out: &mut HandOut,
+) -> Result<()> {
+    let stem = stem(target);
+    let bill = bill::of(target)?;
+    let licences = bill.licences()?;
+    hand_out.keep(&format!("{stem}.cdx.json"), bill.cyclonedx()?)?;
+    hand_out.keep(&format!("{stem}-licenses.txt"), &licences)?;
+    let packed = archive(binary, &licences)?.pack(&format!("{stem}/"), time)?;
+    hand_out.keep(&format!("{stem}.tar.gz"), packed)?;
+    let contents = openwrt::contents(binary, &licences)?;
+    let packages = if args.quick { 1 } else { target.openwrt.len() };
+    for architecture in target.openwrt.iter().take(packages) {
+        let name = format!("umbrella_{VERSION}-r1_{architecture}.ipk");
+        hand_out.keep(&name, openwrt::ipk(&contents, architecture, time)?)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream as ClientStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,11 @@ const MAX_ANSWER: u64 = 32 * 1024 * 1024;
 
 /// How long either side waits for the other: a camera that is tested may take 12 s.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long the admin waits for a server that was started a moment ago, and how often is looked: guides have
+/// the one command after the other, and a container counts as started before its server has opened the socket.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+const START_LOOK: Duration = Duration::from_millis(50);
 
 /// Subcommands that are answered at a time. More than that wait.
 const AT_A_TIME: usize = 32;
@@ -73,8 +78,16 @@ pub(super) enum Answer {
 
 /// Asks the server that runs with this data directory.
 pub(super) fn ask(data_dir: &Path, request: &Request) -> anyhow::Result<Answer> {
-    let path = data_dir.join(NAME);
-    let mut stream = ClientStream::connect(&path).map_err(|error| no_server(data_dir, error))?;
+    let patience = match request {
+        Request::AdminLink => START_PATIENCE,
+        Request::Status
+        | Request::Reload
+        | Request::Token { .. }
+        | Request::Trunk(_)
+        | Request::Camera(_) => Duration::ZERO,
+    };
+    let mut stream =
+        connect(&data_dir.join(NAME), patience).map_err(|error| no_server(data_dir, error))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_string(request)?;
@@ -90,6 +103,26 @@ pub(super) fn ask(data_dir: &Path, request: &Request) -> anyhow::Result<Answer> 
         .context("the server's answer makes no sense; is it another version?")
 }
 
+/// Reaches the server, which may take that long to come.
+fn connect(path: &Path, patience: Duration) -> io::Result<ClientStream> {
+    let end = Instant::now() + patience;
+    loop {
+        match ClientStream::connect(path) {
+            Err(error) if is_not_there(&error) && Instant::now() < end => {
+                std::thread::sleep(START_LOOK);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_not_there(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
 fn no_server(data_dir: &Path, error: io::Error) -> anyhow::Error {
     let dir = data_dir.display();
     if error.kind() == io::ErrorKind::PermissionDenied {
@@ -97,10 +130,7 @@ fn no_server(data_dir: &Path, error: io::Error) -> anyhow::Error {
             "the umbrella of {dir} belongs to another user; run this as that user"
         );
     }
-    if matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-    ) {
+    if is_not_there(&error) {
         return anyhow::anyhow!(
             "no umbrella is running with the data directory {dir}; start it, or say which one by \
              --data-dir or UMBRELLA_DATA_DIR"

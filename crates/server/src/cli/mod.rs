@@ -30,7 +30,7 @@ use trunk::TrunkArgs;
 /// Calls, cameras and trunks between sites in one binary.
 ///
 /// Without a subcommand the server starts. Nothing needs to be configured: it prints the
-/// addresses to open and, until a password is set, a one-time link for the admin.
+/// addresses to open and, at a terminal until a password is set, a one-time link for the admin.
 #[derive(Debug, Parser)]
 #[command(name = "umbrella", version, max_term_width = 100)]
 struct Cli {
@@ -55,7 +55,7 @@ enum Command {
     /// Print a one-time link with which the admin's password can be set.
     ///
     /// Valid for 15 minutes and for one use; earlier links are void. Asks the running server,
-    /// which is found through the data directory.
+    /// which is found through the data directory, and waits ten seconds for it to come.
     AdminLink,
     /// Print how many rooms, participants, connections, tracks and tasks there are, as JSON.
     ///

@@ -200,7 +200,7 @@ impl Server {
         if goes_to_journal(std::io::stdout()) {
             self.greet_in_journal().await?;
         } else {
-            self.greet_at_terminal().await?;
+            self.greet_in_words().await?;
         }
         tracing::info!(
             data_dir = %self.data_dir.path().display(),
@@ -224,7 +224,7 @@ impl Server {
         Ok(())
     }
 
-    async fn greet_at_terminal(&self) -> anyhow::Result<()> {
+    async fn greet_in_words(&self) -> anyhow::Result<()> {
         let mut text = format!("Umbrella {}\n\n", env!("CARGO_PKG_VERSION"));
         push(&mut text, "Open", &self.app.addresses.urls());
         let media = media_lines(&self.app.control.advertised());
@@ -236,16 +236,28 @@ impl Server {
             &[self.data_dir.path().display().to_string()],
         );
         if !self.app.accounts.password_set().await? {
-            let link = admin_link(&self.app.accounts, &self.app.addresses).await?;
-            push(&mut text, "Admin", &[link]);
-            text.push_str(
-                "           (sets the admin's password; valid once, for 15 minutes, at any address \
-                 above;\n           `umbrella admin-link` prints a new one)\n",
-            );
+            push(&mut text, "Admin", &self.way_in().await?);
         }
         // Nobody may be reading: that is no reason not to serve.
         let _ = writeln!(std::io::stdout(), "{text}");
         Ok(())
+    }
+
+    /// How the admin gets in for the first time. A link is for whoever sits at this terminal: what goes
+    /// to a file, or into the log of a container, is kept for long and read by others.
+    async fn way_in(&self) -> anyhow::Result<Vec<String>> {
+        if !std::io::stdout().is_terminal() {
+            return Ok(vec![
+                "has no password yet: `umbrella admin-link` prints a link to set it".to_owned(),
+            ]);
+        }
+        let link = admin_link(&self.app.accounts, &self.app.addresses).await?;
+        Ok(vec![
+            link,
+            "(sets the admin's password; valid once, for 15 minutes, at any address above;"
+                .to_owned(),
+            "`umbrella admin-link` prints a new one)".to_owned(),
+        ])
     }
 }
 

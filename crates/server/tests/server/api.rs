@@ -16,9 +16,13 @@ pub(crate) struct Browser<'a> {
 }
 
 impl<'a> Browser<'a> {
-    /// Follows the one-time link.
+    /// Follows a one-time link.
     pub(crate) fn set_up(server: &'a Server) -> Self {
-        let body = json!({ "code": server.setup_code(), "password": PASSWORD });
+        Self::set_up_by(server, &server.setup_code())
+    }
+
+    fn set_up_by(server: &'a Server, setup_code: &str) -> Self {
+        let body = json!({ "code": setup_code, "password": PASSWORD });
         let reply = server.call("POST", "/api/setup").json(&body).send();
         let session = reply.json(200);
         let cookie = reply.header("set-cookie");
@@ -56,7 +60,8 @@ fn an_admin_sets_up_signs_out_and_in_again() {
         (&before["signedIn"], &before["passwordSet"]),
         (&json!(false), &json!(false))
     );
-    let browser = Browser::set_up(&server);
+    let setup_code = server.setup_code();
+    let browser = Browser::set_up_by(&server, &setup_code);
     assert_eq!(browser.get("/api/session")["signedIn"], true);
     assert_eq!(browser.call("POST", "/api/logout").send().status, 204);
     assert_eq!(browser.get("/api/session")["signedIn"], false);
@@ -75,7 +80,7 @@ fn an_admin_sets_up_signs_out_and_in_again() {
         .send()
         .json(200);
     assert_eq!(session["signedIn"], true);
-    let again = json!({ "code": server.setup_code(), "password": PASSWORD });
+    let again = json!({ "code": setup_code, "password": PASSWORD });
     let refused = server
         .call("POST", "/api/setup")
         .json(&again)

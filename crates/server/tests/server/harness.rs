@@ -11,9 +11,22 @@ use serde_json::Value;
 /// A bound on waiting for what must come; nothing is measured with it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The binary.
+const UMBRELLA: &str = env!("CARGO_BIN_EXE_umbrella");
+
 /// A command of the binary that sees nothing of this process's environment.
 pub(crate) fn umbrella(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_umbrella"));
+    ours(Command::new(UMBRELLA), dir)
+}
+
+/// The server at a terminal, which is util-linux's `script`: what it shows is the command's output.
+pub(crate) fn umbrella_at_terminal(dir: &Path) -> Command {
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--flush", "--command", UMBRELLA, "/dev/null"]);
+    ours(script, dir)
+}
+
+fn ours(mut command: Command, dir: &Path) -> Command {
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -110,10 +123,11 @@ impl Server {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// The code of the one-time link in the start message.
+    /// The code of a one-time link.
     pub(crate) fn setup_code(&self) -> String {
-        let rest = self.greeting.split("#/setup/").nth(1).unwrap();
-        rest.split_whitespace().next().unwrap().to_owned()
+        let output = run(umbrella(self.dir.path()).arg("admin-link"));
+        let link = String::from_utf8(output.stdout).unwrap();
+        link.split("#/setup/").nth(1).unwrap().trim().to_owned()
     }
 
     /// A request over plain HTTP.

@@ -1,9 +1,11 @@
 //! Starting, refusing to start, subcommands, ending.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
-use crate::harness::{Server, refusal, run, umbrella};
+use crate::harness::{Server, refusal, run, umbrella, umbrella_at_terminal};
 
 #[test]
 fn a_port_in_use_is_named_with_what_to_do() {
@@ -147,6 +149,22 @@ fn subcommands_print_what_a_script_needs_and_nothing_else() {
 }
 
 #[test]
+fn the_link_is_refused_to_whoever_asks_right_after_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    // As early as it can be: the server comes afterwards.
+    let asking = umbrella(dir.path())
+        .arg("admin-link")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let server = Server::start(dir, &[("UMBRELLA_CLOUD", "1")]);
+    let output = asking.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", server.log());
+    let link = String::from_utf8(output.stdout).unwrap();
+    assert!(link.contains("#/setup/"), "{link}");
+}
+
+#[test]
 fn two_servers_do_not_share_a_data_directory() {
     let server = Server::cloud();
     let text = refusal(&mut umbrella(server.dir.path()));
@@ -156,10 +174,36 @@ fn two_servers_do_not_share_a_data_directory() {
 #[test]
 fn the_start_message_says_what_a_person_needs() {
     let server = Server::cloud();
-    for part in ["/sfu", "UDP 42", "TCP 42", "Data", "#/setup/", "15 minutes"] {
+    for part in ["/sfu", "UDP 42", "TCP 42", "Data", "umbrella admin-link"] {
         assert!(server.greeting.contains(part), "{}", server.greeting);
     }
-    assert!(!server.log().contains(&server.setup_code()));
+}
+
+#[test]
+fn whoever_reads_the_log_of_a_container_can_set_the_admins_password() {
+    let server = Server::cloud();
+    let code = server.setup_code();
+    for text in [&server.greeting, &server.log()] {
+        assert!(
+            !text.contains("#/setup/") && !text.contains(&code),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_person_at_the_terminal_is_not_given_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut terminal = umbrella_at_terminal(dir.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut shown = BufReader::new(terminal.stdout.take().unwrap()).lines();
+    let link = shown.find(|line| line.as_ref().is_ok_and(|line| line.contains("#/setup/")));
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    assert!(link.is_some());
 }
 
 #[test]
