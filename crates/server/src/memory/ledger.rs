@@ -71,10 +71,8 @@ impl Ledger {
             ring[0] = 0;
         }
         let coming = self.coming();
-        let (occupied, resident) = (
-            self.usage.occupied().saturating_add(coming),
-            self.resident_with(coming),
-        );
+        let occupied = self.usage.occupied().saturating_add(coming);
+        let resident = self.resident_with(coming);
         if occupied >= self.tight_from() || resident >= self.bound {
             self.state = State::Tight;
         } else if occupied < self.plenty_below() && resident < self.bound / 20 * 19 {
