@@ -5,12 +5,18 @@ import assert from 'node:assert/strict';
 
 /** The longest time without another picture, in milliseconds; one that lasts to the end counts. */
 export function longestStall(pictures) {
-  let [longest, [moved, count]] = [0, pictures[0] ?? [0, 0]];
+  return worstStall(pictures).longest;
+}
+
+/** The same, and how many milliseconds after the first look it began. */
+export function worstStall(pictures) {
+  let worst = { longest: 0, after: 0 };
+  let [moved, count] = pictures[0] ?? [0, 0];
   for (const [time, now] of pictures) {
-    longest = Math.max(longest, time - moved);
+    if (time - moved > worst.longest) worst = { longest: time - moved, after: moved - pictures[0][0] };
     if (now !== count) [moved, count] = [time, now];
   }
-  return longest;
+  return worst;
 }
 
 /** The middles of the seven bars of SMPTE's test pattern (`smpte75`), as fractions of width and height. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { plugCable } from '../lib/cable.mjs';
-import { longestStall } from '../lib/pictures.mjs';
+import { longestStall, worstStall } from '../lib/pictures.mjs';
 import { missing } from '../lib/settings.mjs';
 import { suite } from '../lib/suite.mjs';
 import { sleep, until } from '../lib/wait.mjs';
@@ -62,6 +62,9 @@ for (const codec of ['vp8', 'h264', 'vp9', 'av1']) {
       const [seen, others] = await watching;
       const stalls = [seen, others].map(({ pictures }) => Math.round(longestStall(pictures)));
       t.diagnostic(`stood still for ${stalls[0]} ms, without a slow link for ${stalls[1]} ms`);
+      const { after } = worstStall(seen.pictures);
+      t.diagnostic(`from ${Math.round(after)} ms on; lost: ${seen.packetsLost}, resends asked for: ${seen.nackCount}, `
+        + `key frames asked for: ${seen.pliCount}, and come: ${seen.keyFramesDecoded}`);
       // The machine itself stands still at times: that shows in what the others see.
       assert.ok(stalls[0] < 1_000 + stalls[1], 'the picture freezes');
       assert.ok(!(await bob.track('ann', 'camera')).paused, 'the smallest picture fits');
