@@ -315,7 +315,9 @@ impl Egress {
     pub fn forget_before(&mut self, stream: StreamId, seq: u64) {
         if let Some(state) = self.streams.get_mut(stream) {
             state.throttle.raise_floor(seq);
-            self.queue.forget_resends(stream, seq);
+            let forgotten = self.queue.forget_resends(stream, seq);
+            let size = state.throttle.mean_size();
+            self.resends.give_back(size.saturating_mul(forgotten as i64));
         }
     }
 
@@ -470,15 +472,13 @@ impl Egress {
     /// Sends what waits longest; `None` if nothing does.
     fn send_paced(&mut self, now: Instant, sealer: &mut Sealer) -> Option<usize> {
         let streams = &mut self.streams;
-        let resent = match self.queue.pop_paced()? {
-            Paced::Video(entry) => return Some(self.outbox.send(now, sealer, streams, &entry)),
+        Some(match self.queue.pop_paced()? {
+            Paced::Video(entry) => self.outbox.send(now, sealer, streams, &entry),
             Paced::Resend(Resend::Rtx(entry)) => self.outbox.send_rtx(now, sealer, streams, &entry),
             Paced::Resend(Resend::Sealed { stream, seq }) => {
                 self.outbox.send_sealed(streams, stream, seq)
             }
-        };
-        self.resends.spend(resent);
-        Some(resent)
+        })
     }
 
     /// Sends what is due of a probe: media that waits, else padding.
@@ -584,18 +584,16 @@ impl Egress {
         // What is sent already the path has carried, whatever the estimate says.
         let path = self.bandwidth.estimate().max(self.pacer.written_rate(now));
         let informed = self.bandwidth.is_informed();
-        let affordable = self.resends.fill(now, informed.then_some(path));
+        self.resends.fill(now, informed.then_some(path));
         for offset in (0..17u16).filter(|bit| missing >> bit & 1 == 1) {
             if budget.nacks == 0 {
                 return;
             }
             budget.nacks -= 1;
             self.counters.nacked += 1;
-            if !affordable {
-                self.counters.nacks_ignored += 1;
-                continue;
-            }
-            let Some((stream, state)) = self.streams.by_ssrc(ssrc) else {
+            let affordable = self.resends.is_open();
+            let stream = self.streams.by_ssrc(ssrc).filter(|_| affordable);
+            let Some((stream, state)) = stream else {
                 self.counters.nacks_ignored += 1;
                 continue;
             };
@@ -604,6 +602,7 @@ impl Egress {
                 self.counters.nacks_ignored += 1;
                 continue;
             };
+            self.resends.spend(state.throttle.mean_size());
             if let Some(sealed) = &mut state.sealed {
                 sealed.begin();
                 self.touched = now;
@@ -619,10 +618,17 @@ impl Egress {
 
 /// What resends may take of the path. On one that has just got slow, much is lost at once; to send
 /// all of it again would keep the path full for seconds, and lose more.
+///
+/// A resend is paid for when it is granted, at the mean size of its stream's packets: paid for when
+/// it leaves, a burst of requests would be granted whole, and what is lost afterwards would not be
+/// sent again for seconds.
 #[derive(Debug)]
 struct ResendBudget {
+    /// More than a packet below nothing it never is.
     bytes: i64,
     filled: Instant,
+    /// Nothing is known of the path, so all is granted.
+    boundless: bool,
 }
 
 impl ResendBudget {
@@ -635,16 +641,18 @@ impl ResendBudget {
         ResendBudget {
             bytes: ResendBudget::BURST.1,
             filled: now,
+            boundless: true,
         }
     }
 
-    /// Whether something may be sent again; always if nothing is known of the path.
-    fn fill(&mut self, now: Instant, path: Option<u64>) -> bool {
+    /// For the time that has passed, on a path that carries so many bits per second.
+    fn fill(&mut self, now: Instant, path: Option<u64>) {
+        self.boundless = path.is_none();
         let Some(path) = path else {
-            return true;
+            return;
         };
         let bytes_in = |time: Duration| {
-            let bits = path / ResendBudget::SHARE * time.as_millis() as u64 / 1000;
+            let bits = path / ResendBudget::SHARE * time.as_micros() as u64 / 1_000_000;
             i64::try_from(bits / 8).unwrap_or(i64::MAX)
         };
         let (longest, least) = ResendBudget::BURST;
@@ -652,12 +660,22 @@ impl ResendBudget {
         let most = bytes_in(longest).max(least);
         self.bytes = self.bytes.saturating_add(bytes_in(passed)).min(most);
         self.filled = self.filled.max(now);
-        self.bytes > 0
     }
 
-    fn spend(&mut self, bytes: usize) {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.bytes = self.bytes.saturating_sub(bytes);
+    /// Whether something may be sent again.
+    fn is_open(&self) -> bool {
+        self.boundless || self.bytes > 0
+    }
+
+    fn spend(&mut self, bytes: i64) {
+        if !self.boundless {
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// What was granted is not sent after all.
+    fn give_back(&mut self, bytes: i64) {
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 }
 

@@ -138,12 +138,14 @@ impl Queue {
         self.video_bytes = self.video.iter().map(Entry::size).sum();
     }
 
-    /// Forgets resends of what came before a packet of a stream.
-    pub(super) fn forget_resends(&mut self, stream: StreamId, before: u64) {
+    /// Forgets resends of what came before a packet of a stream; how many.
+    pub(super) fn forget_resends(&mut self, stream: StreamId, before: u64) -> usize {
+        let waiting = self.resends.len();
         self.resends.retain(|resend| match resend {
             Resend::Rtx(entry) => entry.stream != stream || entry.outgoing.seq >= before,
             Resend::Sealed { stream: of, seq } => *of != stream || *seq >= before,
         });
+        waiting - self.resends.len()
     }
 
     /// Nothing waits.

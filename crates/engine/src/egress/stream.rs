@@ -368,6 +368,11 @@ impl Throttle {
         self.mean_size += (bytes - self.mean_size + 7).div_euclid(8);
     }
 
+    /// Bytes of a packet, as the last ones were.
+    pub(super) fn mean_size(&self) -> i64 {
+        self.mean_size
+    }
+
     pub(super) fn raise_floor(&mut self, seq: u64) {
         self.floor = self.floor.max(seq);
     }

@@ -210,6 +210,17 @@ fn feedback(kind: u8, format: u8, ssrc: u32, body: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// The peer's own estimate, in bits per second.
+fn remb(bitrate: u64) -> Vec<u8> {
+    let mut body = b"REMB".to_vec();
+    let mantissa = (bitrate >> 4) as u32;
+    body.push(1);
+    body.push(4 << 2 | (mantissa >> 16) as u8);
+    body.extend_from_slice(&(mantissa as u16).to_be_bytes());
+    body.extend_from_slice(&VIDEO.to_be_bytes());
+    feedback(206, 15, 0, &body)
+}
+
 fn video_config() -> StreamConfig {
     StreamConfig {
         ssrc: VIDEO,

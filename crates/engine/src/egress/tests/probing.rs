@@ -116,15 +116,6 @@ fn proven_bandwidth_is_not_believed() {
 fn receiver_without_transport_wide_feedback_bounds_us_by_remb() {
     let mut rig = Rig::new();
     rig.open_video();
-    let remb = |bitrate: u64| {
-        let mut body = b"REMB".to_vec();
-        let mantissa = (bitrate >> 4) as u32;
-        body.push(1);
-        body.push(4 << 2 | (mantissa >> 16) as u8);
-        body.extend_from_slice(&(mantissa as u16).to_be_bytes());
-        body.extend_from_slice(&VIDEO.to_be_bytes());
-        feedback(206, 15, 0, &body)
-    };
     rig.feed(&remb(3_000_000));
     assert_eq!(rig.egress.bandwidth().estimate(), 3_000_000);
     rig.feed(&remb(160_000));

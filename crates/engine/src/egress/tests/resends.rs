@@ -59,6 +59,21 @@ fn a_packet_is_sent_again_once_per_round_trip() {
     );
 }
 
+impl Rig {
+    /// The peer misses packets; how many are sent again at once.
+    fn answer(&mut self, missing: &[u64]) -> usize {
+        for event in self.nack(VIDEO, missing.iter().map(|seq| *seq as u16)) {
+            let FeedbackEvent::Resend { stream, seq } = event else {
+                panic!("{event:?}")
+            };
+            let again = packet(seq, 1200, self.now);
+            self.egress
+                .resend(self.now, stream, &again, outgoing(seq), VP8);
+        }
+        self.media().iter().filter(|rtp| rtp.ssrc == VIDEO_RTX).count()
+    }
+}
+
 #[test]
 fn a_nack_storm_costs_little() {
     let mut rig = Rig::new();
@@ -90,6 +105,39 @@ fn a_nack_storm_costs_little() {
     // Half of three megabytes, never more than half a megabyte at once.
     assert!(resent <= 700_000, "{resent} bytes sent again");
     assert!(events <= 3000, "{events} look-ups");
+}
+
+/// What is lost of a large picture is asked for when its path has got slow, all at once; then a small
+/// one begins.
+#[test]
+fn resends_of_a_large_picture_are_paid_for_by_the_small_one() {
+    let ms = Duration::from_millis;
+    let mut rig = Rig::new();
+    let video = rig.open_video();
+    rig.feed(&remb(400_000));
+    let mut seq = video.next_seq;
+    for _ in 0..200 {
+        rig.write(video.stream, seq, 1200);
+        rig.raw();
+        rig.pass(ms(10));
+        seq += 1;
+    }
+    let lost: Vec<u64> = (seq - 100..seq).collect();
+    let mut resent = rig.answer(&lost);
+    for _ in 0..10 {
+        rig.pass(ms(10));
+        resent += rig.raw().len();
+    }
+    assert!((10..40).contains(&resent), "{resent} packets sent again");
+
+    rig.egress.forget_before(video.stream, seq);
+    for _ in 0..10 {
+        rig.write(video.stream, seq, 1200);
+        rig.raw();
+        seq += 1;
+    }
+    rig.pass(ms(100));
+    assert_eq!(rig.answer(&[seq - 5]), 1, "the small picture stands still");
 }
 
 #[test]
