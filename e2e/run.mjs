@@ -1,8 +1,7 @@
-// Runs the end-to-end tests: node run.mjs [FILE PATTERN] [--name REGEX]
+// Runs the end-to-end tests: node run.mjs [FILE PATTERN]... [--name REGEX]
 //
 // Builds the test page, makes networks (as root), and runs each file of tests/ in Node's test runner:
-// first those that mostly wait, two at a time, then the others alone. `cargo xtask test --e2e` prepares
-// the parts and calls this.
+// most two at a time, then some alone. `cargo xtask test --e2e` prepares the parts and calls this.
 
 import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
@@ -16,9 +15,10 @@ import { BINARY, HERE } from './lib/settings.mjs';
 
 /** Files in which encoders need both cores, or in which it counts how soon something comes. */
 const ALONE = [
-  'bandwidth', 'cameras', 'crowd', 'docker', 'lossy', 'media', 'pairs', 'paths', 'restart', 'resume', 'sites-apart',
-  'sites-cable', 'sites-once',
+  'bandwidth', 'crowd', 'lossy', 'media', 'pairs', 'paths', 'restart', 'sites-apart', 'sites-cable',
 ];
+/** Of the latter those in which much is waited for, the longest first: these beside each other. */
+const PATIENT = ['resume', 'cameras', 'sites-once', 'docker'];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { name: { type: 'string' } } });
 
@@ -27,10 +27,10 @@ if (!existsSync(BINARY)) {
   process.exit(1);
 }
 
-const pattern = positionals[0] ?? '';
-const files = readdirSync(join(HERE, 'tests')).filter((file) => file.endsWith('.test.mjs') && file.includes(pattern));
+const isWanted = (file) => positionals.length === 0 || positionals.some((pattern) => file.includes(pattern));
+const files = readdirSync(join(HERE, 'tests')).filter((file) => file.endsWith('.test.mjs') && isWanted(file));
 if (files.length === 0) {
-  console.error(`no file in e2e/tests matches ${pattern}`);
+  console.error(`no file in e2e/tests matches ${positionals.join(' or ')}`);
   process.exit(1);
 }
 
@@ -98,9 +98,12 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
     for (const child of running) child.kill(signal);
   });
 }
-const isAlone = (file) => ALONE.includes(file.replace('.test.mjs', ''));
-await runAll(files.filter((file) => !isAlone(file)), lanes);
-await runAll(files.filter(isAlone), lanes.slice(0, 1));
+const name = (file) => file.replace('.test.mjs', '');
+const isOther = (file) => !ALONE.includes(name(file)) && !PATIENT.includes(name(file));
+const those = (names) => names.map((it) => `${it}.test.mjs`).filter((file) => files.includes(file));
+await runAll(files.filter(isOther), lanes);
+await runAll(those(PATIENT), lanes);
+await runAll(those(ALONE), lanes.slice(0, 1));
 for (const network of lanes.filter(Boolean)) removeNetwork(network);
 console.log(`\n${files.length} files`);
 for (const [name, count] of Object.entries(totals)) console.log(`ℹ ${name} ${count}`);

@@ -317,7 +317,8 @@ impl Egress {
             state.throttle.raise_floor(seq);
             let forgotten = self.queue.forget_resends(stream, seq);
             let size = state.throttle.mean_size();
-            self.resends.give_back(size.saturating_mul(forgotten as i64));
+            self.resends
+                .give_back(size.saturating_mul(forgotten as i64));
         }
     }
 

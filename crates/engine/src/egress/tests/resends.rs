@@ -70,7 +70,10 @@ impl Rig {
             self.egress
                 .resend(self.now, stream, &again, outgoing(seq), VP8);
         }
-        self.media().iter().filter(|rtp| rtp.ssrc == VIDEO_RTX).count()
+        self.media()
+            .iter()
+            .filter(|rtp| rtp.ssrc == VIDEO_RTX)
+            .count()
     }
 }
 
