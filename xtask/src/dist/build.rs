@@ -1,5 +1,8 @@
-//! Static binaries: rustup's standard library where it has one for the target, Debian's sources of
-//! it elsewhere; zig is C compiler and linker.
+//! Static binaries; zig is C compiler and linker.
+//!
+//! What is handed out brings a standard library of its own, compiled as small as the rest of it, from
+//! the sources that rustup has for this compiler; elsewhere from Debian's, with Debian's compiler.
+//! What is only tested takes the ready one where rustup has it.
 
 use super::target::Target;
 use crate::cmd::{Cmd, which};
@@ -11,17 +14,34 @@ use std::path::{Path, PathBuf};
 /// From PyPI, as exactly these.
 const TOOLS: [&str; 2] = ["ziglang==0.15.2", "cargo-zigbuild==0.24.0"];
 
+/// For a binary whose standard library is built with it (docs/decisions/0019-small-binaries.md).
+const FLAGS: [&str; 4] = [
+    // Start and end of the program are zig's, as the C library is.
+    "-C link-self-contained=no",
+    // What panics in a destructor ends the process; so destructors need no tables for unwinding.
+    "-Z panic-in-drop=abort",
+    // Unwinding begins at calls, so tables need not say how things are between two instructions.
+    "-Z use-sync-unwind=yes",
+    // Each function that LLVM makes of equal lines, on aarch64, has an entry of some 36 bytes in the
+    // tables, which it does not count.
+    "-C llvm-args=-outliner-benefit-threshold=40",
+];
+
 /// Debian's compiler, which may build the standard library from its sources.
 const DEBIAN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// Where Debian has the standard library's sources.
 const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src";
 
-/// Which compiler makes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
-    Rustup,
-    BuildStd,
+/// Where the standard library comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Std {
+    /// It is there for this target.
+    Ready,
+    /// From the sources below this directory, by the compiler that is in use.
+    Ours(PathBuf),
+    /// From Debian's sources, by Debian's compiler.
+    Debian,
 }
 
 /// The directory of everything here that is not handed out.
@@ -36,46 +56,63 @@ pub(crate) fn tools() -> Result<PathBuf> {
     Ok(venv)
 }
 
-/// Finds a way to build for that target, and installs what it needs.
-fn route(target: &Target) -> Result<Route> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let has_std = || {
-        let probe = Cmd::new("standard library", &rustc);
-        let dir = probe.args(["--print", "target-libdir", "--target", target.triple]);
-        dir.probe().is_some_and(|dir| Path::new(&dir).is_dir())
-    };
-    if has_std() {
-        return Ok(Route::Rustup);
+/// Finds a standard library for that target, and installs what it needs.
+fn standard_library(target: &Target, ready_will_do: bool) -> Result<Std> {
+    if ready_will_do {
+        let is_there = || {
+            let dir = rustc(&["--print", "target-libdir", "--target", target.triple]);
+            dir.is_some_and(|dir| Path::new(&dir).is_dir())
+        };
+        if is_there() || rustup(&["target", "add", target.triple])? && is_there() {
+            return Ok(Std::Ready);
+        }
     }
-    if which("rustup").is_some() {
-        // What it says of a network without this target is not a mistake of anybody's.
-        let add = Cmd::new("rustup", "rustup");
-        let added = add.args(["target", "add", target.triple]).watch()?.0;
-        if added && has_std() {
-            eprintln!("  ✓ rustup has added {}", target.triple);
-            return Ok(Route::Rustup);
+    if let Some(sysroot) = rustc(&["--print", "sysroot"]) {
+        let sources = Path::new(&sysroot).join("lib/rustlib/src");
+        let is_there = || sources.join("rust/library/std/Cargo.toml").is_file();
+        if is_there() || rustup(&["component", "add", "rust-src"])? && is_there() {
+            return Ok(Std::Ours(sources));
         }
     }
     eprintln!(
-        "  ! rustup has no {}: its standard library is built from Debian's sources",
-        target.triple
+        "  ! this Rust is without the sources of its standard library: Debian's serve, with its Rust"
     );
     if !Path::new(DEBIAN_SOURCES).is_dir() || !Path::new("/usr/bin/cargo").is_file() {
         crate::parts::install_packages(&DEBIAN)?;
     }
-    Ok(Route::BuildStd)
+    Ok(Std::Debian)
 }
 
-/// Builds the server for a target; the binary's path.
-pub(crate) fn binary(target: &Target, profile: &str, time: u64) -> Result<PathBuf> {
+/// What the compiler in use says of itself.
+fn rustc(args: &[&str]) -> Option<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    Cmd::new("rustc", rustc).args(args).probe()
+}
+
+/// Has rustup add something, where there is one. What it says of a network that has none is not a
+/// mistake of anybody's.
+fn rustup(args: &[&str]) -> Result<bool> {
+    if which("rustup").is_none() {
+        return Ok(false);
+    }
+    let added = Cmd::new("rustup", "rustup").args(args).watch()?.0;
+    if added {
+        eprintln!("  ✓ rustup {}", args.join(" "));
+    }
+    Ok(added)
+}
+
+/// Builds the server for a target; the binary's path. `quick` is for tests.
+pub(crate) fn binary(target: &Target, quick: bool, time: u64) -> Result<PathBuf> {
+    let profile = if quick { "dist-quick" } else { "dist" };
     let venv = tools()?;
-    let route = route(target)?;
-    let out = work_dir().join(match route {
-        Route::Rustup => "build",
-        Route::BuildStd => "build-std",
+    let library = standard_library(target, quick)?;
+    let out = work_dir().join(match library {
+        Std::Ready => "build",
+        Std::Ours(_) | Std::Debian => "build-std",
     });
     eprintln!("  . zig says nothing for minutes when it links for the first time");
-    let maps = prefixes(&out)?;
+    let maps = prefixes(&out, &library)?;
     let mut flags = vec!["-C target-feature=+crt-static".to_owned()];
     flags.extend(maps.iter().map(|map| format!("--remap-path-prefix={map}")));
     let mut c_flags: Vec<_> = maps
@@ -98,17 +135,20 @@ pub(crate) fn binary(target: &Target, profile: &str, time: u64) -> Result<PathBu
         c_flags.join(" "),
     );
     let mut path = vec![venv.join("bin")];
-    match route {
-        Route::Rustup => {}
-        Route::BuildStd => {
-            flags.push("-C link-self-contained=no".to_owned());
-            path.push("/usr/bin".into());
-            cmd = cmd
-                .arg("-Zbuild-std=std,panic_unwind")
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env("RUSTC", "/usr/bin/rustc")
-                .env("CARGO", "/usr/bin/cargo");
-        }
+    if library != Std::Ready {
+        flags.extend(FLAGS.map(str::to_owned));
+        // Without the features that it has by itself: what prints the names of functions on the stack
+        // is of no use in a binary that has none.
+        cmd = cmd
+            .arg("-Zbuild-std=std,panic_unwind")
+            .arg("-Zbuild-std-features=optimize_for_size")
+            .env("RUSTC_BOOTSTRAP", "1");
+    }
+    if library == Std::Debian {
+        path.push("/usr/bin".into());
+        cmd = cmd
+            .env("RUSTC", "/usr/bin/rustc")
+            .env("CARGO", "/usr/bin/cargo");
     }
     path.extend(std::env::split_paths(
         &std::env::var_os("PATH").unwrap_or_default(),
@@ -124,7 +164,7 @@ pub(crate) fn binary(target: &Target, profile: &str, time: u64) -> Result<PathBu
 }
 
 /// `FROM=TO` for everything that names this machine; a later one counts before an earlier one.
-fn prefixes(out: &Path) -> Result<Vec<String>> {
+fn prefixes(out: &Path, library: &Std) -> Result<Vec<String>> {
     let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo"),
         PathBuf::from,
@@ -136,7 +176,11 @@ fn prefixes(out: &Path) -> Result<Vec<String>> {
     for entry in std::fs::read_dir(&registry).into_iter().flatten() {
         maps.push((entry?.path(), "/cargo"));
     }
-    maps.push((DEBIAN_SOURCES.into(), "/rustc"));
+    match library {
+        Std::Ready => {}
+        Std::Ours(sources) => maps.push((sources.clone(), "/rustc")),
+        Std::Debian => maps.push((DEBIAN_SOURCES.into(), "/rustc")),
+    }
     maps.into_iter()
         .map(|(from, to)| {
             let from = from.to_string_lossy().into_owned();

@@ -120,8 +120,7 @@ impl HandOut {
 
 /// Everything of one target.
 fn one(target: &Target, args: &Args, time: u64, hand_out: &mut HandOut) -> Result<()> {
-    let profile = if args.quick { "dist-quick" } else { "dist" };
-    let built = build::binary(target, profile, time)?;
+    let built = build::binary(target, args.quick, time)?;
     let stem = stem(target);
     let path = hand_out.out.join(&stem);
     std::fs::copy(&built, &path).with_context(|| format!("copying {}", built.display()))?;
