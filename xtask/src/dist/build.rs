@@ -9,22 +9,25 @@ use crate::cmd::{Cmd, which};
 use crate::python::environment;
 use crate::workspace::{root, target_dir};
 use anyhow::{Result, bail};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// From PyPI, as exactly these.
 const TOOLS: [&str; 2] = ["ziglang==0.15.2", "cargo-zigbuild==0.24.0"];
 
-/// For a binary whose standard library is built with it (docs/decisions/0019-small-binaries.md).
-const FLAGS: [&str; 4] = [
-    // Start and end of the program are zig's, as the C library is.
-    "-C link-self-contained=no",
+/// Start and end of the program are zig's, as the C library is.
+const OWN_STD: &str = "-C link-self-contained=no";
+
+/// What makes a binary small whose standard library is built with it, where the compiler knows it
+/// (docs/decisions/0019-small-binaries.md).
+const SMALL: [&[&str]; 3] = [
     // What panics in a destructor ends the process; so destructors need no tables for unwinding.
-    "-Z panic-in-drop=abort",
+    &["-Z", "panic-in-drop=abort"],
     // Unwinding begins at calls, so tables need not say how things are between two instructions.
-    "-Z use-sync-unwind=yes",
+    &["-Z", "use-sync-unwind=yes"],
     // Each function that LLVM makes of equal lines, on aarch64, has an entry of some 36 bytes in the
     // tables, which it does not count.
-    "-C llvm-args=-outliner-benefit-threshold=40",
+    &["-C", "llvm-args=-outliner-benefit-threshold=40"],
 ];
 
 /// Debian's compiler, which may build the standard library from its sources.
@@ -42,6 +45,17 @@ enum Std {
     Ours(PathBuf),
     /// From Debian's sources, by Debian's compiler.
     Debian,
+}
+
+impl Std {
+    fn compiler(&self) -> OsString {
+        match self {
+            Std::Ready | Std::Ours(_) => {
+                std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
+            }
+            Std::Debian => "/usr/bin/rustc".into(),
+        }
+    }
 }
 
 /// The directory of everything here that is not handed out.
@@ -85,8 +99,23 @@ fn standard_library(target: &Target, ready_will_do: bool) -> Result<Std> {
 
 /// What the compiler in use says of itself.
 fn rustc(args: &[&str]) -> Option<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    Cmd::new("rustc", rustc).args(args).probe()
+    Cmd::new("rustc", Std::Ready.compiler()).args(args).probe()
+}
+
+/// The flags of [`SMALL`] that the compiler knows: most have no promise that they stay.
+fn small(library: &Std) -> Vec<String> {
+    let is_known = |flag: &&[&str]| {
+        let probe = Cmd::new("rustc", library.compiler()).args(*flag);
+        let probe = probe.args(["--print", "cfg"]).env("RUSTC_BOOTSTRAP", "1");
+        let known = probe.probe().is_some();
+        if !known {
+            let flag = flag.join(" ");
+            eprintln!("  ! this compiler does not know {flag}: the binary gets larger");
+        }
+        known
+    };
+    let known = SMALL.into_iter().filter(is_known);
+    known.map(|flag| flag.join(" ")).collect()
 }
 
 /// Has rustup add something, where there is one. What it says of a network that has none is not a
@@ -136,7 +165,8 @@ pub(crate) fn binary(target: &Target, quick: bool, time: u64) -> Result<PathBuf>
     );
     let mut path = vec![venv.join("bin")];
     if library != Std::Ready {
-        flags.extend(FLAGS.map(str::to_owned));
+        flags.push(OWN_STD.to_owned());
+        flags.extend(small(&library));
         // Without the features that it has by itself: what prints the names of functions on the stack
         // is of no use in a binary that has none.
         cmd = cmd
@@ -147,7 +177,7 @@ pub(crate) fn binary(target: &Target, quick: bool, time: u64) -> Result<PathBuf>
     if library == Std::Debian {
         path.push("/usr/bin".into());
         cmd = cmd
-            .env("RUSTC", "/usr/bin/rustc")
+            .env("RUSTC", library.compiler())
             .env("CARGO", "/usr/bin/cargo");
     }
     path.extend(std::env::split_paths(
