@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: the laws of the house, checked by machine.
 
+mod destructors;
 mod edges;
 mod format;
 mod lints;
@@ -31,6 +32,8 @@ enum Check {
     Lints,
     /// No clock, socket, thread, file or runtime in media, room and engine
     Purity,
+    /// No destructor panics: it would end the server
+    Destructors,
     /// Functions fit a screen (70 lines), files a sitting (800 lines)
     Size,
     /// rustfmt
@@ -41,10 +44,11 @@ enum Check {
     Clippy,
 }
 
-const ALL: [Check; 7] = [
+const ALL: [Check; 8] = [
     Check::Edges,
     Check::Lints,
     Check::Purity,
+    Check::Destructors,
     Check::Size,
     Check::Format,
     Check::Ui,
@@ -57,6 +61,7 @@ impl Check {
             Self::Edges => "edges",
             Self::Lints => "lints",
             Self::Purity => "purity",
+            Self::Destructors => "destructors",
             Self::Size => "size",
             Self::Format => "format",
             Self::Ui => "ui",
@@ -70,6 +75,7 @@ impl Check {
             Self::Edges => edges::check(),
             Self::Lints => lints::check(),
             Self::Purity => purity::check(),
+            Self::Destructors => destructors::check(),
             Self::Size => size::check(),
             Self::Format => format::check(),
             Self::Ui => ui().map(|()| Vec::new()),
