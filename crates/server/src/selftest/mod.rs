@@ -76,6 +76,8 @@ const STEPS: [Step; 6] = [
 /// One thing that is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// That a fault of something does not end everything.
+    Faults,
     /// The page in the binary.
     Page,
     /// A certificate, and a TLS connection with it.
@@ -186,6 +188,7 @@ struct Bench {
 impl Test<'_> {
     async fn all(&mut self) {
         let place = self.setup.place.clone();
+        self.blocking(Stage::Faults, parts::faults).await;
         self.blocking(Stage::Page, parts::page).await;
         self.blocking(Stage::Tls, parts::tls).await;
         let database = move || parts::database(&place);

@@ -1,7 +1,9 @@
 //! The parts of the binary that are no media: each is done as the server does it.
 
+use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +19,37 @@ use crate::tls::{self, Names};
 const STEPS: usize = 32;
 
 const HOST: &str = "localhost";
+
+/// Notes that it is put away.
+struct Witness<'a>(&'a Cell<bool>);
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
+
+/// What fails goes back to whoever contains it, and what it leaves is put away. That needs tables in the
+/// binary, which nothing else uses: without them the first fault of anything ends the whole server, and
+/// this ends the test.
+pub(super) fn faults() -> Result<Passed, String> {
+    let put_away = Cell::new(false);
+    let failing = || {
+        let _witness = Witness(&put_away);
+        fail()
+    };
+    match catch_unwind(AssertUnwindSafe(failing)) {
+        Err(_) if put_away.get() => Ok(Passed::with("contained".to_owned())),
+        Err(_) => Err("what a fault leaves is not put away".to_owned()),
+        Ok(()) => Err("a fault goes unnoticed".to_owned()),
+    }
+}
+
+/// As a panic does, but nobody is told.
+#[inline(never)]
+fn fail() {
+    resume_unwind(Box::new("the selftest"))
+}
 
 /// The page is whole.
 pub(super) fn page() -> Result<Passed, String> {

@@ -41,6 +41,7 @@ pub(crate) struct Outcome {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Stage::Faults => f.pad("faults"),
             Stage::Page => f.pad("page"),
             Stage::Tls => f.pad("TLS"),
             Stage::Database => f.pad("database"),
@@ -94,6 +95,10 @@ fn advice(stage: Stage) -> &'static str {
         Stage::Page => {
             "Calls by SDKs work without the page. For the page, take a binary that was built by \
              `cargo xtask`, and copy it anew if it is damaged."
+        }
+        Stage::Faults => {
+            "A fault in one call will end all of them. Please report this bug with all that is printed \
+             here."
         }
         Stage::Tls => {
             "Is this the binary for this processor, and copied whole? If it is, this is a bug: please \

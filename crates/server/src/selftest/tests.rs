@@ -76,7 +76,12 @@ macro_rules! short {
     ($step:pat) => {
         |stage| match stage {
             Stage::Call(_, $step) => Duration::from_secs(1),
-            Stage::Page | Stage::Tls | Stage::Database | Stage::Worker | Stage::Call(..) => STAGE,
+            Stage::Faults
+            | Stage::Page
+            | Stage::Tls
+            | Stage::Database
+            | Stage::Worker
+            | Stage::Call(..) => STAGE,
         }
     };
 }
@@ -90,7 +95,7 @@ fn good_machine_is_called_broken() {
     .unwrap();
     assert_eq!(failed(&report), Vec::<&str>::new(), "{report:?}");
     let calls = if report.ipv6 { 3 } else { 2 };
-    assert_eq!(report.stages.len(), 4 + calls * STEPS.len());
+    assert_eq!(report.stages.len(), 5 + calls * STEPS.len());
     assert_eq!(told.len(), report.stages.len());
     assert_eq!(
         report.summary().contains("All is well."),
