@@ -111,10 +111,12 @@ impl Ledger {
         sum(&self.promised).max(sum(&self.begun))
     }
 
-    /// What will be resident with so much more.
+    /// What will be resident with so much more, less what will still be kept by then. So it may be below
+    /// what is resident now: an allocator that gives nothing back would keep everybody out for ever after
+    /// one storm that has filled it.
     fn resident_with(&self, more: u64) -> u64 {
         let Usage { resident, kept } = self.usage;
-        resident.saturating_add(more.saturating_sub(kept / 2))
+        resident.saturating_add(more).saturating_sub(kept / 2)
     }
 }
 
@@ -181,6 +183,20 @@ mod tests {
         ] {
             ledger.sample(used(occupied));
             assert_eq!(ledger.state(), state, "at {occupied} MiB");
+        }
+    }
+
+    #[test]
+    fn nobody_comes_in_ever_again_after_a_storm_that_has_filled_what_the_allocator_keeps() {
+        for resident in [192 * MIB, 210 * MIB] {
+            let mut ledger = ledger(180);
+            assert_eq!(ledger.state(), State::Tight);
+            // All have left.
+            let kept = 100 * MIB;
+            ledger.sample(Usage { resident, kept });
+            assert_eq!(ledger.state(), State::Plenty);
+            let admitted = (0..1000).filter(|_| let_in(&mut ledger, MIB)).count() as u64;
+            assert_eq!(admitted * MIB, 200 * MIB - (resident - kept / 2));
         }
     }
 
