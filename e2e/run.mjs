@@ -98,10 +98,9 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
     for (const child of running) child.kill(signal);
   });
 }
-const name = (file) => file.replace('.test.mjs', '');
-const isOther = (file) => !ALONE.includes(name(file)) && !PATIENT.includes(name(file));
-const those = (names) => names.map((it) => `${it}.test.mjs`).filter((file) => files.includes(file));
-await runAll(files.filter(isOther), lanes);
+const those = (names) => names.map((name) => `${name}.test.mjs`).filter((file) => files.includes(file));
+const named = those([...ALONE, ...PATIENT]);
+await runAll(files.filter((file) => !named.includes(file)), lanes);
 await runAll(those(PATIENT), lanes);
 await runAll(those(ALONE), lanes.slice(0, 1));
 for (const network of lanes.filter(Boolean)) removeNetwork(network);

@@ -50,9 +50,7 @@ enum Std {
 impl Std {
     fn compiler(&self) -> OsString {
         match self {
-            Std::Ready | Std::Ours(_) => {
-                std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
-            }
+            Std::Ready | Std::Ours(_) => compiler_in_use(),
             Std::Debian => "/usr/bin/rustc".into(),
         }
     }
@@ -97,9 +95,13 @@ fn standard_library(target: &Target, ready_will_do: bool) -> Result<Std> {
     Ok(Std::Debian)
 }
 
+fn compiler_in_use() -> OsString {
+    std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
+}
+
 /// What the compiler in use says of itself.
 fn rustc(args: &[&str]) -> Option<String> {
-    Cmd::new("rustc", Std::Ready.compiler()).args(args).probe()
+    Cmd::new("rustc", compiler_in_use()).args(args).probe()
 }
 
 /// The flags of [`SMALL`] that the compiler knows: most have no promise that they stay.

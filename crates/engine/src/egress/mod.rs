@@ -592,14 +592,14 @@ impl Egress {
             }
             budget.nacks -= 1;
             self.counters.nacked += 1;
-            let affordable = self.resends.is_open();
-            let stream = self.streams.by_ssrc(ssrc).filter(|_| affordable);
-            let Some((stream, state)) = stream else {
-                self.counters.nacks_ignored += 1;
-                continue;
-            };
-            let seq = state.extend(first.wrapping_add(offset));
-            let Some(seq) = seq.filter(|seq| state.throttle.admit(now, *seq, interval)) else {
+            let stream = self.streams.by_ssrc(ssrc);
+            let stream = stream.filter(|_| self.resends.is_open());
+            let granted = stream.and_then(|(stream, state)| {
+                let seq = state.extend(first.wrapping_add(offset))?;
+                let granted = state.throttle.admit(now, seq, interval);
+                granted.then_some((stream, state, seq))
+            });
+            let Some((stream, state, seq)) = granted else {
                 self.counters.nacks_ignored += 1;
                 continue;
             };

@@ -60,16 +60,22 @@ fn a_packet_is_sent_again_once_per_round_trip() {
 }
 
 impl Rig {
-    /// The peer misses packets; how many are sent again at once.
-    fn answer(&mut self, missing: &[u64]) -> usize {
-        for event in self.nack(VIDEO, missing.iter().map(|seq| *seq as u16)) {
+    /// Sends again what was granted, in packets of that size.
+    fn resend(&mut self, granted: Vec<FeedbackEvent>, size: usize) {
+        for event in granted {
             let FeedbackEvent::Resend { stream, seq } = event else {
                 panic!("{event:?}")
             };
-            let again = packet(seq, 1200, self.now);
+            let again = packet(seq, size, self.now);
             self.egress
                 .resend(self.now, stream, &again, outgoing(seq), VP8);
         }
+    }
+
+    /// The peer misses packets; how many are sent again at once.
+    fn answer(&mut self, missing: &[u64]) -> usize {
+        let granted = self.nack(VIDEO, missing.iter().map(|seq| *seq as u16));
+        self.resend(granted, 1200);
         self.media()
             .iter()
             .filter(|rtp| rtp.ssrc == VIDEO_RTX)
@@ -94,14 +100,7 @@ fn a_nack_storm_costs_little() {
         let wanted = rig.nack(VIDEO, seqs);
         assert!(wanted.len() <= MAX_NACKS as usize);
         events += wanted.len();
-        for event in wanted {
-            let FeedbackEvent::Resend { stream, seq } = event else {
-                panic!("{event:?}")
-            };
-            let again = packet(seq, 1000, rig.now);
-            rig.egress
-                .resend(rig.now, stream, &again, outgoing(seq), VP8);
-        }
+        rig.resend(wanted, 1000);
         resent += rig.raw().iter().map(Vec::len).sum::<usize>();
         rig.pass(Duration::from_millis(5 + round % 3));
     }
