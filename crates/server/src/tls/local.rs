@@ -10,14 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use super::TlsError;
+use super::{Certificate, TlsError};
 use crate::config::CertificateFiles;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -44,11 +43,10 @@ const ORGANIZATION: &str = "Umbrella local certificate authority";
 /// Whether a certificate is that of a server's own authority, which vouches for that server alone.
 /// Anybody can make one that looks like it: it has to be known for another reason.
 pub(crate) fn is_local_authority(certificate: &CertificateDer<'_>) -> bool {
-    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
+    let Ok(certificate) = Certificate::read(certificate) else {
         return false;
     };
-    let mut names = parsed.subject().iter_organization();
-    names.any(|name| name.as_str() == Ok(ORGANIZATION))
+    certificate.organizations().any(|name| name == ORGANIZATION)
 }
 
 /// What a certificate is for.
@@ -84,7 +82,9 @@ impl LocalAuthority {
         if path.exists() && dir.join("ca.key").exists() {
             let certificate = CertificateDer::from_pem_file(&path)
                 .map_err(|error| TlsError::file(&path, error))?;
-            if remaining(&path, &certificate, now)? > AUTHORITY_REMAINDER {
+            let read = Certificate::read(&certificate);
+            let read = read.map_err(|error| TlsError::file(&path, error))?;
+            if remaining(&read, now) > AUTHORITY_REMAINDER {
                 return Ok(Self {
                     dir: dir.to_owned(),
                     certificate,
@@ -145,15 +145,18 @@ impl LocalAuthority {
     }
 
     fn is_current(&self, names: &Names, now: SystemTime) -> bool {
-        let path = self.files().certificate;
-        let Ok(leaf) = CertificateDer::from_pem_file(&path) else {
+        let files = self.files();
+        let Ok(leaf) = CertificateDer::from_pem_file(&files.certificate) else {
             return false;
         };
-        let left = remaining(&path, &leaf, now).unwrap_or_default();
-        self.files().private_key.exists()
+        let Ok(leaf) = Certificate::read(&leaf) else {
+            return false;
+        };
+        let left = remaining(&leaf, now);
+        files.private_key.exists()
             && left > LEAF_REMAINDER
             && left <= LEAF_LIFETIME
-            && names_in(&leaf).is_some_and(|found| found == *names)
+            && leaf.names().is_some_and(|found| found == *names)
     }
 
     fn make_leaf(&self, names: &Names, now: SystemTime) -> Result<(), TlsError> {
@@ -161,7 +164,7 @@ impl LocalAuthority {
         let text =
             std::fs::read_to_string(&key_path).map_err(|error| TlsError::file(&key_path, error))?;
         let key = KeyPair::from_pem(&text).map_err(|error| TlsError::file(&key_path, error))?;
-        let issuer = Issuer::from_ca_cert_der(&self.certificate, key).map_err(making)?;
+        let issuer = issuer(&self.certificate, key)?;
         let (leaf, leaf_key) = leaf(names, now, &issuer)?;
         let files = self.files();
         write_private(&files.private_key, &leaf_key.serialize_pem())?;
@@ -189,7 +192,7 @@ pub(super) fn in_memory(
     TlsError,
 > {
     let (authority, key) = authority(now)?;
-    let issuer = Issuer::from_ca_cert_der(authority.der(), key).map_err(making)?;
+    let issuer = issuer(authority.der(), key)?;
     let (leaf, key) = leaf(names, now, &issuer)?;
     let key = PrivatePkcs8KeyDer::from(key.serialize_der());
     Ok((authority.der().clone(), leaf.der().clone(), key.into()))
@@ -202,7 +205,7 @@ fn make_authority(dir: &Path, now: SystemTime) -> Result<CertificateDer<'static>
     Ok(certificate.der().clone())
 }
 
-fn authority(now: SystemTime) -> Result<(Certificate, KeyPair), TlsError> {
+fn authority(now: SystemTime) -> Result<(rcgen::Certificate, KeyPair), TlsError> {
     let key = KeyPair::generate().map_err(making)?;
     let mut params = CertificateParams::default();
     let mut name = DistinguishedName::new();
@@ -218,11 +221,19 @@ fn authority(now: SystemTime) -> Result<(Certificate, KeyPair), TlsError> {
     Ok((certificate, key))
 }
 
+fn issuer(
+    authority: &CertificateDer<'_>,
+    key: KeyPair,
+) -> Result<Issuer<'static, KeyPair>, TlsError> {
+    let issuer = Certificate::read(authority).and_then(|authority| authority.into_issuer(key));
+    issuer.map_err(|error| TlsError::Making(error.to_string()))
+}
+
 fn leaf(
     names: &Names,
     now: SystemTime,
     issuer: &Issuer<'_, KeyPair>,
-) -> Result<(Certificate, KeyPair), TlsError> {
+) -> Result<(rcgen::Certificate, KeyPair), TlsError> {
     let key = KeyPair::generate().map_err(making)?;
     let params = leaf_params(names, now)?;
     Ok((params.signed_by(&key, issuer).map_err(making)?, key))
@@ -250,33 +261,9 @@ fn leaf_params(names: &Names, now: SystemTime) -> Result<CertificateParams, TlsE
 }
 
 /// How long a certificate is still valid.
-fn remaining(
-    path: &Path,
-    certificate: &CertificateDer<'_>,
-    now: SystemTime,
-) -> Result<Duration, TlsError> {
-    let (_, parsed) =
-        X509Certificate::from_der(certificate).map_err(|error| TlsError::file(path, error))?;
-    let end = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
-    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(end);
-    Ok(end.duration_since(now).unwrap_or_default())
-}
-
-pub(super) fn names_in(certificate: &CertificateDer<'_>) -> Option<Names> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let mut names = Names::default();
-    for name in &parsed.subject_alternative_name().ok()??.value.general_names {
-        if let GeneralName::DNSName(host) = name {
-            names.hosts.insert((*host).to_owned());
-        } else if let GeneralName::IPAddress(bytes) = name {
-            let ip = <[u8; 4]>::try_from(*bytes)
-                .map(IpAddr::from)
-                .or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from))
-                .ok()?;
-            names.addresses.insert(ip);
-        }
-    }
-    Some(names)
+fn remaining(certificate: &Certificate, now: SystemTime) -> Duration {
+    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(certificate.end());
+    end.duration_since(now).unwrap_or_default()
 }
 
 /// Writes a file that only this user may read, whole or not at all.
@@ -300,7 +287,15 @@ pub(super) fn write_private(path: &Path, text: &str) -> Result<(), TlsError> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use x509_cert::der::oid::ObjectIdentifier;
+    use x509_cert::ext::pkix::{
+        AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectKeyIdentifier,
+    };
+
     use super::*;
+
+    /// id-kp-serverAuth.
+    const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 
     fn names(addresses: &[&str]) -> Names {
         Names {
@@ -344,29 +339,40 @@ mod tests {
         let wanted = names(&["127.0.0.1", "::1", "192.168.1.2"]);
         let now = SystemTime::now();
         let leaf = leaf(&authority.renew_if_needed(&wanted, now).unwrap());
-        let (_, parsed) = X509Certificate::from_der(&leaf).unwrap();
-        let lifetime =
-            parsed.validity().not_after.timestamp() - parsed.validity().not_before.timestamp();
+        let parsed = Certificate::read(&leaf).unwrap();
+        let lifetime = parsed.end() - parsed.start();
         assert!(lifetime <= 397 * 86_400, "{lifetime}");
-        assert!(
-            parsed
-                .extended_key_usage()
-                .unwrap()
-                .unwrap()
-                .value
-                .server_auth
-        );
-        assert!(!parsed.is_ca());
-        assert_eq!(names_in(&leaf).unwrap(), wanted);
+        assert_eq!(parsed.names().unwrap(), wanted);
+        let leaf_says = parsed.as_written().tbs_certificate();
+        let (_, ExtendedKeyUsage(uses)) = leaf_says.get_extension().unwrap().unwrap();
+        assert_eq!(uses, [SERVER_AUTH]);
+        let (_, constraints) = leaf_says
+            .get_extension::<BasicConstraints>()
+            .unwrap()
+            .unwrap();
+        assert!(!constraints.ca);
         let der = authority.certificate();
-        let (_, ca) = X509Certificate::from_der(&der).unwrap();
-        assert!(ca.is_ca());
-        assert!(ca.key_usage().unwrap().unwrap().value.key_cert_sign());
+        let ca = Certificate::read(&der).unwrap();
+        let ca_says = ca.as_written().tbs_certificate();
+        let (_, constraints) = ca_says
+            .get_extension::<BasicConstraints>()
+            .unwrap()
+            .unwrap();
+        assert!(constraints.ca);
+        let (_, uses) = ca_says.get_extension::<KeyUsage>().unwrap().unwrap();
+        assert!(uses.key_cert_sign());
         verify_as_a_client_would(&der, &leaf, &["box.local", "192.168.1.2", "::1"]);
-        assert_eq!(parsed.issuer(), ca.subject());
-        let years = (ca.validity().not_after.timestamp() - ca.validity().not_before.timestamp())
-            / 31_536_000;
-        assert_eq!(years, 10);
+        assert_eq!(leaf_says.issuer(), ca_says.subject());
+        let (_, by) = leaf_says
+            .get_extension::<AuthorityKeyIdentifier>()
+            .unwrap()
+            .unwrap();
+        let (_, own) = ca_says
+            .get_extension::<SubjectKeyIdentifier>()
+            .unwrap()
+            .unwrap();
+        assert_eq!(by.key_identifier.unwrap(), own.0);
+        assert_eq!((ca.end() - ca.start()) / 31_536_000, 10);
     }
 
     #[test]

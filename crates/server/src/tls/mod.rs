@@ -1,6 +1,7 @@
 //! TLS: the operator's own certificate, or one by a local authority that the server makes.
 
 pub(crate) mod acme;
+mod certificate;
 mod local;
 mod trust;
 
@@ -20,6 +21,7 @@ use crate::config::{CertificateFiles, Config};
 use crate::mdns::Lan;
 
 pub use acme::{Desk, Report};
+pub(crate) use certificate::Certificate;
 pub(crate) use local::is_local_authority;
 pub use local::{LocalAuthority, Names};
 pub use trust::mobile_profile;

@@ -14,10 +14,9 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::secret::Pin;
-use crate::tls::is_local_authority;
+use crate::tls::{Certificate, is_local_authority};
 
 /// Whom the system trusts. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -123,10 +122,8 @@ impl Judge {
 
 /// A time at which a certificate is valid, and with it the authority that has signed it.
 fn within(certificate: &CertificateDer<'_>) -> Option<UnixTime> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let start = parsed.validity().not_before.timestamp();
-    let start = u64::try_from(start).ok()?;
-    let end = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+    let certificate = Certificate::read(certificate).ok()?;
+    let (start, end) = (certificate.start(), certificate.end());
     let middle = start + end.saturating_sub(start) / 2;
     Some(UnixTime::since_unix_epoch(Duration::from_secs(middle)))
 }

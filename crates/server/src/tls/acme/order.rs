@@ -158,8 +158,9 @@ pub(super) fn answer(domain: &str, digest: &[u8]) -> Result<CertifiedKey, Failur
 
 #[cfg(test)]
 mod tests {
-    use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
+    use x509_cert::der::Decode as _;
 
+    use super::super::super::certificate::Certificate;
     use super::*;
 
     #[test]
@@ -168,23 +169,17 @@ mod tests {
         // Loading it as an ordinary certificate ends with `UnsupportedCriticalExtension`.
         let key = answer("a.example.org", &digest).unwrap();
         assert_eq!(key.cert.len(), 1);
-        let (_, parsed) = X509Certificate::from_der(&key.cert[0]).unwrap();
-        let names = parsed.subject_alternative_name().unwrap().unwrap();
-        assert_eq!(
-            names.value.general_names,
-            [GeneralName::DNSName("a.example.org")]
-        );
+        let names = Certificate::read(&key.cert[0]).unwrap().names().unwrap();
+        assert_eq!(Vec::from_iter(names.hosts), ["a.example.org"]);
+        assert!(names.addresses.is_empty());
         // id-pe-acmeIdentifier: critical, an octet string in an octet string.
-        let extension = parsed
-            .extensions()
-            .iter()
-            .find(|extension| extension.oid.to_id_string() == "1.3.6.1.5.5.7.1.31")
+        let parsed = x509_cert::Certificate::from_der(&key.cert[0]).unwrap();
+        let mut extensions = parsed.tbs_certificate().extensions().unwrap().iter();
+        let extension = extensions
+            .find(|extension| extension.extn_id.to_string() == "1.3.6.1.5.5.7.1.31")
             .unwrap();
         assert!(extension.critical);
-        assert!(matches!(
-            extension.parsed_extension(),
-            ParsedExtension::UnsupportedExtension { .. }
-        ));
-        assert_eq!(extension.value, [&[4, 32], &digest[..]].concat());
+        let value = extension.extn_value.as_bytes();
+        assert_eq!(value, [&[4, 32], &digest[..]].concat());
     }
 }

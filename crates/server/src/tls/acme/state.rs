@@ -7,10 +7,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer as _, X509Certificate, X509Name};
 
 use super::super::TlsError;
-use super::super::local::{names_in, write_private};
+use super::super::certificate::Certificate;
+use super::super::local::write_private;
 use super::{Failure, provider};
 use crate::config::AcmeConfig;
 
@@ -72,23 +72,21 @@ impl Issued {
     pub(super) fn read(&self, domains: &[String]) -> Option<(Served, CertifiedKey)> {
         let chain = CertificateDer::pem_slice_iter(self.chain.as_bytes());
         let chain: Vec<_> = chain.collect::<Result<_, _>>().ok()?;
-        let leaf = chain.first()?.clone();
+        let leaf = Certificate::read(chain.first()?).ok()?;
         let key = PrivateKeyDer::from_pem_slice(self.private_key.as_bytes()).ok()?;
         let key = CertifiedKey::from_der(chain, key, &provider()).ok()?;
-        let hosts = names_in(&leaf)?.hosts;
+        let hosts = leaf.names()?.hosts;
         let is_for = |name: &&String| hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
         let names: Vec<String> = domains.iter().filter(is_for).cloned().collect();
         if names.is_empty() {
             return None;
         }
-        let (_, parsed) = X509Certificate::from_der(&leaf).ok()?;
-        let seconds = |time: i64| u64::try_from(time).ok();
         let served = Served {
-            issuer: for_people(parsed.issuer()),
+            issuer: for_people(leaf.issued_by()),
             for_all: names.len() == domains.len(),
             names,
-            start: seconds(parsed.validity().not_before.timestamp())?,
-            end: seconds(parsed.validity().not_after.timestamp())?,
+            start: leaf.start(),
+            end: leaf.end(),
         };
         Some((served, key))
     }
@@ -252,14 +250,12 @@ impl Kept {
 }
 
 /// Such as "Let's Encrypt (R11)".
-fn for_people(name: &X509Name<'_>) -> String {
-    let text = |part: Option<&AttributeTypeAndValue<'_>>| {
-        let text = part?.as_str().ok()?;
+fn for_people((organization, name): (Option<String>, Option<String>)) -> String {
+    let clean = |text: String| -> String {
         let clean = text.chars().filter(|c| !c.is_control());
-        Some(clean.take(100).collect::<String>())
+        clean.take(100).collect()
     };
-    let organization = text(name.iter_organization().next());
-    match (organization, text(name.iter_common_name().next())) {
+    match (organization.map(clean), name.map(clean)) {
         (Some(organization), Some(name)) => format!("{organization} ({name})"),
         (Some(name), None) | (None, Some(name)) => name,
         (None, None) => "an authority without a name".to_owned(),
