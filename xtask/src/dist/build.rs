@@ -20,7 +20,7 @@ const OWN_STD: &str = "-C link-self-contained=no";
 
 /// What makes a binary small whose standard library is built with it, where the compiler knows it
 /// (docs/decisions/0019-small-binaries.md).
-const SMALL: [&[&str]; 3] = [
+const SMALL: [&[&str]; 4] = [
     // What panics in a destructor ends the process; so destructors need no tables for unwinding.
     &["-Z", "panic-in-drop=abort"],
     // Unwinding begins at calls, so tables need not say how things are between two instructions.
@@ -28,6 +28,8 @@ const SMALL: [&[&str]; 3] = [
     // Each function that LLVM makes of equal lines, on aarch64, has an entry of some 36 bytes in the
     // tables, which it does not count.
     &["-C", "llvm-args=-outliner-benefit-threshold=40"],
+    // File and line say where a panic was; without the column there are fewer places.
+    &["-Z", "location-detail=file,line"],
 ];
 
 /// Debian's compiler, which may build the standard library from its sources.

@@ -294,6 +294,22 @@ fn guessing_the_password_is_slowed_down() {
 }
 
 #[test]
+fn each_log_in_leaves_its_nineteen_mebibytes_with_another_thread() {
+    let server = Server::cloud();
+    let _browser = Browser::set_up(&server);
+    let body = json!({ "password": PASSWORD });
+    let before = server.resident_mib();
+    let mut log_ins = 0;
+    while server.call("POST", "/api/login").json(&body).send().status == 200 && log_ins < 12 {
+        log_ins += 1;
+    }
+    assert!(log_ins > 4, "{log_ins}");
+    let more = server.resident_mib().saturating_sub(before);
+    // The allocator may keep what one of them took.
+    assert!(more < 2 * 19, "{more} MiB after {log_ins}");
+}
+
+#[test]
 fn health_and_state_are_told_to_whom_they_concern() {
     let server = Server::cloud();
     assert_eq!(server.call("GET", "/healthz").send().status, 200);

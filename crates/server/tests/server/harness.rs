@@ -141,6 +141,15 @@ impl Server {
         }
     }
 
+    /// What of it is in memory.
+    pub(crate) fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.unwrap().trim().strip_suffix(" kB").unwrap();
+        kib.parse::<u64>().unwrap() / 1024
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, which: &str) {
         let pid = self.child.id().to_string();
