@@ -22,6 +22,7 @@ pub mod signal;
 pub mod store;
 mod systemd;
 mod tally;
+mod tasks;
 pub mod tls;
 pub mod trunk;
 pub mod turn;

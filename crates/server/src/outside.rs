@@ -17,6 +17,7 @@ use crate::config::{MediaConfig, StunServer};
 use crate::control;
 use crate::mdns::Lan;
 use crate::net::{Advertised, PageAddresses, SeenAs, interface_addresses};
+use crate::tasks;
 use crate::trunk::Trunks;
 
 /// How often interfaces are listed.
@@ -39,7 +40,7 @@ const SETTLING: Duration = Duration::from_secs(2);
 pub(crate) struct Outside {
     /// Whether STUN servers have been asked once, or there are none.
     asked: watch::Receiver<bool>,
-    _tasks: JoinSet<()>,
+    _running: JoinSet<()>,
 }
 
 impl Outside {
@@ -62,11 +63,11 @@ impl Outside {
             state: vec![State::Unknown; config.stun.len()],
             settled,
         };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(keeper.run());
+        let mut running = JoinSet::new();
+        tasks::spawn_in(&mut running, keeper.run());
         Outside {
             asked,
-            _tasks: tasks,
+            _running: running,
         }
     }
 
@@ -163,7 +164,9 @@ impl Keeper {
         let mut questions = JoinSet::new();
         for (index, server) in self.config.stun.iter().cloned().enumerate() {
             let (lan, control) = (self.lan.clone(), self.control.clone());
-            questions.spawn(async move { (index, ask(&server, &lan, &control).await) });
+            tasks::spawn_in(&mut questions, async move {
+                (index, ask(&server, &lan, &control).await)
+            });
         }
         let mut heard = Vec::new();
         // One that is dead keeps nobody waiting for what the others say.

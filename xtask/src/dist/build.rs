@@ -38,22 +38,35 @@ const DEBIAN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 /// Where Debian has the standard library's sources.
 const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src";
 
+/// Where Debian has its compiler.
+const DEBIAN_BIN: &str = "/usr/bin";
+
 /// Where the standard library comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Std {
     /// It is there for this target.
     Ready,
-    /// From the sources below this directory, by the compiler that is in use.
-    Ours(PathBuf),
-    /// From Debian's sources, by Debian's compiler.
-    Debian,
+    /// It is built with the rest.
+    Ours {
+        /// Sources are below this directory.
+        sources: PathBuf,
+        /// The directory of a compiler and a cargo that are not those in use.
+        others: Option<PathBuf>,
+    },
 }
 
 impl Std {
     fn compiler(&self) -> OsString {
+        match self.others() {
+            Some(others) => others.join("rustc").into(),
+            None => compiler_in_use(),
+        }
+    }
+
+    fn others(&self) -> Option<&Path> {
         match self {
-            Std::Ready | Std::Ours(_) => compiler_in_use(),
-            Std::Debian => "/usr/bin/rustc".into(),
+            Std::Ready => None,
+            Std::Ours { others, .. } => others.as_deref(),
         }
     }
 }
@@ -85,16 +98,23 @@ fn standard_library(target: &Target, ready_will_do: bool) -> Result<Std> {
         let sources = Path::new(&sysroot).join("lib/rustlib/src");
         let is_there = || sources.join("rust/library/std/Cargo.toml").is_file();
         if is_there() || rustup(&["component", "add", "rust-src"])? && is_there() {
-            return Ok(Std::Ours(sources));
+            return Ok(Std::Ours {
+                sources,
+                others: None,
+            });
         }
     }
     eprintln!(
         "  ! this Rust is without the sources of its standard library: Debian's serve, with its Rust"
     );
-    if !Path::new(DEBIAN_SOURCES).is_dir() || !Path::new("/usr/bin/cargo").is_file() {
+    let (sources, others) = (PathBuf::from(DEBIAN_SOURCES), PathBuf::from(DEBIAN_BIN));
+    if !sources.is_dir() || !others.join("cargo").is_file() {
         crate::parts::install_packages(&DEBIAN)?;
     }
-    Ok(Std::Debian)
+    Ok(Std::Ours {
+        sources,
+        others: Some(others),
+    })
 }
 
 fn compiler_in_use() -> OsString {
@@ -142,7 +162,7 @@ pub(crate) fn binary(target: &Target, quick: bool, time: u64) -> Result<PathBuf>
     let library = standard_library(target, quick)?;
     let out = work_dir().join(match library {
         Std::Ready => "build",
-        Std::Ours(_) | Std::Debian => "build-std",
+        Std::Ours { .. } => "build-std",
     });
     eprintln!("  . zig says nothing for minutes when it links for the first time");
     let maps = prefixes(&out, &library)?;
@@ -152,8 +172,9 @@ pub(crate) fn binary(target: &Target, quick: bool, time: u64) -> Result<PathBuf>
         .iter()
         .map(|map| format!("-ffile-prefix-map={map}"))
         .collect();
-    // No panic passes through C.
-    c_flags.push("-fno-asynchronous-unwind-tables -fno-unwind-tables".to_owned());
+    // No panic passes through C, and nobody looks at its stack.
+    let bare = "-fno-asynchronous-unwind-tables -fno-unwind-tables -fomit-frame-pointer";
+    c_flags.push(bare.to_owned());
     let mut cmd = Cmd::new(
         format!("umbrella for {}, profile {profile}", target.triple),
         venv.join("bin/cargo-zigbuild"),
@@ -178,11 +199,11 @@ pub(crate) fn binary(target: &Target, quick: bool, time: u64) -> Result<PathBuf>
             .arg("-Zbuild-std-features=optimize_for_size")
             .env("RUSTC_BOOTSTRAP", "1");
     }
-    if library == Std::Debian {
-        path.push("/usr/bin".into());
+    if let Some(others) = library.others() {
+        path.push(others.into());
         cmd = cmd
             .env("RUSTC", library.compiler())
-            .env("CARGO", "/usr/bin/cargo");
+            .env("CARGO", others.join("cargo"));
     }
     path.extend(std::env::split_paths(
         &std::env::var_os("PATH").unwrap_or_default(),
@@ -210,10 +231,8 @@ fn prefixes(out: &Path, library: &Std) -> Result<Vec<String>> {
     for entry in std::fs::read_dir(&registry).into_iter().flatten() {
         maps.push((entry?.path(), "/cargo"));
     }
-    match library {
-        Std::Ready => {}
-        Std::Ours(sources) => maps.push((sources.clone(), "/rustc")),
-        Std::Debian => maps.push((DEBIAN_SOURCES.into(), "/rustc")),
+    if let Std::Ours { sources, .. } = library {
+        maps.push((sources.clone(), "/rustc"));
     }
     maps.into_iter()
         .map(|(from, to)| {

@@ -13,7 +13,7 @@ struct Law {
     in_tests: &'static [&'static str],
 }
 
-const LAWS: [Law; 9] = [
+const LAWS: [Law; 10] = [
     Law {
         package: "umbrella-media",
         ours: &[],
@@ -58,6 +58,11 @@ const LAWS: [Law; 9] = [
     Law {
         package: "umbrella-fuzz",
         ours: &["umbrella", "umbrella-engine", "umbrella-media"],
+        in_tests: &[],
+    },
+    Law {
+        package: "idna_adapter",
+        ours: &[],
         in_tests: &[],
     },
     Law {

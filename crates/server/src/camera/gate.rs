@@ -19,6 +19,7 @@ use super::framing::Framing;
 use super::reason::{Reason, Step};
 use super::session::{Options, Transport};
 use crate::mdns::Unreached;
+use crate::tasks;
 use crate::trunk::{Pin, Stranger, Trust, found};
 
 /// Bytes that are read at a time.
@@ -71,9 +72,9 @@ impl Gate {
         };
         if address.is_secure() {
             let stream = secure(address, stream, &options.pins, &options.trust).await?;
-            tokio::spawn(passage.open(stream, limits.start));
+            tasks::spawn(passage.open(stream, limits.start));
         } else {
-            tokio::spawn(passage.open(stream, limits.start));
+            tasks::spawn(passage.open(stream, limits.start));
         }
         Ok(gate)
     }

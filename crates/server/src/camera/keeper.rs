@@ -11,6 +11,7 @@ use super::audio::AudioFormat;
 use super::reason::Reason;
 use super::session::{After, Event, Note, Options, Session, VideoFormat};
 use crate::memory::{Memory, Work};
+use crate::tasks;
 
 /// When a camera is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -142,7 +143,7 @@ impl Keeper {
         Keeper {
             wish,
             state,
-            task: tokio::spawn(keeping.run()),
+            task: tasks::spawn(keeping.run()),
         }
     }
 

@@ -10,6 +10,7 @@ use super::address::Address;
 use super::keeper::{Keeper, Pace, Setup, State};
 use super::session::Event;
 use crate::memory::Memory;
+use crate::tasks;
 
 /// Events of a layer that wait.
 const WAITING: usize = 64;
@@ -74,7 +75,7 @@ impl Camera {
             let (sender, mut receiver) = mpsc::channel(WAITING);
             let keeper = Keeper::start(setup, self.pace, self.memory.clone(), sender);
             let events = self.events.clone();
-            let passing = tokio::spawn(async move {
+            let passing = tasks::spawn(async move {
                 while let Some(event) = receiver.recv().await {
                     if events.send((layer, event)).await.is_err() {
                         return;

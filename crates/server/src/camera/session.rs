@@ -25,6 +25,7 @@ use super::clock::{Placed, Track, Wall};
 use super::reason::{Reason, Step};
 use super::start::{Started, Way, failed, start};
 use crate::mdns::Lan;
+use crate::tasks;
 use crate::trunk::{Pin, Trust};
 
 /// Events that wait for whoever takes them. When so many wait, the camera has to.
@@ -217,7 +218,7 @@ impl Session {
         let (sender, events) = mpsc::channel(WAITING);
         Session {
             events,
-            task: tokio::spawn(run(options, sender)),
+            task: tasks::spawn(run(options, sender)),
             ended: false,
         }
     }

@@ -10,6 +10,7 @@ use super::registry::Cameras;
 use super::settings::{Settings, check_name, check_room};
 use crate::camera::{Address, Transport};
 use crate::http::api::{ImportCameras, ImportedCameras, SkippedCamera};
+use crate::tasks;
 
 /// Bytes of a file.
 pub const MAX_IMPORT: usize = 24 * 1024;
@@ -30,7 +31,7 @@ impl Cameras {
         let room = check_room(&what.room).map_err(CameraError::Invalid)?;
         let text = what.text.clone();
         // The text is anybody's: the library may need its time, or fail in the middle.
-        let reading = tokio::task::spawn_blocking(move || read(&text)).await;
+        let reading = tasks::spawn_blocking(move || read(&text)).await;
         let found = reading
             .unwrap_or_else(|_| Err("this text cannot be read".to_owned()))
             .map_err(CameraError::Invalid)?;

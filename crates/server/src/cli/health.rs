@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use super::print;
 use crate::config::{Config, ConfigError, Environment, Listen};
+use crate::tasks;
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -128,7 +129,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
+    let connection = tasks::spawn(connection);
     let request = Request::get(path)
         .header(header::HOST, place.to_string())
         .header(header::CONNECTION, "close")

@@ -23,6 +23,7 @@ use crate::control;
 use crate::http::App;
 use crate::http::api::Role;
 use crate::net::PageAddresses;
+use crate::tasks;
 
 const NAME: &str = "umbrella.sock";
 
@@ -188,7 +189,7 @@ impl Local {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let desk = Arc::clone(&self.desk);
-                    answering.spawn(async move {
+                    tasks::spawn_in(&mut answering, async move {
                         // Who asked says itself that no answer came.
                         let _ = tokio::time::timeout(PATIENCE, desk.answer(stream)).await;
                     });

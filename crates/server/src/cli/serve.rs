@@ -25,6 +25,7 @@ use crate::net::{PageAddresses, interface_addresses};
 use crate::outside::Outside;
 use crate::store::{self, DataDir, Store};
 use crate::systemd;
+use crate::tasks;
 use crate::tls::Tls;
 use crate::trunk::{LinkEvent, Pin, Trunks};
 use crate::webhook::Webhooks;
@@ -80,7 +81,7 @@ impl Server {
         let authority = tls.as_ref().and_then(Tls::authority_certificate);
         let pin = authority.as_deref().map(Pin::of);
         let memory = Memory::new(config.limits.memory);
-        tokio::spawn(memory.clone().watch());
+        tasks::spawn(memory.clone().watch());
         let (kept, spared) = (store.clone(), memory.clone());
         let (trunks, links) = Trunks::new(&config.trunk, kept, pin, lan.clone(), spared).await?;
         let announcer = announce(&config, lan.clone(), &trunks, &addresses, port);
@@ -93,7 +94,7 @@ impl Server {
             .start(&config.trunk, control.advertised().udp())
             .await?;
         let outside = Outside::start(&config.media, &lan, &control, &trunks, &addresses);
-        tokio::spawn(pass_on(links, control.clone()));
+        tasks::spawn(pass_on(links, control.clone()));
         let (phase, phases) = watch::channel(Phase::Starting);
         let app = App {
             accounts: Accounts::new(store.clone()),
@@ -117,12 +118,12 @@ impl Server {
         let local = Local::open(data_dir.path(), app.clone(), reloader.clone())?;
         let service = service(&app, limits, tls.as_ref());
         let certificate = describe(tls.as_ref());
-        let http = tokio::spawn(http::serve(listener, service, phases));
+        let http = tasks::spawn(http::serve(listener, service, phases));
         if let Some(tls) = tls {
-            tokio::spawn(tls.keep_current(lan, move || addresses.names()));
+            tasks::spawn(tls.keep_current(lan, move || addresses.names()));
         }
         Ok(Self {
-            local: tokio::spawn(local.serve()),
+            local: tasks::spawn(local.serve()),
             reloader,
             app,
             phase,
@@ -147,10 +148,10 @@ impl Server {
         }
         self.outside.settled().await;
         self.greet().await?;
-        tokio::spawn(self.reloader.clone().at_changes());
+        tasks::spawn(self.reloader.clone().at_changes());
         systemd::ready();
         if systemd::listens() {
-            tokio::spawn(systemd::keep_alive(self.app.control.clone()));
+            tasks::spawn(systemd::keep_alive(self.app.control.clone()));
         }
         let name = loop {
             tokio::select! {
@@ -160,7 +161,7 @@ impl Server {
             }
             let reloader = self.reloader.clone();
             // The log says how it went.
-            tokio::spawn(async move { drop(reloader.reload().await) });
+            tasks::spawn(async move { drop(reloader.reload().await) });
         };
         tracing::info!(signal = name, "stopping");
         self.stop().await;

@@ -48,6 +48,7 @@ use crate::auth::Bearer;
 use crate::clock::unix_seconds;
 use crate::config::RoomsConfig;
 use crate::memory::Memory;
+use crate::tasks;
 use crate::worker::{FromWorker, Link, Workers};
 
 pub use self::chronicle::{Happening, News, NewsSender, news};
@@ -125,7 +126,7 @@ pub fn start(mut settings: Settings, workers: Workers) -> Handle {
         waiting: BTreeSet::new(),
         phase: Phase::Running,
     };
-    tokio::spawn(control.run(inbox, reports));
+    tasks::spawn(control.run(inbox, reports));
     Handle::new(sender, ports, advertised, memory)
 }
 
@@ -589,7 +590,7 @@ impl Control {
             self.remove_room(room);
         }
         self.chronicle.close();
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             for outbox in outboxes {
                 outbox.closed().await;
             }
@@ -600,7 +601,7 @@ impl Control {
     /// Lets the workers finish what they were told, and waits for their threads.
     async fn stop(self) {
         let threads: Vec<_> = self.workers.into_iter().filter_map(Link::stop).collect();
-        let _ = tokio::task::spawn_blocking(move || {
+        let _ = tasks::spawn_blocking(move || {
             for thread in threads {
                 let _ = thread.join();
             }

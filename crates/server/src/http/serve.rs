@@ -15,6 +15,7 @@ use super::state::{Phase, stopping};
 use crate::config::Listen;
 use crate::control;
 use crate::net::Cidr;
+use crate::tasks;
 
 /// How long to pause when the system refuses a connection, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -118,7 +119,7 @@ pub async fn serve(listener: TcpListener, service: Service, mut phase: watch::Re
             continue;
         };
         let connections = Arc::clone(&connections);
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             connections.serve(stream, peer).await;
             drop((place, permit));
         });

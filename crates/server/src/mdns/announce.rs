@@ -15,6 +15,7 @@ use super::name::{Place, choose};
 use super::{Lan, SERVICE, VERSION};
 use crate::config::Listen;
 use crate::net::PageAddresses;
+use crate::tasks;
 
 /// How often it is looked what the library keeps.
 const LOOK: Duration = Duration::from_secs(1);
@@ -91,7 +92,7 @@ impl Announcer {
         Announcer {
             stop,
             settled,
-            task: tokio::spawn(teller.run(daemon)),
+            task: tasks::spawn(teller.run(daemon)),
         }
     }
 

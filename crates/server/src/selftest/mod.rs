@@ -20,12 +20,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 use umbrella_engine::{Limits, Protocol};
 
 use self::call::Call;
 pub(crate) use self::report::{Outcome, Report};
 use crate::config::MediaConfig;
+use crate::tasks;
 use crate::worker::{self, FromWorker, Kernel, Link, Reach, Settings, TcpLimits};
 
 /// How long a stage may take; an emulated processor is slow.
@@ -332,7 +332,7 @@ fn text(error: impl Display) -> String {
 
 /// Does something on a thread of its own. A panic there is as bad as never ending.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match spawn_blocking(work).await {
+    match tasks::spawn_blocking(work).await {
         Ok(done) => done,
         Err(_) => std::future::pending().await,
     }

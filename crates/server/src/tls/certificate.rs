@@ -134,11 +134,15 @@ fn texts(name: &Name, kind: ObjectIdentifier) -> impl Iterator<Item = String> {
 fn dn_part(part: &AttributeTypeAndValue) -> Option<(DnType, DnValue)> {
     let kind: Vec<u64> = part.oid.arcs().map(u64::from).collect();
     let text = std::str::from_utf8(part.value.value()).ok()?;
-    let value = match part.value.tag() {
-        Tag::Utf8String => DnValue::Utf8String(text.to_owned()),
-        Tag::PrintableString => DnValue::PrintableString(PrintableString::try_from(text).ok()?),
-        Tag::Ia5String => DnValue::Ia5String(Ia5String::try_from(text).ok()?),
-        _ => return None,
+    let tag = part.value.tag();
+    let value = if tag == Tag::Utf8String {
+        DnValue::Utf8String(text.to_owned())
+    } else if tag == Tag::PrintableString {
+        DnValue::PrintableString(PrintableString::try_from(text).ok()?)
+    } else if tag == Tag::Ia5String {
+        DnValue::Ia5String(Ia5String::try_from(text).ok()?)
+    } else {
+        return None;
     };
     Some((DnType::from_oid(&kind), value))
 }

@@ -19,6 +19,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{CertificateFiles, Config};
 use crate::mdns::Lan;
+use crate::tasks;
 
 pub use acme::{Desk, Report};
 pub(crate) use certificate::Certificate;
@@ -393,7 +394,7 @@ async fn renew(
     loop {
         tokio::time::sleep(LOCAL_INTERVAL).await;
         let names = Arc::clone(&names);
-        let done = tokio::task::spawn_blocking(move || {
+        let done = tasks::spawn_blocking(move || {
             let result = authority.refresh(&names(), SystemTime::now());
             (authority, result)
         })

@@ -28,6 +28,7 @@ use super::relayed;
 use super::secret::ProofKey;
 use super::settings::MAX_NAME;
 use super::socket::Socket;
+use crate::tasks;
 
 /// Servers that one neighbour may introduce.
 const MAX_INTRODUCED: usize = 64;
@@ -146,7 +147,7 @@ impl Inner {
         tracing::info!(link = via.0, node, name, dials, "a server was introduced");
         if dials {
             let task = keep(Arc::clone(self), via, node);
-            introduced.task = Some(tokio::spawn(task));
+            introduced.task = Some(tasks::spawn(task));
         }
         // What was there of it ends.
         state.introductions.insert(place, introduced);
@@ -248,7 +249,7 @@ impl Inner {
             rooms: Vec::new(),
         };
         let door = Door::introduction(&introduced.key, via, node);
-        tokio::spawn(receive(Arc::clone(self), door, known, socket));
+        tasks::spawn(receive(Arc::clone(self), door, known, socket));
         introduced.socket.clone()
     }
 

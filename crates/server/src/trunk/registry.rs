@@ -29,6 +29,7 @@ use crate::config::TrunkConfig;
 use crate::mdns::Lan;
 use crate::memory::{Memory, Work, cost};
 use crate::store::{self, Store};
+use crate::tasks;
 
 /// Links at a time.
 pub(super) const MAX_LINKS: usize = 64;
@@ -212,7 +213,7 @@ impl Trunks {
         memory: Memory,
     ) -> anyhow::Result<(Trunks, mpsc::Receiver<LinkEvent>)> {
         let (node, incarnation) = store::node::start(&store).await?;
-        let roots = tokio::task::spawn_blocking(crate::tls::system_roots).await?;
+        let roots = tasks::spawn_blocking(crate::tls::system_roots).await?;
         let (events, out) = mpsc::channel(EVENTS);
         let inner = Inner {
             own: Own {
@@ -368,7 +369,7 @@ impl Inner {
             entry,
             stand: Stand::Connecting,
             wake,
-            task: Some(tokio::spawn(task)),
+            task: Some(tasks::spawn(task)),
         };
         state.entries.insert(key, dialled);
         true
@@ -437,7 +438,7 @@ impl Inner {
                 Ok((link, wires, neighbour)) => {
                     let inner = Arc::clone(self);
                     let task = live(inner, link, newcomer, socket, neighbour, wires);
-                    Ok((link, tokio::spawn(task)))
+                    Ok((link, tasks::spawn(task)))
                 }
                 Err(failure) => Err((failure, socket)),
             };
@@ -616,7 +617,7 @@ async fn live(
     inner.introduce();
     // Whatever goes wrong there, the owner of the rooms has to hear that the link is down.
     let running = task::run(Arc::clone(&inner), link, socket, inbox, wires);
-    let why = tokio::spawn(running)
+    let why = tasks::spawn(running)
         .await
         .unwrap_or_else(|_| "the link has failed".into());
     inner.forget(link);

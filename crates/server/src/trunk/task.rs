@@ -19,6 +19,7 @@ use super::link::{LinkEnd, LinkEvent, LinkInbox};
 use super::pulse::{Beat, Budget, Pulse};
 use super::registry::Inner;
 use super::socket::{CLOSE, Incoming, Reader, Socket, WRITE, Writer};
+use crate::tasks;
 
 /// Frames that are written together.
 const BATCH: usize = 64;
@@ -66,7 +67,7 @@ pub(super) async fn run(
         frames,
         relayed: wires.relayed,
     };
-    let writing = tokio::spawn(write(socket.writer, sources));
+    let writing = tasks::spawn(write(socket.writer, sources));
     let now = Instant::now();
     let link = Running {
         inner,

@@ -25,6 +25,7 @@ use crate::auth::Authority;
 use crate::config::WebhookConfig;
 use crate::control::{News, NewsSender, news};
 use crate::mdns::Lan;
+use crate::tasks;
 
 /// Events on the way to a courier, which takes them at once.
 const ON_THE_WAY: usize = 64;
@@ -63,16 +64,17 @@ impl Webhooks {
         let trust = secure.then(system_trust).transpose()?;
         let (sender, inbox) = news();
         let mut couriers = Vec::new();
-        let mut tasks = JoinSet::new();
+        let mut running = JoinSet::new();
         for url in &config.urls {
             let signer = Signer::new(Arc::clone(authority), config.api_key.clone());
             let tls = trust.clone().filter(|_| url.is_secure());
             let poster = Poster::new(url.clone(), signer, tls, lan.clone());
             let (courier, events) = mpsc::channel(ON_THE_WAY);
-            tasks.spawn(Courier::new(url.to_string(), poster).run(events));
+            let courier_of_url = Courier::new(url.to_string(), poster);
+            tasks::spawn_in(&mut running, courier_of_url.run(events));
             couriers.push(courier);
         }
-        let task = tokio::spawn(distribute(inbox, couriers, tasks));
+        let task = tasks::spawn(distribute(inbox, couriers, running));
         Ok(Some((sender, Webhooks { task })))
     }
 

@@ -24,6 +24,7 @@ use super::signature::Signer;
 use crate::clock::unix_seconds;
 use crate::config::WebhookUrl;
 use crate::mdns::Lan;
+use crate::tasks;
 use crate::tls::system_roots;
 
 /// How long an attempt may take, from looking up the name to the answer.
@@ -182,7 +183,7 @@ where
         .max_buf_size(ANSWER)
         .handshake(TokioIo::new(stream))
         .await?;
-    let task = tokio::spawn(async move {
+    let task = tasks::spawn(async move {
         // Whoever waits for an answer hears of it too.
         let _ = connection.await;
     });

@@ -29,6 +29,7 @@ use super::handle::{Message, SessionId};
 use super::session::Session;
 use super::{Control, Phase, random_name};
 use crate::camera::{Camera, CameraSpec, CameraStatus, MAX_CAMERAS, Pace, Streams};
+use crate::tasks;
 
 /// What the room waits until it tells that nobody watches, and what the camera waits then, are
 /// together as long as a camera stays connected that nobody watches: ten seconds.
@@ -193,7 +194,7 @@ impl Control {
             camera: id.to_owned(),
             run,
             states: camera.states(),
-            feeder: tokio::spawn(feeder.run()),
+            feeder: tasks::spawn(feeder.run()),
             inbox,
         };
         let states = camera.states().into_iter();
@@ -205,7 +206,7 @@ impl Control {
         member.source = Some(Source {
             camera,
             outlet,
-            _watcher: Task(tokio::spawn(watcher.run())),
+            _watcher: Task(tasks::spawn(watcher.run())),
         });
         member.settle_wishes();
         self.show_camera(now, id);

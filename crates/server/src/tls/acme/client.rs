@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use super::super::system_roots;
 use crate::mdns::Lan;
+use crate::tasks;
 
 /// How long one of several addresses of a name may take to accept.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -82,7 +83,7 @@ impl Https {
         ca_file: Option<PathBuf>,
         asked: Asked,
     ) -> anyhow::Result<Https> {
-        let tls = tokio::task::spawn_blocking(move || trusting(ca_file.as_deref())).await??;
+        let tls = tasks::spawn_blocking(move || trusting(ca_file.as_deref())).await??;
         let tls = Arc::new(tls);
         Ok(Https { lan, tls, asked })
     }

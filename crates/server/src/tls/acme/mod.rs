@@ -22,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use super::TlsError;
 use crate::config::AcmeConfig;
 use crate::mdns::Lan;
+use crate::tasks;
 use client::{Asked, Https};
 pub(crate) use shown::{PROTOCOL, Shown};
 pub use state::Report;
@@ -255,7 +256,7 @@ impl Acme {
 
     async fn save(&self) {
         let (kept, path) = (self.kept.clone(), self.path.clone());
-        let written = tokio::task::spawn_blocking(move || kept.write(&path)).await;
+        let written = tasks::spawn_blocking(move || kept.write(&path)).await;
         if let Ok(Err(error)) = written {
             tracing::error!(%error, "what the ACME server gave is lost with a restart");
         }
