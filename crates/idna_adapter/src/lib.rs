@@ -182,7 +182,7 @@ fn has_another_form(c: char) -> bool {
             // Accents apart from their letters.
             | '\u{300}'..='\u{36f}'
             // What joins or parts letters, and directions.
-            | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{209f}'
             // Signs that stand for letters, numbers in circles.
             | '\u{2100}'..='\u{214f}' | '\u{2150}'..='\u{218b}' | '\u{2460}'..='\u{24ff}'

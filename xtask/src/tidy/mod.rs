@@ -1,10 +1,10 @@
 //! `cargo xtask tidy`: the laws of the house, checked by machine.
 
+mod bans;
 mod destructors;
 mod edges;
 mod format;
 mod lints;
-mod purity;
 mod size;
 mod source;
 
@@ -30,8 +30,8 @@ enum Check {
     Edges,
     /// Every crate inherits the workspace's lints and opts out of none that matter
     Lints,
-    /// No clock, socket, thread, file or runtime in media, room and engine
-    Purity,
+    /// No clock, socket, thread, file or runtime in media, room and engine; one way to begin tasks in the server
+    Bans,
     /// No destructor panics: it would end the server
     Destructors,
     /// Functions fit a screen (70 lines), files a sitting (800 lines)
@@ -47,7 +47,7 @@ enum Check {
 const ALL: [Check; 8] = [
     Check::Edges,
     Check::Lints,
-    Check::Purity,
+    Check::Bans,
     Check::Destructors,
     Check::Size,
     Check::Format,
@@ -60,7 +60,7 @@ impl Check {
         match self {
             Self::Edges => "edges",
             Self::Lints => "lints",
-            Self::Purity => "purity",
+            Self::Bans => "bans",
             Self::Destructors => "destructors",
             Self::Size => "size",
             Self::Format => "format",
@@ -74,7 +74,7 @@ impl Check {
         match self {
             Self::Edges => edges::check(),
             Self::Lints => lints::check(),
-            Self::Purity => purity::check(),
+            Self::Bans => bans::check(),
             Self::Destructors => destructors::check(),
             Self::Size => size::check(),
             Self::Format => format::check(),

@@ -1,5 +1,6 @@
 //! What a certificate says of itself (RFC 5280, section 4). Whether that is true, others check.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use rcgen::string::{Ia5String, PrintableString};
@@ -11,8 +12,6 @@ use x509_cert::der::{Decode as _, Tag, Tagged as _};
 use x509_cert::ext::pkix::name::{DirectoryString, GeneralName};
 use x509_cert::ext::pkix::{SubjectAltName, SubjectKeyIdentifier};
 use x509_cert::name::Name;
-
-use super::local::Names;
 
 /// id-at-commonName.
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
@@ -29,6 +28,15 @@ pub(crate) enum Unreadable {
     /// Certificates by this authority could not name it.
     #[error("the authority's name is of a kind that certificates by it cannot repeat")]
     Name,
+}
+
+/// What a certificate is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Host names.
+    pub hosts: BTreeSet<String>,
+    /// Addresses.
+    pub addresses: BTreeSet<IpAddr>,
 }
 
 /// A certificate that has been read.

@@ -3,8 +3,6 @@
 //! The authority is made once and lives for ten years, so that a device has to be told to trust
 //! it once. The server's certificate is made anew whenever names or addresses change.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -16,7 +14,7 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::{Certificate, TlsError};
+use super::{Certificate, Names, TlsError};
 use crate::config::CertificateFiles;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -47,15 +45,6 @@ pub(crate) fn is_local_authority(certificate: &CertificateDer<'_>) -> bool {
         return false;
     };
     certificate.organizations().any(|name| name == ORGANIZATION)
-}
-
-/// What a certificate is for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
-    /// Host names.
-    pub hosts: BTreeSet<String>,
-    /// Addresses.
-    pub addresses: BTreeSet<IpAddr>,
 }
 
 /// The server's own authority, kept in a directory.

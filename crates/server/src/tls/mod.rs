@@ -23,8 +23,9 @@ use crate::tasks;
 
 pub use acme::{Desk, Report};
 pub(crate) use certificate::Certificate;
+pub use certificate::Names;
+pub use local::LocalAuthority;
 pub(crate) use local::is_local_authority;
-pub use local::{LocalAuthority, Names};
 pub use trust::mobile_profile;
 
 /// How often files are looked at.

@@ -1,4 +1,5 @@
-//! `media`, `room` and `engine` are given the time and their input, and take neither.
+//! `media`, `room` and `engine` are given the time and their input, and take neither; the server begins all tasks in one
+//! way.
 
 use super::source::{Source, shipped};
 use anyhow::Result;
@@ -6,41 +7,63 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Item, UseTree};
 
-const PURE_CRATES: [&str; 3] = ["crates/media", "crates/room", "crates/engine"];
+/// What some crates must not name.
+struct Ban {
+    crates: &'static [&'static str],
+    /// Consecutive identifiers joined by `::`.
+    paths: &'static [&'static str],
+    /// What is allowed in one file after all, with the reason beside it in that file.
+    allowed: &'static [(&'static str, &'static str)],
+    /// Why, after the path.
+    why: &'static str,
+}
 
-/// Paths that are banned, as consecutive identifiers joined by `::`.
-const BANNED: [&str; 15] = [
-    "Instant::now",
-    "SystemTime::now",
-    "std::thread",
-    "thread::spawn",
-    "thread::sleep",
-    "std::fs",
-    "std::env",
-    "std::process",
-    "std::sync::Mutex",
-    "std::sync::RwLock",
-    "UdpSocket",
-    "TcpStream",
-    "TcpListener",
-    "tokio",
-    "async_std",
-];
+const PURE: Ban = Ban {
+    crates: &["crates/media", "crates/room", "crates/engine"],
+    paths: &[
+        "Instant::now",
+        "SystemTime::now",
+        "std::thread",
+        "thread::spawn",
+        "thread::sleep",
+        "std::fs",
+        "std::env",
+        "std::process",
+        "std::sync::Mutex",
+        "std::sync::RwLock",
+        "UdpSocket",
+        "TcpStream",
+        "TcpListener",
+        "tokio",
+        "async_std",
+    ],
+    allowed: &[("crates/engine/src/secure/tap.rs", "std::sync::Mutex")],
+    why: "in a pure crate",
+};
 
-/// What is allowed in one file after all, with the reason beside it in that file.
-const ALLOWED: [(&str, &str); 1] = [("crates/engine/src/secure/tap.rs", "std::sync::Mutex")];
+const TASKS: Ban = Ban {
+    crates: &["crates/server"],
+    paths: &["tokio::spawn", "task::spawn", "task::spawn_blocking"],
+    allowed: &[
+        ("crates/server/src/tasks.rs", "tokio::spawn"),
+        ("crates/server/src/tasks.rs", "task::spawn_blocking"),
+    ],
+    why: "where `crate::tasks` makes the binary smaller",
+};
 
 pub(super) fn check() -> Result<Vec<String>> {
     let mut findings = Vec::new();
-    for crate_dir in PURE_CRATES {
-        for source in shipped(crate_dir)? {
-            findings.extend(findings_in(&source));
+    for ban in [&PURE, &TASKS] {
+        for crate_dir in ban.crates {
+            for source in shipped(crate_dir)? {
+                findings.extend(findings_in(&source, ban));
+            }
         }
     }
     Ok(findings)
 }
 
-fn findings_in(source: &Source) -> Vec<String> {
+fn findings_in(source: &Source, ban: &Ban) -> Vec<String> {
     let mut paths = Vec::new();
     for item in &source.syntax.items {
         imports(item, &mut paths);
@@ -48,20 +71,20 @@ fn findings_in(source: &Source) -> Vec<String> {
     in_tokens(source.syntax.to_token_stream(), &mut paths);
     let mut found: Vec<(usize, &str)> = paths
         .iter()
-        .filter_map(|(line, path)| banned(path).map(|banned| (*line, banned)))
+        .filter_map(|(line, path)| Some((*line, banned(path, ban)?)))
         .collect();
     found.sort_unstable();
     found.dedup();
     found
         .into_iter()
-        .filter(|(_, banned)| !ALLOWED.contains(&(source.path.as_str(), *banned)))
-        .map(|(line, banned)| format!("{}:{line}: `{banned}` in a pure crate", source.path))
+        .filter(|(_, banned)| !ban.allowed.contains(&(source.path.as_str(), *banned)))
+        .map(|(line, banned)| format!("{}:{line}: `{banned}` {}", source.path, ban.why))
         .collect()
 }
 
-fn banned(path: &str) -> Option<&'static str> {
+fn banned(path: &str, ban: &Ban) -> Option<&'static str> {
     let segments: Vec<&str> = path.split("::").collect();
-    BANNED.into_iter().find(|banned| {
+    ban.paths.iter().copied().find(|banned| {
         let banned: Vec<&str> = banned.split("::").collect();
         segments
             .windows(banned.len())
@@ -142,12 +165,16 @@ mod tests {
     use super::*;
 
     fn find(text: &str) -> Vec<String> {
-        let syntax = syn::parse_file(text).expect("valid Rust");
-        findings_in(&Source {
-            path: "x.rs".into(),
-            syntax,
+        found(text, "x.rs", &PURE)
+    }
+
+    fn found(text: &str, path: &str, ban: &Ban) -> Vec<String> {
+        let source = Source {
+            path: path.into(),
+            syntax: syn::parse_file(text).expect("valid Rust"),
             lines: 0,
-        })
+        };
+        findings_in(&source, ban)
     }
 
     #[test]
@@ -170,6 +197,18 @@ mod tests {
             ["x.rs:1: `std::fs` in a pure crate"]
         );
         assert_eq!(find("use std::net::{IpAddr, UdpSocket as S};").len(), 1);
+    }
+
+    #[test]
+    fn a_task_is_begun_past_the_one_way_to_do_so() {
+        let text = "fn f() { tokio::spawn(g()); tasks::spawn(g()); }";
+        assert_eq!(
+            found(text, "x.rs", &TASKS),
+            ["x.rs:1: `tokio::spawn` where `crate::tasks` makes the binary smaller"]
+        );
+        assert!(found(text, TASKS.allowed[0].0, &TASKS).is_empty());
+        let text = "use tokio::task::{JoinSet, spawn_blocking};";
+        assert_eq!(found(text, "x.rs", &TASKS).len(), 1);
     }
 
     #[test]
