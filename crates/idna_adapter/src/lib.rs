@@ -179,8 +179,8 @@ fn has_another_form(c: char) -> bool {
             // A soft hyphen; numbers and signs in Latin-1 that stand for others.
             '\u{a8}' | '\u{aa}' | '\u{ad}' | '\u{af}' | '\u{b2}'..='\u{b5}' | '\u{b8}'..='\u{ba}'
             | '\u{bc}'..='\u{be}'
-            // Accents apart from their letters.
-            | '\u{300}'..='\u{36f}'
+            // Accents apart from their letters, and sounds from their syllables.
+            | '\u{300}'..='\u{36f}' | '\u{1100}'..='\u{11ff}' | '\u{3099}'..='\u{309c}'
             // What joins or parts letters, and directions.
             | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{209f}'
@@ -223,6 +223,8 @@ mod tests {
             // With a virama, which is no letter.
             ("क्योंनहीं.भारत", "xn--i1ba9c0d7a0d6b2eq.xn--h2brj9c"),
             ("למההםפשוטלאמדבריםעברית", "xn--4dbcagdahymbxekheh6e0a7fei0b"),
+            ("한국어.example", "xn--3e0bk47br7k.example"),
+            ("が.example", "xn--v8j.example"),
             ("kamera.example", "kamera.example"),
         ] {
             assert_eq!(encoded(typed).as_deref(), Some(expected), "{typed}");
@@ -241,6 +243,8 @@ mod tests {
             "kä\u{200d}fer.example",
             "kä\u{ad}fer.example",
             "ｋäfer.example",
+            "\u{1112}\u{1161}\u{11ab}.example",
+            "か\u{3099}.example",
             "kä\u{3000}fer.example",
             "\u{202e}käfer.example",
             "ﬁx.example",
