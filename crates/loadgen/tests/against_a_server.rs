@@ -149,7 +149,7 @@ async fn one_core_carries_a_large_room_while_the_others_rest() {
 
 /// Every series of the figures.
 async fn figures(control: &control::Handle) -> BTreeMap<String, f64> {
-    let text = metrics::scrape(control, None, SystemTime::now())
+    let text = metrics::scrape(control, None, None, SystemTime::now())
         .await
         .unwrap();
     let samples = text.lines().filter(|line| !line.starts_with('#'));

@@ -102,6 +102,7 @@ impl Server {
             page: Page::new(&config.http.prefix),
             authority,
             certificate: tls.as_ref().and_then(Tls::desk),
+            certificates: tls.as_ref().map(Tls::in_use),
             addresses: Arc::clone(&addresses),
             config: Live::new(config),
             store,

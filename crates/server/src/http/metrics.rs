@@ -51,8 +51,14 @@ async fn figures(app: &App, headers: &HeaderMap) -> Result<String, Refusal> {
             }
         }));
     }
-    let text = metrics::scrape(&app.control, Some(&app.trunks), app.started_at).await;
-    text.ok_or_else(|| Refusal::unavailable("Too many ask at once, or the server is going down."))
+    let text = metrics::scrape(
+        &app.control,
+        Some(&app.trunks),
+        app.certificates.as_ref(),
+        app.started_at,
+    );
+    text.await
+        .ok_or_else(|| Refusal::unavailable("Too many ask at once, or the server is going down."))
 }
 
 /// RFC 6750, section 2.1; the name of the scheme is not case-sensitive (RFC 9110, section 11.1).

@@ -13,7 +13,7 @@ use crate::config::Live;
 use crate::control;
 use crate::net::PageAddresses;
 use crate::store::Store;
-use crate::tls::Desk;
+use crate::tls::{Desk, InUse};
 use crate::trunk::Trunks;
 
 /// Whether new clients are let in.
@@ -52,6 +52,8 @@ pub struct App {
     pub authority: Option<CertificateDer<'static>>,
     /// How things are with the certificate by ACME, if one is wanted.
     pub certificate: Option<Desk>,
+    /// The certificates that are shown, unless a proxy does that.
+    pub certificates: Option<InUse>,
     /// Where the page can be opened.
     pub addresses: Arc<PageAddresses>,
     /// Whether new clients are let in.

@@ -81,6 +81,13 @@ sections! {
         "When the process started, in seconds since 1970.",
         &[],
     );
+    CERTIFICATE_END = gauge(
+        "umbrella_certificate_end_time_seconds",
+        "When the certificate ends that browsers are shown, in seconds since 1970, by where it is from: \
+         files of the operator (files), the server's own authority (local), a public one (acme). None \
+         behind a proxy.",
+        &["source"],
+    );
     RESIDENT_MEMORY = gauge(
         "umbrella_process_resident_memory_bytes",
         "Memory that the process occupies (Linux).",

@@ -28,6 +28,8 @@ use std::time::{Duration, SystemTime};
 use umbrella_engine::{ByKind, Totals, Traffic};
 
 use crate::control::Handle;
+use crate::memory::Memory;
+use crate::tls::InUse;
 use crate::trunk::Trunks;
 use crate::worker::{Counts, Reading};
 
@@ -40,17 +42,30 @@ pub(crate) use self::process::resident_bytes;
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All figures in the text format of Prometheus, version 0.0.4; `None` if the server is going down
-/// or too many ask at once. `trunks` are those of the server, if it has any; `started_at` is when
-/// the process started.
+/// or too many ask at once. `trunks` and `certificates` are those of the server, if it has any;
+/// `started_at` is when the process started.
 pub async fn scrape(
     control: &Handle,
     trunks: Option<&Trunks>,
+    certificates: Option<&InUse>,
     started_at: SystemTime,
 ) -> Option<String> {
     let snapshot = control.metrics().await?;
     let states = trunks.map(Trunks::states).unwrap_or_default();
-    let (doors, memory) = (control.doors(), control.memory());
-    Some(page::write(&snapshot, &states, doors, memory, started_at))
+    let process = Process {
+        started_at,
+        memory: control.memory(),
+        certificates: certificates.map(InUse::ends).unwrap_or_default(),
+    };
+    Some(page::write(&snapshot, &states, control.doors(), &process))
+}
+
+/// What is known of the process apart from its rooms.
+struct Process<'a> {
+    started_at: SystemTime,
+    memory: &'a Memory,
+    /// Where each is from, and when it ends; Unix time in seconds.
+    certificates: Vec<(&'static str, u64)>,
 }
 
 /// What the owner of the rooms knows, and what the workers have told it.

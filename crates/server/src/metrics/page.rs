@@ -1,28 +1,27 @@
 //! From a snapshot to the text.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use umbrella_engine::{BANDS, ByKind, Paths, Present, Received, Sent, Totals};
 
 use super::families as f;
 use super::text::{Number, Sample, Text};
-use super::{Doors, Snapshot, TrunkSnapshot, WorkerSnapshot, process};
+use super::{Doors, Process, Snapshot, TrunkSnapshot, WorkerSnapshot, process};
 use crate::memory::{Memory, Standing};
 
-/// Writes all figures; `started_at` is when the process started.
+/// Writes all figures.
 pub(super) fn write(
     snapshot: &Snapshot,
     states: &[(&'static str, u64)],
     doors: &Doors,
-    memory: &Memory,
-    started_at: SystemTime,
+    process: &Process<'_>,
 ) -> String {
     let mut text = Text::default();
     let totals = snapshot.workers.iter().map(|worker| worker.totals);
     let sum = totals.fold(Totals::default(), |sum, totals| sum + totals);
-    the_process(&mut text, memory, started_at);
+    the_process(&mut text, process);
     rooms(&mut text, snapshot);
-    refusals(&mut text, doors, memory, &snapshot.workers);
+    refusals(&mut text, doors, process.memory, &snapshot.workers);
     media(&mut text, &sum);
     quality(&mut text, &sum);
     trunks(&mut text, &snapshot.trunks, states);
@@ -30,14 +29,15 @@ pub(super) fn write(
     text.finish()
 }
 
-fn the_process(text: &mut Text, memory: &Memory, started_at: SystemTime) {
+fn the_process(text: &mut Text, of: &Process<'_>) {
     let version = env!("CARGO_PKG_VERSION");
     text.all(&f::BUILD_INFO, [([version], 1.into())]);
-    let started = started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started = of.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
     text.one(&f::START_TIME, started.as_secs_f64());
+    text.all(&f::CERTIFICATE_END, named(of.certificates.iter().copied()));
     let resident = process::resident_bytes();
     text.all(&f::RESIDENT_MEMORY, resident.map(|it| ([], it.into())));
-    let Standing { bound, tight } = memory.standing();
+    let Standing { bound, tight } = of.memory.standing();
     text.one(&f::MEMORY_BOUND, bound.unwrap_or(0));
     text.one(&f::MEMORY_TIGHT, u64::from(tight));
 }

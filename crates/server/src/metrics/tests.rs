@@ -2,7 +2,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::families::SECTIONS;
 use super::*;
-use crate::memory::Memory;
 
 /// A snapshot of a server with so many workers.
 fn snapshot(workers: usize) -> Snapshot {
@@ -15,8 +14,13 @@ fn snapshot(workers: usize) -> Snapshot {
 
 fn write(snapshot: &Snapshot) -> String {
     let started_at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
-    let (doors, memory) = (Doors::default(), Memory::new(Some(1 << 27)));
-    page::write(snapshot, &[("connected", 1)], &doors, &memory, started_at)
+    let process = Process {
+        started_at,
+        memory: &Memory::new(Some(1 << 27)),
+        certificates: vec![("files", 2_000_000_000)],
+    };
+    let states = [("connected", 1)];
+    page::write(snapshot, &states, &Doors::default(), &process)
 }
 
 fn value(text: &str, series: &str) -> String {
@@ -130,6 +134,10 @@ fn figures_of_one_worker_pass_for_those_of_all() {
         ("umbrella_worker_answered{worker=\"0\"}", "0"),
         ("umbrella_worker_answered{worker=\"1\"}", "1"),
         ("umbrella_process_start_time_seconds", "1700000000.5"),
+        (
+            "umbrella_certificate_end_time_seconds{source=\"files\"}",
+            "2000000000",
+        ),
         ("umbrella_leaves_total{reason=\"asked\"}", "1"),
     ] {
         assert_eq!(value(&text, series), expected, "{series}");

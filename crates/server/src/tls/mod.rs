@@ -82,6 +82,28 @@ pub enum Source {
     Local(Box<LocalAuthority>),
 }
 
+/// The certificates that are shown at the moment, for those who watch over them.
+#[derive(Debug, Clone)]
+pub struct InUse {
+    current: Arc<Current>,
+    /// Where the usual one is from.
+    usual: &'static str,
+}
+
+impl InUse {
+    /// Where each is from, and the last moment at which it is valid; Unix time in seconds.
+    pub(crate) fn ends(&self) -> Vec<(&'static str, u64)> {
+        let usual = self.current.usual();
+        let usual = usual.cert.first().map(Certificate::read);
+        let usual = usual.and_then(Result::ok).map(|it| (self.usual, it.end()));
+        let public = self.current.public.as_ref().and_then(|it| it.end());
+        usual
+            .into_iter()
+            .chain(public.map(|end| ("acme", end)))
+            .collect()
+    }
+}
+
 /// Serves with the current certificate and replaces it when it changes.
 #[derive(Debug)]
 pub struct Tls {
@@ -146,6 +168,18 @@ impl Tls {
     /// How things are with the certificate by ACME, if one is wanted.
     pub fn desk(&self) -> Option<Desk> {
         self.acme.as_ref().map(acme::Acme::desk)
+    }
+
+    /// What is shown.
+    pub fn in_use(&self) -> InUse {
+        let usual = match self.source {
+            Source::Files(_) => "files",
+            Source::Local(_) => "local",
+        };
+        InUse {
+            current: Arc::clone(&self.current),
+            usual,
+        }
     }
 
     /// For the start message.
@@ -310,6 +344,10 @@ impl Current {
         Self { usual, public }
     }
 
+    fn usual(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.usual.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn replace(&self, key: CertifiedKey) {
         *self.usual.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
     }
@@ -331,9 +369,7 @@ impl ResolvesServerCert for Current {
                 return Some(key);
             }
         }
-        Some(Arc::clone(
-            &self.usual.read().unwrap_or_else(PoisonError::into_inner),
-        ))
+        Some(self.usual())
     }
 }
 
@@ -421,8 +457,13 @@ mod tests {
     use super::*;
 
     fn write_pair(dir: &Path, host: &str) -> CertificateFiles {
+        write_pair_until(dir, host, 2_000_000_000)
+    }
+
+    fn write_pair_until(dir: &Path, host: &str, end: u64) -> CertificateFiles {
         let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+        let mut params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+        params.not_after = (SystemTime::UNIX_EPOCH + Duration::from_secs(end)).into();
         let certificate = params.self_signed(&key).unwrap();
         let files = CertificateFiles {
             certificate: dir.join(USUAL_CERTIFICATE),
@@ -468,6 +509,21 @@ mod tests {
         std::fs::write(&files.certificate, "rubbish").unwrap();
         let error = load(&files).unwrap_err().to_string();
         assert!(error.contains("service.crt"), "{error}");
+    }
+
+    #[test]
+    fn the_end_that_is_told_is_that_of_a_certificate_that_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = load(&write_pair_until(dir.path(), "localhost", 2_000_000_000));
+        let current = Arc::new(Current::new(key.unwrap(), None));
+        let in_use = InUse {
+            current: Arc::clone(&current),
+            usual: "files",
+        };
+        assert_eq!(in_use.ends(), [("files", 2_000_000_000)]);
+        let key = load(&write_pair_until(dir.path(), "localhost", 2_100_000_000));
+        current.replace(key.unwrap());
+        assert_eq!(in_use.ends(), [("files", 2_100_000_000)]);
     }
 
     #[test]

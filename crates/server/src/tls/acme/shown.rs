@@ -54,6 +54,15 @@ impl Shown {
         (is_for && unix(now) < *end).then(|| Arc::clone(key))
     }
 
+    /// The last moment of the certificate, if there is one; Unix time in seconds.
+    pub(crate) fn end(&self) -> Option<u64> {
+        let certificate = self
+            .certificate
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        certificate.as_ref().map(|certificate| certificate.end)
+    }
+
     fn answers(&self) -> MutexGuard<'_, HashMap<String, Arc<CertifiedKey>>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,7 +99,9 @@ mod tests {
             shown.certificate_for(name, now).is_some()
         };
         assert!(!is_shown("a.example.org", 0));
+        assert_eq!(shown.end(), None);
         shown.set(key, &served);
+        assert_eq!(shown.end(), Some(served.end));
         assert!(is_shown("A.example.org", served.end - 1));
         assert!(!is_shown("b.example.org", served.end - 1));
         assert!(!is_shown("a.example.org", served.end));
