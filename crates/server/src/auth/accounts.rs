@@ -329,9 +329,9 @@ impl Accounts {
             .acquire_owned()
             .await
             .map_err(|_| AccountError::Hashing)?;
-        // A thread that ends afterwards: glibc's allocator keeps what each thread of a pool has once had,
-        // and that is 19 MiB here. The permit goes along: an impatient client does not free it before the
-        // work is done.
+        // A thread that ends afterwards: with glibc's allocator each of the 19 MiB that are taken here stays with a
+        // thread that goes on, be it one of a pool or always the same. The permit goes along: an impatient
+        // client does not free it before the work is done.
         let (done, result) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
             .name("hashing".to_owned())
