@@ -16,6 +16,7 @@ import { BINARY, HERE } from './lib/settings.mjs';
 /** Files in which encoders need both cores, or in which it counts how soon something comes. */
 const ALONE = [
   'bandwidth', 'crowd', 'lossy', 'media', 'memory', 'pairs', 'paths', 'restart', 'sites-apart', 'sites-cable',
+  'sites-ring',
 ];
 /** Of the latter those in which much is waited for, the longest first: these beside each other. */
 const PATIENT = ['resume', 'cameras', 'sites-once', 'docker'];

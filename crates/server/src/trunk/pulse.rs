@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 const IDLE_EVERY: Duration = Duration::from_secs(10);
 const IDLE_DEAD: Duration = Duration::from_secs(30);
 
-/// The same for one on whom somebody depends.
-const ATTENDED_EVERY: Duration = Duration::from_millis(500);
+/// The same for one on whom somebody depends. What was cut right after an answer is noticed by the
+/// next ping, so this long adds to [`SILENT`], and pictures stand still for both.
+const ATTENDED_EVERY: Duration = Duration::from_millis(250);
 const ATTENDED_DEAD: Duration = Duration::from_secs(15);
 
 /// For how long nothing may come after a ping from a neighbour on whom somebody depends.
@@ -234,8 +235,19 @@ mod tests {
                 .iter()
                 .filter(|(_, beat)| matches!(beat, Beat::Ping(_)))
                 .count(),
-            30
+            60
         );
+    }
+
+    #[test]
+    fn cable_that_is_cut_after_an_answer_is_noticed_late() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        pulse.attend(start, true);
+        run(&mut pulse, start, ms(0));
+        pulse.heard(start + ms(1));
+        let beats = run(&mut pulse, start, ms(5_000));
+        assert!(beats.contains(&(1_250, Beat::Silent)), "{beats:?}");
     }
 
     #[test]
@@ -244,15 +256,38 @@ mod tests {
         let mut pulse = Pulse::new(start);
         pulse.attend(start, true);
         for round in 0..100 {
-            let now = start + ms(500 * round);
+            let now = start + ms(250 * round);
             let Some(Beat::Ping(number)) = pulse.tick(now) else {
                 panic!("no ping in round {round}");
             };
-            let answer = now + ms(450);
-            assert_eq!(pulse.answered(answer, number), Some(ms(450)));
+            let answer = now + ms(225);
+            assert_eq!(pulse.answered(answer, number), Some(ms(225)));
             assert!(!pulse.heard(answer));
             assert_eq!(pulse.answered(answer, number), None);
             assert_eq!(pulse.tick(answer), None);
+        }
+    }
+
+    #[test]
+    fn neighbour_far_away_is_called_silent() {
+        let start = Instant::now();
+        let (round_trip, mut pulse) = (ms(900), Pulse::new(start));
+        pulse.attend(start, true);
+        let mut answers = VecDeque::new();
+        let mut now = start;
+        while now < start + ms(30_000) {
+            while let Some(beat) = pulse.tick(now) {
+                let Beat::Ping(number) = beat else {
+                    panic!("{beat:?} after {:?}", now - start);
+                };
+                answers.push_back((now + round_trip, number));
+            }
+            while let Some(&(at, number)) = answers.front().filter(|(at, _)| *at <= now) {
+                answers.pop_front();
+                pulse.heard(at);
+                assert_eq!(pulse.answered(at, number), Some(round_trip));
+            }
+            now += ms(50);
         }
     }
 
@@ -265,7 +300,7 @@ mod tests {
         assert!(pulse.heard(start + ms(1_300)));
         assert!(!pulse.heard(start + ms(1_400)));
         let next = run(&mut pulse, start, ms(2_600));
-        assert!(next.contains(&(2_500, Beat::Silent)), "{next:?}");
+        assert!(next.contains(&(2_250, Beat::Silent)), "{next:?}");
     }
 
     #[test]
