@@ -31,18 +31,18 @@ describe('three sites in a ring', { skip: missing('chromium', 'network') }, () =
       const seen = await watched;
       return pairs.map(([who, whom], index) => ({ who: `${who.identity} of ${whom}`, ms: Math.round(longestStall(seen[index].pictures)) }));
     };
-    const say = (what, list) => t.diagnostic(`${what}: ${list.map(({ who, ms }) => `${who} ${ms} ms`).join(', ')}`);
+    const told = (list) => list.map(({ who, ms }) => `${who} ${ms} ms`).join(', ');
     const worst = (list) => Math.max(...list.map(({ ms }) => ms));
 
     const { a, b } = things.places;
-    say('before', await stalls(4, () => {}));
+    t.diagnostic(`before: ${told(await stalls(4, () => {}))}`);
     let heal;
     try {
       const broken = await stalls(8, () => { heal = cut(a, b); });
-      say('cut', broken);
+      t.diagnostic(`cut: ${told(broken)}`);
       await all();
       assert.deepEqual(await gone(), [], 'somebody is seen to leave');
-      assert.ok(worst(broken) <= STALL_MS, 'pictures stand still for too long');
+      assert.ok(worst(broken) <= STALL_MS, `pictures stand still for too long: ${told(broken)}`);
       // Longer than a link takes to be given up.
       await sleep(18_000);
       await all();
@@ -65,7 +65,7 @@ describe('three sites in a ring', { skip: missing('chromium', 'network') }, () =
       return passed(a, b).bytes - before.bytes > 10_000;
     });
     await all();
-    assert.ok(worst(healed) <= STALL_MS, 'the cable that is back breaks pictures');
+    assert.ok(worst(healed) <= STALL_MS, `the cable that is back breaks pictures: ${told(healed)}`);
     assert.deepEqual(await gone(), [], 'somebody is seen to leave');
     for (const who of people) {
       const others = Object.keys((await who.snapshot()).participants);
