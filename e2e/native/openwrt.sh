@@ -1,8 +1,10 @@
-# Runs deploy/openwrt's init script as OpenWrt would: busybox ash openwrt.sh INIT-SCRIPT UCI-FILE PROGRAM
-# Says what it asks of procd, a line each. Imitated are /etc/rc.common, /lib/functions.sh (the parser of
+# Runs deploy/openwrt's init script as OpenWrt would:
+#   busybox ash openwrt.sh INIT-SCRIPT UCI-FILE PROGRAM start|reload
+# Says what it asks of procd, a line each; `set` ends what an instance is made of, and procd stops what is
+# not in it. Imitated are /etc/rc.common, /lib/functions.sh (the parser of
 # UCI's files with its callbacks) and procd.sh, as far as they are used.
 
-SCRIPT="$1" UCI="$2" REPLACEMENT="$3"
+SCRIPT="$1" UCI="$2" REPLACEMENT="$3" ACTION="$4"
 
 logger() { :; }
 
@@ -42,9 +44,17 @@ procd_set_param() { echo "$*"; }
 procd_append_param() { echo "$*"; }
 procd_add_reload_trigger() { echo "trigger $1"; }
 
+start() {
+	local status
+	start_service
+	status=$?
+	service_triggers
+	echo set
+	return $status
+}
+reload() { start; }
+
 . "$SCRIPT"
 PROG="$REPLACEMENT"
-start_service
-status=$?
-service_triggers
-exit $status
+type reload_service >/dev/null 2>&1 && reload() { reload_service; }
+"$ACTION"

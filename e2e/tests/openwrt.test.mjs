@@ -17,12 +17,12 @@ describe('on an access point', { skip: missing('busybox') }, () => {
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   /** What the script asks of procd with these settings, and what it complains about. */
-  function start(settings, more = {}) {
+  function start(settings, more = {}, action = 'start') {
     const file = join(folder, 'umbrella');
     writeFileSync(file, settings);
     const script = join(HERE, 'native', 'openwrt.sh');
     const env = { PATH: process.env.PATH, HOME: folder, ...more };
-    const { status, stdout, stderr } = spawnSync('busybox', ['ash', script, SCRIPT, file, BINARY], { env, cwd: folder });
+    const { status, stdout, stderr } = spawnSync('busybox', ['ash', script, SCRIPT, file, BINARY, action], { env, cwd: folder });
     return { status, asked: stdout.toString().trim().split('\n'), complaint: stderr.toString() };
   }
 
@@ -30,14 +30,14 @@ describe('on an access point', { skip: missing('busybox') }, () => {
     execFileSync('busybox', ['ash', '-n', SCRIPT]);
   });
 
-  test('the script has none of the usual mistakes of shell scripts', { skip: missing('shellcheck') }, () => {
+  test('the scripts have none of the usual mistakes of shell scripts', { skip: missing('shellcheck') }, () => {
     // Not in POSIX, but in BusyBox: SC3043 is `local`.
-    execFileSync('shellcheck', ['-s', 'sh', '-e', 'SC3043', SCRIPT]);
+    execFileSync('shellcheck', ['-s', 'sh', '-e', 'SC3043', SCRIPT, join(PACKAGE, '../apk.sh')]);
   });
 
   test('nothing is started before somebody has asked for it', () => {
     const { status, asked, complaint } = start(readFileSync(join(PACKAGE, 'etc/config/umbrella')).toString());
-    assert.deepEqual([status, asked], [0, ['trigger umbrella']]);
+    assert.deepEqual([status, asked], [0, ['trigger umbrella', 'set']]);
     assert.match(complaint, /uci set umbrella\.main\.enabled=1/);
   });
 
@@ -85,5 +85,27 @@ config umbrella 'main'
       assert.ok(!asked.includes('open'), asked.join('\n'));
       assert.match(complaint, words);
     });
+
+    test(`${what} that is set while people talk ends no call`, () => {
+      const settings = `config umbrella 'main'\n\toption enabled '1'\n\t${line}\n`;
+      const { status, asked, complaint } = start(settings, {}, 'reload');
+      assert.notEqual(status, 0);
+      assert.ok(!asked.includes('set'), `procd stops what runs: ${asked.join('\n')}`);
+      assert.match(complaint, words);
+    });
   }
+
+  test('settings that are changed while it runs reach the server', () => {
+    const settings = `config umbrella 'main'\n\toption enabled '1'\n\toption name 'Home'\n\tlist public_ip '192.0.2.1'\n`;
+    const { status, asked, complaint } = start(settings, {}, 'reload');
+    assert.deepEqual([status, complaint], [0, '']);
+    assert.ok(asked.includes('env UMBRELLA_NAME=Home'), asked.join('\n'));
+    assert.ok(asked.includes('env UMBRELLA_PUBLIC_IP=192.0.2.1'), asked.join('\n'));
+    assert.equal(asked.at(-1), 'set');
+  });
+
+  test('what is switched off while it runs is stopped', () => {
+    const { status, asked } = start("config umbrella 'main'\n\toption enabled '0'\n", {}, 'reload');
+    assert.deepEqual([status, asked.includes('open'), asked.at(-1)], [0, false, 'set']);
+  });
 });

@@ -12,7 +12,7 @@ use crate::cmd::{Cmd, which};
 use crate::npm;
 use crate::workspace::{root, target_dir};
 use anyhow::{Context, Result, bail};
-use archive::Tree;
+use archive::{Gzip, Tree};
 use image::Image;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
@@ -166,13 +166,15 @@ fn archives(
     let licences = bill.licences()?;
     hand_out.keep(&format!("{stem}.cdx.json"), bill.cyclonedx()?)?;
     hand_out.keep(&format!("{stem}-licenses.txt"), &licences)?;
-    let packed = archive(binary, &licences)?.pack(&format!("{stem}/"), time)?;
+    let gzip = if args.quick { Gzip::Quick } else { Gzip::Small };
+    let packed = archive(binary, &licences)?.pack(&format!("{stem}/"), time, gzip)?;
     hand_out.keep(&format!("{stem}.tar.gz"), packed)?;
-    let contents = openwrt::contents(binary, &licences)?;
+    let contents = openwrt::contents(binary, &licences, gzip)?;
+    let data = openwrt::Data::new(&contents, time, gzip)?;
     let packages = if args.quick { 1 } else { target.openwrt.len() };
     for architecture in target.openwrt.iter().take(packages) {
         let name = format!("umbrella_{VERSION}-r1_{architecture}.ipk");
-        hand_out.keep(&name, openwrt::ipk(&contents, architecture, time)?)?;
+        hand_out.keep(&name, data.ipk(architecture)?)?;
     }
     Ok(())
 }

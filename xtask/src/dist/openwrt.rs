@@ -1,25 +1,28 @@
 //! Packages for opkg (OpenWrt up to 24.10): a gzipped tar of three files.
 
-use super::archive::Tree;
+use super::archive::{Gzip, Tree};
 use crate::workspace::{files_of, root};
 use anyhow::{Context, Result};
 
-/// The pattern of OpenWrt's own build: the init script is enabled, and started where it may.
+/// The pattern of OpenWrt's own build: the init script is enabled, and started where it may. The name is
+/// said for apk, from whose scripts it cannot be told: `deploy/openwrt/apk.sh` takes them from here.
 const POSTINST: &str = "#!/bin/sh
 [ \"${IPKG_NO_SCRIPT}\" = \"1\" ] && exit 0
-[ -s ${IPKG_INSTROOT}/lib/functions.sh ] || exit 0
-. ${IPKG_INSTROOT}/lib/functions.sh
-default_postinst $0 $@
+[ -s \"${IPKG_INSTROOT}/lib/functions.sh\" ] || exit 0
+. \"${IPKG_INSTROOT}/lib/functions.sh\"
+export pkgname=umbrella
+default_postinst \"$0\" \"$@\"
 ";
 const PRERM: &str = "#!/bin/sh
-[ -s ${IPKG_INSTROOT}/lib/functions.sh ] || exit 0
-. ${IPKG_INSTROOT}/lib/functions.sh
-default_prerm $0 $@
+[ -s \"${IPKG_INSTROOT}/lib/functions.sh\" ] || exit 0
+. \"${IPKG_INSTROOT}/lib/functions.sh\"
+export pkgname=umbrella
+default_prerm \"$0\" \"$@\"
 ";
 
 /// What is installed: the binary and `deploy/openwrt/files`. Modes are said here, since a checkout
 /// does not keep them.
-pub(crate) fn contents(binary: &[u8], licences: &str) -> Result<Tree> {
+pub(crate) fn contents(binary: &[u8], licences: &str, gzip: Gzip) -> Result<Tree> {
     let from = root().join("deploy/openwrt/files");
     let mut tree = Tree::default();
     for file in files_of(&from)? {
@@ -35,44 +38,75 @@ pub(crate) fn contents(binary: &[u8], licences: &str) -> Result<Tree> {
     tree.add("usr/bin/umbrella", 0o755, binary);
     let mut third = Tree::default();
     third.add("THIRD-PARTY-LICENSES.txt", 0o644, licences);
-    let packed = third.pack("", 0)?;
+    let packed = third.pack("", 0, gzip)?;
     tree.add("usr/share/umbrella/licenses.tar.gz", 0o644, packed);
     Ok(tree)
 }
 
-/// A package for one of OpenWrt's architectures.
-pub(crate) fn ipk(contents: &Tree, architecture: &str, time: u64) -> Result<Vec<u8>> {
-    let version = env!("CARGO_PKG_VERSION");
-    let mut control = Tree::default();
-    let text = format!(
-        "Package: umbrella\nVersion: {version}-r1\nSection: net\nPriority: optional\n\
-         Architecture: {architecture}\nInstalled-Size: {}\nLicense: MIT OR Apache-2.0\n\
-         Maintainer: The Umbrella authors <umbrella@localhost>\n\
-         Description: Video rooms, cameras, and links between sites in one binary\n",
-        contents.size()
-    );
-    control.add("control", 0o644, text);
-    control.add("conffiles", 0o644, "/etc/config/umbrella\n");
-    control.add("postinst", 0o755, POSTINST);
-    control.add("prerm", 0o755, PRERM);
-    let mut outer = Tree::default();
-    outer.add("debian-binary", 0o644, "2.0\n");
-    outer.add("control.tar.gz", 0o644, control.pack("./", time)?);
-    outer.add("data.tar.gz", 0o644, contents.pack("./", time)?);
-    outer.pack("./", time)
+/// What the packages of all of OpenWrt's architectures have in common.
+pub(crate) struct Data {
+    /// What the files hold, in bytes.
+    size: usize,
+    packed: Vec<u8>,
+    gzip: Gzip,
+    time: u64,
+}
+
+impl Data {
+    /// Packs the contents. `time` is that of all files, in seconds since 1970.
+    pub(crate) fn new(contents: &Tree, time: u64, gzip: Gzip) -> Result<Data> {
+        Ok(Data {
+            size: contents.size(),
+            packed: contents.pack("./", time, gzip)?,
+            gzip,
+            time,
+        })
+    }
+
+    /// A package for one architecture.
+    pub(crate) fn ipk(&self, architecture: &str) -> Result<Vec<u8>> {
+        let version = env!("CARGO_PKG_VERSION");
+        let mut control = Tree::default();
+        let text = format!(
+            "Package: umbrella\nVersion: {version}-r1\nSection: net\nPriority: optional\n\
+             Architecture: {architecture}\nInstalled-Size: {}\nLicense: MIT OR Apache-2.0\n\
+             Maintainer: The Umbrella authors <umbrella@localhost>\n\
+             Description: Video rooms, cameras, and links between sites in one binary\n",
+            self.size
+        );
+        control.add("control", 0o644, text);
+        control.add("conffiles", 0o644, "/etc/config/umbrella\n");
+        control.add("postinst", 0o755, POSTINST);
+        control.add("prerm", 0o755, PRERM);
+        let control = control.pack("./", self.time, self.gzip)?;
+        let mut outer = Tree::default();
+        outer.add("debian-binary", 0o644, "2.0\n");
+        outer.add("control.tar.gz", 0o644, control);
+        outer.add("data.tar.gz", 0o644, self.packed.as_slice());
+        // Nearly all of it is packed already.
+        outer.pack("./", self.time, Gzip::Quick)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::archive::unpack;
     use super::*;
+    use sha2::{Digest as _, Sha256};
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::process::Command;
 
     #[test]
     fn a_package_is_refused_or_its_service_does_not_start() {
-        let tree = contents(b"binary", "licences").unwrap();
-        let package = ipk(&tree, "aarch64_cortex-a53", 7).unwrap();
-        let again = contents(b"binary", "licences").unwrap();
-        assert_eq!(package, ipk(&again, "aarch64_cortex-a53", 7).unwrap());
+        let build = || {
+            let tree = contents(b"binary", "licences", Gzip::Small).unwrap();
+            let data = Data::new(&tree, 7, Gzip::Small).unwrap();
+            data.ipk("aarch64_cortex-a53").unwrap()
+        };
+        let package = build();
+        assert_eq!(package, build());
         let outer = unpack(&package);
         let names: Vec<_> = outer.iter().map(|entry| entry.0.as_str()).collect();
         assert_eq!(
@@ -121,8 +155,88 @@ mod tests {
     #[test]
     fn a_path_of_the_building_machine_is_in_a_package() {
         let host = root().to_string_lossy().into_owned();
-        for (name, _, _, _, bytes) in unpack(&contents(b"", "").unwrap().pack("./", 0).unwrap()) {
+        let tree = contents(b"", "", Gzip::Quick).unwrap();
+        for (name, _, _, _, bytes) in unpack(&tree.pack("./", 0, Gzip::Quick).unwrap()) {
             assert!(!String::from_utf8_lossy(&bytes).contains(&host), "{name}");
+        }
+    }
+
+    /// In the place of `apk`: keeps what it is given beside itself.
+    const APK: &str = "#!/bin/sh
+here=\"$(dirname \"$0\")\"
+printf '%s\\n' \"$@\" >\"$here/words\"
+while [ $# -gt 0 ]; do
+  case $1 in
+  --files) cp -a \"$2\" \"$here/tree\" ;;
+  --script) cp \"${2#*:}\" \"$here/${2%%:*}\" ;;
+  esac
+  shift
+done
+";
+
+    /// In the place of OpenWrt's functions: who was installed or is removed, and whether anew.
+    const FUNCTIONS: &str = "
+default_postinst() { echo \"$pkgname ${PKG_UPGRADE:-0}\"; }
+default_prerm() { echo \"$pkgname\"; }
+";
+
+    fn script(path: &Path, text: &str) {
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn a_package_for_apk_is_installed_and_its_service_not_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let contents = contents(b"binary", "licences", Gzip::Quick).unwrap();
+        let data = Data::new(&contents, 7, Gzip::Quick).unwrap();
+        std::fs::write(at("it.ipk"), data.ipk("aarch64_generic").unwrap()).unwrap();
+        script(&at("apk"), APK);
+        // Or it would ask for fakeroot.
+        script(&at("id"), "#!/bin/sh\necho 0\n");
+        let path = format!(
+            "{}:{}",
+            dir.path().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let status = Command::new(root().join("deploy/openwrt/apk.sh"))
+            .args([at("it.ipk"), at("it.apk")])
+            .env("PATH", path)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let read = |name: &str| std::fs::read_to_string(at(name)).unwrap();
+        let words = read("words");
+        for word in [
+            "name:umbrella",
+            "arch:aarch64_generic",
+            concat!("version:", env!("CARGO_PKG_VERSION"), "-r1"),
+        ] {
+            assert!(words.lines().any(|it| it == word), "{word}: {words}");
+        }
+        let list = read("tree/lib/apk/packages/umbrella.list");
+        assert!(list.contains("\n/etc/init.d/umbrella\n"), "{list}");
+        assert!(list.contains("\n/usr/bin/umbrella\n"), "{list}");
+        let kept = read("tree/lib/apk/packages/umbrella.conffiles_static");
+        let hash = Sha256::digest(read("tree/etc/config/umbrella"));
+        assert_eq!(kept, format!("/etc/config/umbrella {hash:x}\n"));
+
+        let target = at("target");
+        std::fs::create_dir_all(target.join("lib")).unwrap();
+        std::fs::write(target.join("lib/functions.sh"), FUNCTIONS).unwrap();
+        for (name, expected) in [
+            ("post-install", "umbrella 0\n"),
+            ("post-upgrade", "umbrella 1\n"),
+            ("pre-deinstall", "umbrella\n"),
+        ] {
+            let run = Command::new("sh")
+                .arg(at(name))
+                .env("IPKG_INSTROOT", &target)
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8_lossy(&run.stdout), expected, "{name}");
+            assert!(run.status.success() && run.stderr.is_empty(), "{run:?}");
         }
     }
 }
