@@ -11,6 +11,9 @@ const SEED = 77;
 const NARROW = { rate: 2_000_000, delay: 40, loss: 0.01, queueMs: 300 };
 const WORKERS = 2;
 const NAMES = ['ann', 'ben', 'cat', 'dan'];
+/** Of what is sent: twice what the link carries. Larger pictures take more than two processors, and sound then suffers for that. */
+const HEIGHT = 360;
+const MAX_BITRATE = 1_000_000;
 
 const skip = missing('chromium', 'network');
 const things = sites('cable', ['hut', 'cloud'], [], {
@@ -33,8 +36,8 @@ describe('four pictures over a link for one of them', { skip }, () => {
     cable.set(NARROW);
     const people = await Promise.all(NAMES.map((name) => hut.join('chromium', room, name, { autoSubscribe: false })));
     await Promise.all(people.map((who, index) => who.publish({
-      camera: true, busy: true, microphone: index === 0, width: 1280, height: 720, frameRate: 10, simulcast: true,
-      maxBitrate: 1_500_000,
+      camera: true, busy: true, microphone: index === 0, width: 640, height: HEIGHT, frameRate: 10, simulcast: true,
+      maxBitrate: MAX_BITRATE,
     })));
     // The viewer reaches its own site directly, not at the address that is the cable's.
     const { place, mediaPort } = things.servers[1];
@@ -57,6 +60,7 @@ describe('four pictures over a link for one of them', { skip }, () => {
     t.diagnostic(`${seen.join('; ')}; ${(madeUp * 100).toFixed(1)} % of the sound made up`);
     t.diagnostic(`${Math.round(((cable.up.count.bytes - before) * 8) / 10_000)} kbit/s; ${cable}`);
     assert.ok(madeUp < 0.05, 'the sound suffers for pictures');
+    assert.ok(last.some(({ height, paused }) => height < HEIGHT || paused), 'all of it fits: nothing is tested');
     for (const [at, { frames, paused }] of last.entries()) {
       const moves = frames > first[at].frames + 5;
       assert.ok(moves || (paused && first[at].paused), `${NAMES[at]}'s picture stands still and nobody says why`);
