@@ -144,11 +144,13 @@ impl Server {
         // Of a server that was started there, a terminal that is closed says that it is to end.
         let at_terminal = std::io::stdin().is_terminal();
         self.phase.send_replace(Phase::Running);
+        // What follows is for the greeting: people are let in from here on.
+        let startup = self.app.started.elapsed();
         if let Some(announcer) = &self.announcer {
             announcer.settled().await;
         }
         self.outside.settled().await;
-        self.greet().await?;
+        self.greet(startup).await?;
         tasks::spawn(self.reloader.clone().at_changes());
         systemd::ready();
         if systemd::listens() {
@@ -196,8 +198,8 @@ impl Server {
         tracing::info!("stopped");
     }
 
-    /// What a person needs, and no more.
-    async fn greet(&self) -> anyhow::Result<()> {
+    /// What a person needs, and no more. `startup` is how long it took to be ready for clients.
+    async fn greet(&self, startup: Duration) -> anyhow::Result<()> {
         let config = self.app.config.now();
         if goes_to_journal(std::io::stdout()) {
             self.greet_in_journal().await?;
@@ -207,7 +209,7 @@ impl Server {
         tracing::info!(
             data_dir = %self.data_dir.path().display(),
             cloud = config.cloud,
-            startup_ms = u64::try_from(self.app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            startup_ms = u64::try_from(startup.as_millis()).unwrap_or(u64::MAX),
             "ready"
         );
         Ok(())
