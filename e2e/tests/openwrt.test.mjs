@@ -79,15 +79,16 @@ config umbrella 'main'
     ['a mistyped name', "option pulbic_host 'x'", /no option 'pulbic_host'/],
     ['a bad value', "option min_port 'many'", /UMBRELLA_MIN_PORT|min_port/],
   ]) {
+    const settings = `config umbrella 'main'\n\toption enabled '1'\n\t${line}\n`;
+
     test(`${what} is complained about, and the server not started`, () => {
-      const { status, asked, complaint } = start(`config umbrella 'main'\n\toption enabled '1'\n\t${line}\n`);
+      const { status, asked, complaint } = start(settings);
       assert.notEqual(status, 0);
       assert.ok(!asked.includes('open'), asked.join('\n'));
       assert.match(complaint, words);
     });
 
     test(`${what} that is set while people talk ends no call`, () => {
-      const settings = `config umbrella 'main'\n\toption enabled '1'\n\t${line}\n`;
       const { status, asked, complaint } = start(settings, {}, 'reload');
       assert.notEqual(status, 0);
       assert.ok(!asked.includes('set'), `procd stops what runs: ${asked.join('\n')}`);

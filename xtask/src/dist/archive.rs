@@ -12,7 +12,7 @@ const NAME_AT_MOST: usize = 100;
 /// How hard an archive is packed. Whatever reads gzip reads both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gzip {
-    /// By what there is.
+    /// As usual, in a second.
     Quick,
     /// By Zopfli: 3 % smaller of a binary for aarch64, in half a minute.
     Small,

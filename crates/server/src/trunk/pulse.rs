@@ -186,6 +186,14 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    /// Somebody depends on the link from its beginning.
+    fn attended() -> (Instant, Pulse) {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start);
+        pulse.attend(start, true);
+        (start, pulse)
+    }
+
     /// Lets time pass until `end`, and tells what was due when.
     fn run(pulse: &mut Pulse, start: Instant, end: Duration) -> Vec<(u64, Beat)> {
         let mut beats = Vec::new();
@@ -220,9 +228,7 @@ mod tests {
 
     #[test]
     fn silence_of_a_needed_neighbour_is_noticed_late() {
-        let start = Instant::now();
-        let mut pulse = Pulse::new(start);
-        pulse.attend(start, true);
+        let (start, mut pulse) = attended();
         let beats = run(&mut pulse, start, ms(20_000));
         let silent: Vec<_> = beats
             .iter()
@@ -241,9 +247,7 @@ mod tests {
 
     #[test]
     fn cable_that_is_cut_after_an_answer_is_noticed_late() {
-        let start = Instant::now();
-        let mut pulse = Pulse::new(start);
-        pulse.attend(start, true);
+        let (start, mut pulse) = attended();
         run(&mut pulse, start, ms(0));
         pulse.heard(start + ms(1));
         let beats = run(&mut pulse, start, ms(5_000));
@@ -252,9 +256,7 @@ mod tests {
 
     #[test]
     fn neighbour_that_answers_is_called_silent() {
-        let start = Instant::now();
-        let mut pulse = Pulse::new(start);
-        pulse.attend(start, true);
+        let (start, mut pulse) = attended();
         for round in 0..100 {
             let now = start + ms(250 * round);
             let Some(Beat::Ping(number)) = pulse.tick(now) else {
@@ -270,9 +272,8 @@ mod tests {
 
     #[test]
     fn neighbour_far_away_is_called_silent() {
-        let start = Instant::now();
-        let (round_trip, mut pulse) = (ms(900), Pulse::new(start));
-        pulse.attend(start, true);
+        let (start, mut pulse) = attended();
+        let round_trip = ms(900);
         let mut answers = VecDeque::new();
         let mut now = start;
         while now < start + ms(30_000) {
@@ -293,9 +294,7 @@ mod tests {
 
     #[test]
     fn neighbour_stays_silent_that_is_heard_again() {
-        let start = Instant::now();
-        let mut pulse = Pulse::new(start);
-        pulse.attend(start, true);
+        let (start, mut pulse) = attended();
         run(&mut pulse, start, ms(1_200));
         assert!(pulse.heard(start + ms(1_300)));
         assert!(!pulse.heard(start + ms(1_400)));
@@ -305,9 +304,7 @@ mod tests {
 
     #[test]
     fn neighbour_stays_silent_for_good_because_we_were_busy() {
-        let start = Instant::now();
-        let mut pulse = Pulse::new(start);
-        pulse.attend(start, true);
+        let (start, mut pulse) = attended();
         run(&mut pulse, start, ms(1_200));
         pulse.pardon(start + ms(1_300));
         assert!(
